@@ -1,0 +1,92 @@
+// What validation finds: a field path, the value that failed, and upstream's words for it
+// (k8s.io/apimachinery/pkg/util/validation/field). Pure.
+
+export type FieldErrorType =
+  | 'FieldValueNotFound'
+  | 'FieldValueRequired'
+  | 'FieldValueDuplicate'
+  | 'FieldValueInvalid'
+  | 'FieldValueNotSupported'
+  | 'FieldValueForbidden'
+  | 'FieldValueTooLong'
+  | 'FieldValueTooMany'
+  | 'InternalError'
+  | 'FieldValueTypeInvalid';
+
+export interface FieldError {
+  type: FieldErrorType;
+  /** `spec.containers[0].name`; a map key is written `metadata.labels[a/b]`. */
+  field: string;
+  /** The message without the field: `Invalid value: "x": must be ...`. */
+  body: string;
+}
+
+/** How a value is written in a message: strings quoted as Go's %q, structures as JSON. */
+export function formatValue(value: unknown): string {
+  if (value === undefined || value === null) return 'null';
+  return JSON.stringify(value);
+}
+
+const withDetail = (text: string, detail: string) => (detail === '' ? text : `${text}: ${detail}`);
+
+export const fieldErrors = {
+  notFound: (field: string, value: unknown): FieldError => ({
+    type: 'FieldValueNotFound',
+    field,
+    body: `Not found: ${formatValue(value)}`,
+  }),
+  required: (field: string, detail = ''): FieldError => ({
+    type: 'FieldValueRequired',
+    field,
+    body: withDetail('Required value', detail),
+  }),
+  duplicate: (field: string, value: unknown): FieldError => ({
+    type: 'FieldValueDuplicate',
+    field,
+    body: `Duplicate value: ${formatValue(value)}`,
+  }),
+  invalid: (field: string, value: unknown, detail: string): FieldError => ({
+    type: 'FieldValueInvalid',
+    field,
+    body: withDetail(`Invalid value: ${formatValue(value)}`, detail),
+  }),
+  /** The supported values are listed in the order given. */
+  notSupported: (field: string, value: unknown, supported: readonly string[]): FieldError => ({
+    type: 'FieldValueNotSupported',
+    field,
+    body: withDetail(
+      `Unsupported value: ${formatValue(value)}`,
+      supported.length > 0 ? `supported values: ${supported.map((each) => JSON.stringify(each)).join(', ')}` : '',
+    ),
+  }),
+  forbidden: (field: string, detail: string): FieldError => ({
+    type: 'FieldValueForbidden',
+    field,
+    body: withDetail('Forbidden', detail),
+  }),
+  tooLong: (field: string, maxBytes: number): FieldError => ({
+    type: 'FieldValueTooLong',
+    field,
+    body: maxBytes >= 0 ? `Too long: may not be more than ${maxBytes} bytes` : 'Too long: value is too long',
+  }),
+  tooMany: (field: string, count: number, max: number): FieldError => ({
+    type: 'FieldValueTooMany',
+    field,
+    body: max >= 0 ? `Too many: ${count}: must have at most ${max} items` : `Too many: ${count}: has too many items`,
+  }),
+  internal: (field: string, error: unknown): FieldError => ({
+    type: 'InternalError',
+    field,
+    body: `Internal error: ${error instanceof Error ? error.message : String(error)}`,
+  }),
+  typeInvalid: (field: string, value: unknown, detail: string): FieldError => ({
+    type: 'FieldValueTypeInvalid',
+    field,
+    body: withDetail(`Invalid value: ${formatValue(value)}`, detail),
+  }),
+};
+
+/** `field: body`, one error as upstream prints it. */
+export function fieldErrorMessage(error: FieldError): string {
+  return `${error.field}: ${error.body}`;
+}

@@ -1,0 +1,106 @@
+// What a kind is to the server: data plus a few pure functions. One kind, one file in api/kinds; the scheme lists them;
+// the generic registry (apiserver/registry) and discovery serve any of them. Nothing here does IO.
+import type { FieldError } from './field-error.ts';
+import type { KubeObject } from './object.ts';
+
+export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch';
+
+export interface Column {
+  name: string;
+  type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  /** `name` marks the column that `kubectl get -o name` style clients look for. */
+  format?: string;
+  description?: string;
+  /** 0 is always shown, above 0 only with `-o wide`. */
+  priority: number;
+}
+
+export type Cell = string | number | boolean | null;
+
+export interface TableContext {
+  /** Milliseconds since the epoch, for ages. */
+  nowMs: number;
+}
+
+/** What a strategy may know of the request. */
+export interface StrategyContext {
+  nowMs: number;
+  /** The name of the authenticated user. */
+  user: string;
+}
+
+export interface DeleteDecision {
+  /** Seconds until the object may be removed; 0 removes it at once. */
+  gracePeriodSeconds: number;
+}
+
+/** Where the scale subresource finds its fields; `selector` renders status.selector as a label selector string. */
+export interface ScaleMapping<T extends KubeObject> {
+  specReplicas(object: T): number;
+  setSpecReplicas(object: T, replicas: number): void;
+  statusReplicas(object: T): number;
+  selector(object: T): string;
+}
+
+export interface Kind<T extends KubeObject = KubeObject> {
+  /** Empty for core. */
+  group: string;
+  version: string;
+  kind: string;
+  listKind: string;
+  /** Plural, lower case: the path segment. */
+  resource: string;
+  singular: string;
+  shortNames: readonly string[];
+  categories: readonly string[];
+  namespaced: boolean;
+  verbs: readonly Verb[];
+  /** The definition in api/schema: `core.v1.Pod`. */
+  schema: string;
+
+  columns: readonly Column[];
+  /** One cell per column. Ages are rendered as kubectl's: `5m`, `<unknown>`. */
+  cells(object: T, context: TableContext): Cell[];
+
+  /** Fields that a field selector may name besides metadata.name and metadata.namespace; the value as a string. */
+  selectableFields?: Readonly<Record<string, (object: T) => string>>;
+
+  /** Fills defaults in place; idempotent; runs after decoding and after reading a patch result. */
+  setDefaults?(object: T): void;
+
+  /** True when the object has a status subresource: the main resource then ignores status and the reverse. */
+  hasStatus: boolean;
+  scale?: ScaleMapping<T>;
+  /** Subresources besides status and scale that discovery must list: `log`, `exec`, `binding`, ... */
+  subresources?: readonly { name: string; kind: string; group?: string; version?: string; verbs: readonly string[] }[];
+
+  /** True when `metadata.generation` counts changes of spec. */
+  hasGeneration: boolean;
+  /** True when PUT to a name that does not exist creates it. */
+  allowCreateOnUpdate?: boolean;
+  /** True when an update without resourceVersion is taken as unconditional. Default true. */
+  allowUnconditionalUpdate?: boolean;
+
+  /** Clears or sets what the client may not choose, before validation of a create. In place. */
+  prepareForCreate?(object: T, context: StrategyContext): void;
+  /** The same for an update of the main resource: `old` is the stored object, never mutated. */
+  prepareForUpdate?(object: T, old: T, context: StrategyContext): void;
+  /** The same for the status subresource; the registry has already restored spec and metadata from `old`. */
+  prepareForStatusUpdate?(object: T, old: T, context: StrategyContext): void;
+
+  /** Everything wrong with the object (metadata excluded: the registry validates it). */
+  validate(object: T): FieldError[];
+  /** Everything wrong with the change; includes `validate`'s rules where they still apply. */
+  validateUpdate(object: T, old: T): FieldError[];
+  validateStatusUpdate?(object: T, old: T): FieldError[];
+  /** How metadata.name is checked; returns upstream's messages. Default: a DNS-1123 subdomain. */
+  validateName?(name: string, prefix: boolean): string[];
+  /** `Warning:` header texts for a create or update. */
+  warnings?(object: T): string[];
+
+  /** Graceful deletion (Pods): undefined means delete at once. `requested` is DeleteOptions.gracePeriodSeconds. */
+  gracefulDelete?(object: T, requested: number | undefined): DeleteDecision;
+
+  /** Seconds after which the store may drop the object (Events: 3600). */
+  ttlSeconds?: number;
+}

@@ -1,0 +1,75 @@
+// The watch cache as the registry sees it: one per resource, fed by the store's watch, every object decoded and encoded
+// once per revision. Readers get shared, frozen-by-agreement objects: never mutate one.
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/object.ts';
+
+export interface CachedObject {
+  /** Store key, `/registry/pods/default/web`. */
+  key: string;
+  /** With metadata.resourceVersion, apiVersion and kind set. Shared: never mutate. */
+  object: KubeObject;
+  /** The JSON encoding of `object`: what GET sends. Encoded once. */
+  bytes: Buffer;
+  revision: number;
+}
+
+/** Decides from an object whether a reader wants it. Built from label and field selectors by the registry. */
+export type Matcher = (object: KubeObject) => boolean;
+
+export interface Query {
+  /** Absent: all namespaces (or a cluster-scoped resource). */
+  namespace?: string;
+  /** Exactly one object; set for `metadata.name=x` field selectors. */
+  name?: string;
+  /** Absent: everything. */
+  matches?: Matcher;
+  /** A field index the cache keeps (`spec.nodeName` of pods) with the value wanted: narrows before `matches` runs. */
+  index?: { field: string; value: string };
+}
+
+export interface CacheEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  /** For DELETED the last state, at the revision of the deletion. For BOOKMARK an object with only its revision. */
+  entry: CachedObject;
+  /** `{"type":"ADDED","object":{...}}\n`, encoded once and shared by all watchers. */
+  line: Buffer;
+}
+
+export interface WatchQuery extends Query {
+  /**
+   * Events with revision > fromRevision. `initial` instead first delivers the current state as ADDED events and, when
+   * bookmarks are on, one BOOKMARK annotated `k8s.io/initial-events-end: "true"` (sendInitialEvents).
+   */
+  from: { kind: 'revision'; revision: number } | { kind: 'initial' };
+  /** Send BOOKMARK events about once a minute and before the watch ends. */
+  bookmarks: boolean;
+  /** Ends the watch. */
+  signal: AbortSignal;
+}
+
+export interface ResourceCache {
+  readonly kind: Kind;
+  /** Resolves when the first list has been loaded. */
+  ready(): Promise<void>;
+  /** The newest revision the cache reflects. */
+  readonly revision: number;
+  /** Resolves once the cache reflects the store as of now: what a read without resourceVersion needs. */
+  current(signal?: AbortSignal): Promise<void>;
+  /** Resolves once `revision` is reflected; throws ApiError 504 `Too large resource version` after about 3 s. */
+  waitFor(revision: number, signal?: AbortSignal): Promise<void>;
+  get(namespace: string | undefined, name: string): CachedObject | undefined;
+  /** Entries in key order with the revision they reflect. */
+  list(query: Query): { items: CachedObject[]; revision: number };
+  /**
+   * Batches of events in order. Throws ApiError 410 `Expired` (`too old resource version: A (B)`) when the history
+   * before `from` is gone; fails with StreamOverflowError when the reader falls behind its bounded buffer.
+   */
+  watch(query: WatchQuery): AsyncIterable<CacheEvent[]>;
+}
+
+export interface CacheSet {
+  /** The cache of a kind, started on first use. */
+  of(kind: Kind): ResourceCache;
+  /** Ends the caches' watches; their readers' streams end. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+// Tests live beside what they test as *.test.ts; test/e2e holds the ones that need root, namespaces and a real kubectl.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['**/*.test.ts'],
+    exclude: ['node_modules/**', 'build/**', '.cache/**'],
+    pool: 'forks',
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+  },
+});

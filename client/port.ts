@@ -90,9 +90,18 @@ export interface Client {
   /** `namespace` undefined: all namespaces, or cluster-scoped. */
   resource<T extends KubeObject>(ref: ResourceRef, namespace?: string): ResourceClient<T>;
   /** Any path; the JSON answer. */
-  request<Answer>(method: string, path: string, body?: unknown, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Answer>;
+  request<Answer>(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<Answer>;
   /** Any path; the raw answer as a stream (logs). */
-  stream(method: string, path: string, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<{ status: number; body: AsyncIterable<Uint8Array> }>;
+  stream(
+    method: string,
+    path: string,
+    options?: { headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<{ status: number; body: AsyncIterable<Uint8Array> }>;
   close(): void;
 }
 

@@ -1,0 +1,14 @@
+// The default profile: the order of filters decides which reason a node is counted under.
+import type { Profile } from '../framework.ts';
+import { nodeAffinity, nodeAffinityScore } from './node-affinity.ts';
+import { nodeName } from './node-name.ts';
+import { nodePorts } from './node-ports.ts';
+import { balancedAllocation, leastAllocated, nodeResourcesFit } from './node-resources.ts';
+import { nodeUnschedulable } from './node-unschedulable.ts';
+import { taintToleration, taintTolerationScore } from './taint-toleration.ts';
+import { unsupported } from './unsupported.ts';
+
+export const defaultProfile: Profile = {
+  filters: [unsupported, nodeUnschedulable, nodeName, taintToleration, nodeAffinity, nodePorts, nodeResourcesFit],
+  scores: [taintTolerationScore, nodeAffinityScore, leastAllocated, balancedAllocation],
+};

@@ -9,6 +9,7 @@
 //   4. A watch is ordered by revision, delivers every event after `fromRevision` exactly once, never splits a revision
 //      over two batches, and resumes by itself through disconnects. When it cannot (compaction), it fails with
 //      CompactedError; when its reader is too slow, with StreamOverflowError. It never blocks a writer.
+//      Ending it by its signal discards what was not read yet.
 //   5. A `progress` batch at revision R says: every event up to and including R has been delivered.
 
 export interface KeyValue {
@@ -61,13 +62,18 @@ export interface ListResult {
 export interface Store {
   /** The store's current revision, linearizable. */
   revision(): Promise<number>;
-  /** Linearizable unless `revision` is given. */
+  /** Linearizable unless `revision` is given. A revision of the future is a FutureRevisionError, here and in `list`. */
   get(key: string, revision?: number): Promise<{ kv: KeyValue | undefined; revision: number }>;
   /** Keys that start with `prefix`, in byte order. */
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
   commit(write: Write): Promise<CommitResult>;
   /** Events of keys that start with `prefix` with modRevision > fromRevision. Ends when `signal` aborts. */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>;
+  /**
+   * Asks that the watches of exactly this prefix get a `progress` batch at the store's present revision or later, soon:
+   * what a reader needs to learn that nothing is missing from a quiet prefix. Several requests may share one answer.
+   */
+  requestProgress(prefix: string): void;
   /** Forgets history before `revision`; reads and watches from before it get CompactedError. */
   compact(revision: number): Promise<void>;
   /** Bytes on disk, 0 where there is no disk. */
@@ -82,6 +88,18 @@ export class CompactedError extends Error {
     super(`required revision has been compacted, oldest is ${compactRevision}`);
     this.name = 'CompactedError';
     this.compactRevision = compactRevision;
+  }
+}
+
+/** The revision asked for has not been written yet. */
+export class FutureRevisionError extends Error {
+  readonly revision: number;
+  readonly current: number;
+  constructor(revision: number, current: number) {
+    super(`revision ${revision} is in the future, the store is at ${current}`);
+    this.name = 'FutureRevisionError';
+    this.revision = revision;
+    this.current = current;
   }
 }
 

@@ -99,14 +99,17 @@ export const errors = {
     new ApiError(
       403,
       'Forbidden',
-      gr.resource === ''
-        ? `forbidden: ${why}`
-        : `${groupResource(gr)}${name ? ` "${name}"` : ''} is forbidden: ${why}`,
+      gr.resource === '' ? `forbidden: ${why}` : `${groupResource(gr)}${name ? ` "${name}"` : ''} is forbidden: ${why}`,
       gr.resource === '' ? {} : details(gr, name),
     ),
 
   methodNotAllowed: (gr: GroupResource, action: string) =>
-    new ApiError(405, 'MethodNotAllowed', `${action} is not supported on resources of kind "${groupResource(gr)}"`, details(gr)),
+    new ApiError(
+      405,
+      'MethodNotAllowed',
+      `${action} is not supported on resources of kind "${groupResource(gr)}"`,
+      details(gr),
+    ),
 
   methodNotAllowedPath: () =>
     new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {}),

@@ -1,0 +1,50 @@
+// Every built-in kind. Adding one is its file and one line here.
+import type { Kind } from '../kind.ts';
+import { Scheme } from '../scheme.ts';
+import { clusterRole } from './cluster-role.ts';
+import { clusterRoleBinding } from './cluster-role-binding.ts';
+import { configMap } from './config-map.ts';
+import { deployment } from './deployment.ts';
+import { endpointSlice } from './endpoint-slice.ts';
+import { endpoints } from './endpoints.ts';
+import { event } from './event.ts';
+import { lease } from './lease.ts';
+import { namespace } from './namespace.ts';
+import { node } from './node.ts';
+import { pod } from './pod.ts';
+import { priorityClass } from './priority-class.ts';
+import { replicaSet } from './replica-set.ts';
+import { role } from './role.ts';
+import { roleBinding } from './role-binding.ts';
+import { secret } from './secret.ts';
+import { service } from './service.ts';
+import { serviceAccount } from './service-account.ts';
+
+/** A kind's functions take their own object type; the registry hands each only its own objects. */
+const list = <T extends Kind<never>[]>(...kinds: T) => kinds as unknown as readonly Kind[];
+
+export const builtinKinds: readonly Kind[] = list(
+  configMap,
+  endpoints,
+  event,
+  namespace,
+  node,
+  pod,
+  secret,
+  service,
+  serviceAccount,
+  deployment,
+  replicaSet,
+  lease,
+  endpointSlice,
+  role,
+  clusterRole,
+  roleBinding,
+  clusterRoleBinding,
+  priorityClass,
+);
+
+/** A new scheme with every built-in kind. */
+export function createScheme(): Scheme {
+  return new Scheme(builtinKinds);
+}

@@ -1,0 +1,110 @@
+// Defaults of a pod specification (k8s.io/kubernetes/pkg/apis/core/v1/defaults.go). Idempotent, in place. Some hold for Pods
+// only and not for templates, as upstream: requests from limits, host ports, service links.
+import type {
+  Container,
+  EphemeralContainer,
+  HTTPGetAction,
+  LifecycleHandler,
+  Pod,
+  PodSpec,
+  PodTemplateSpec,
+  Probe,
+} from '../../types/core-v1.ts';
+import { aggregateContainerRequests, isPodLevelResource } from '../../pod-resources.ts';
+import { pullPolicyFor } from './images.ts';
+import { setVolumeDefaults } from './volume-defaults.ts';
+
+export function setPodDefaults(pod: Pod): void {
+  const spec = pod.spec;
+  if (!spec) return;
+  setPodSpecDefaults(spec);
+  spec.enableServiceLinks ??= true;
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    setRequestsFromLimits(container);
+    if (!spec.hostNetwork) continue;
+    for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
+  }
+  setPodLevelRequests(spec);
+}
+
+export function setPodTemplateDefaults(template: PodTemplateSpec | undefined): void {
+  if (!template) return;
+  template.metadata ??= {};
+  if (template.spec) setPodSpecDefaults(template.spec);
+}
+
+function setPodSpecDefaults(spec: PodSpec): void {
+  spec.restartPolicy ||= 'Always';
+  spec.dnsPolicy ||= 'ClusterFirst';
+  spec.schedulerName ||= 'default-scheduler';
+  spec.terminationGracePeriodSeconds ??= 30;
+  spec.securityContext ??= {};
+  // The old name of the field mirrors the new one on the wire.
+  spec.serviceAccountName ||= spec.serviceAccount;
+  if (spec.serviceAccountName) spec.serviceAccount = spec.serviceAccountName;
+  else {
+    delete spec.serviceAccountName;
+    delete spec.serviceAccount;
+  }
+  for (const volume of spec.volumes ?? []) setVolumeDefaults(volume);
+  for (const container of spec.containers ?? []) setContainerDefaults(container);
+  for (const container of spec.initContainers ?? []) setContainerDefaults(container);
+  for (const container of spec.ephemeralContainers ?? []) setContainerDefaults(container);
+}
+
+function setContainerDefaults(container: Container | EphemeralContainer): void {
+  container.imagePullPolicy ||= pullPolicyFor(container.image ?? '');
+  container.terminationMessagePath ||= '/dev/termination-log';
+  container.terminationMessagePolicy ||= 'File';
+  container.resources ??= {};
+  for (const port of container.ports ?? []) port.protocol ||= 'TCP';
+  for (const { valueFrom } of container.env ?? []) {
+    if (valueFrom?.fieldRef) valueFrom.fieldRef.apiVersion ||= 'v1';
+    if (valueFrom?.fileKeyRef) valueFrom.fileKeyRef.optional ??= false;
+    if (valueFrom?.resourceFieldRef) valueFrom.resourceFieldRef.divisor ??= '0';
+  }
+  setProbeDefaults(container.livenessProbe);
+  setProbeDefaults(container.readinessProbe);
+  setProbeDefaults(container.startupProbe);
+  setHandlerDefaults(container.lifecycle?.postStart);
+  setHandlerDefaults(container.lifecycle?.preStop);
+}
+
+function setProbeDefaults(probe: Probe | undefined): void {
+  if (!probe) return;
+  probe.timeoutSeconds ||= 1;
+  probe.periodSeconds ||= 10;
+  probe.successThreshold ||= 1;
+  probe.failureThreshold ||= 3;
+  setHttpDefaults(probe.httpGet);
+  if (probe.grpc) probe.grpc.service ??= '';
+}
+
+function setHandlerDefaults(handler: LifecycleHandler | undefined): void {
+  setHttpDefaults(handler?.httpGet);
+}
+
+function setHttpDefaults(action: HTTPGetAction | undefined): void {
+  if (!action) return;
+  action.path ||= '/';
+  action.scheme ||= 'HTTP';
+}
+
+function setRequestsFromLimits({ resources }: Container): void {
+  if (!resources?.limits) return;
+  resources.requests ??= {};
+  for (const [name, limit] of Object.entries(resources.limits)) resources.requests[name] ??= limit;
+}
+
+function setPodLevelRequests(spec: PodSpec): void {
+  const resources = spec.resources;
+  if (!resources || (!resources.limits && !resources.requests)) return;
+  const requests = { ...resources.requests };
+  for (const [name, quantity] of Object.entries(aggregateContainerRequests(spec))) {
+    if (isPodLevelResource(name)) requests[name] ??= quantity;
+  }
+  for (const [name, limit] of Object.entries(resources.limits ?? {})) {
+    if (isPodLevelResource(name)) requests[name] ??= limit;
+  }
+  if (Object.keys(requests).length > 0) resources.requests = requests;
+}

@@ -1,0 +1,80 @@
+// core/v1 Pod: containers that share a network and a life.
+import type { PodSchedulingGate, Pod } from '../types/core-v1.ts';
+import { isPodTerminal } from '../pod-conditions.ts';
+import { podQosClass } from '../pod-resources.ts';
+import { defineKind } from './define.ts';
+import { POD_COLUMNS, podCells } from './parts/pod-cells.ts';
+import { setPodDefaults } from './parts/pod-defaults.ts';
+
+export const pod = defineKind<Pod>({
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  resource: 'pods',
+  shortNames: ['po'],
+  categories: ['all'],
+  namespaced: true,
+  schema: 'core.v1.Pod',
+  columns: POD_COLUMNS,
+  cells: (object, { nowMs }) => podCells(object, nowMs),
+  selectableFields: {
+    'spec.nodeName': (object) => object.spec?.nodeName ?? '',
+    'spec.restartPolicy': (object) => object.spec?.restartPolicy ?? '',
+    'spec.schedulerName': (object) => object.spec?.schedulerName ?? '',
+    'spec.serviceAccountName': (object) => object.spec?.serviceAccountName ?? '',
+    'spec.hostNetwork': (object) => String(object.spec?.hostNetwork ?? false),
+    'status.phase': (object) => object.status?.phase ?? '',
+    'status.podIP': (object) => object.status?.podIPs?.[0]?.ip ?? '',
+    'status.nominatedNodeName': (object) => object.status?.nominatedNodeName ?? '',
+  },
+  hasStatus: true,
+  hasGeneration: true,
+  subresources: [
+    { name: 'attach', kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+    { name: 'binding', kind: 'Binding', verbs: ['create'] },
+    { name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
+    { name: 'exec', kind: 'PodExecOptions', verbs: ['create', 'get'] },
+    { name: 'log', kind: 'Pod', verbs: ['get'] },
+    { name: 'portforward', kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
+  ],
+
+  setDefaults(object) {
+    setPodDefaults(object);
+    pairPodIPs(object);
+  },
+
+  prepareForCreate(object) {
+    object.status = { phase: 'Pending', qosClass: podQosClass(object) };
+    const gates: PodSchedulingGate[] = object.spec?.schedulingGates ?? [];
+    if (gates.length > 0) {
+      object.status.conditions = [
+        {
+          type: 'PodScheduled',
+          status: 'False',
+          reason: 'SchedulingGated',
+          message: 'Scheduling is blocked due to non-empty scheduling gates',
+        },
+      ];
+    }
+  },
+  prepareForUpdate(object, old) {
+    object.status = old.status;
+  },
+  prepareForStatusUpdate(object, old) {
+    if (object.status) object.status.qosClass ||= old.status?.qosClass;
+  },
+
+  /** Nothing runs yet, or any more: nothing to wait for. */
+  gracefulDelete(object, requested) {
+    if (!object.spec?.nodeName || isPodTerminal(object)) return { gracePeriodSeconds: 0 };
+    const seconds = requested ?? object.spec.terminationGracePeriodSeconds ?? 0;
+    return { gracePeriodSeconds: seconds < 0 ? 1 : seconds };
+  },
+});
+
+/** The old single field mirrors the first of the list. */
+function pairPodIPs({ status }: Pod): void {
+  if (!status) return;
+  if (status.podIPs?.length) status.podIP = status.podIPs[0]?.ip;
+  else if (status.podIP) status.podIPs = [{ ip: status.podIP }];
+}

@@ -1,0 +1,19 @@
+// core/v1 ServiceAccount: an identity for pods.
+import { age } from '../duration.ts';
+import type { ServiceAccount } from '../types/core-v1.ts';
+import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+
+export const serviceAccount = defineKind<ServiceAccount>({
+  group: '',
+  version: 'v1',
+  kind: 'ServiceAccount',
+  resource: 'serviceaccounts',
+  shortNames: ['sa'],
+  namespaced: true,
+  schema: 'core.v1.ServiceAccount',
+  columns: [NAME_COLUMN, 'Age'],
+  cells: (object, { nowMs }) => [nameOf(object), age(object.metadata.creationTimestamp, nowMs)],
+  subresources: [
+    { name: 'token', kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] },
+  ],
+});

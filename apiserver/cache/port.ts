@@ -41,7 +41,7 @@ export interface WatchQuery extends Query {
    * bookmarks are on, one BOOKMARK annotated `k8s.io/initial-events-end: "true"` (sendInitialEvents).
    */
   from: { kind: 'revision'; revision: number } | { kind: 'initial' };
-  /** Send BOOKMARK events about once a minute and before the watch ends. */
+  /** Send BOOKMARK events about once a minute, and a last one when `signal` ends the watch. */
   bookmarks: boolean;
   /** Ends the watch. */
   signal: AbortSignal;
@@ -58,8 +58,22 @@ export interface ResourceCache {
   /** Resolves once `revision` is reflected; throws ApiError 504 `Too large resource version` after about 3 s. */
   waitFor(revision: number, signal?: AbortSignal): Promise<void>;
   get(namespace: string | undefined, name: string): CachedObject | undefined;
-  /** Entries in key order with the revision they reflect. */
+  /**
+   * Entries in key order with the revision they reflect. Synchronous, like `get` and the start of `watch`: after `current`
+   * or `waitFor` they all see the same state until the caller awaits.
+   */
   list(query: Query): { items: CachedObject[]; revision: number };
+  /**
+   * The entry of a write that the registry has just committed, so that `object` and `value` (what was stored, JSON without
+   * resourceVersion) are decoded and encoded only once: the watch event of that revision will reuse it. Sets
+   * metadata.resourceVersion, apiVersion and kind on `object`, which is shared from then on. Does not make the write
+   * visible: that is the watch's doing.
+   */
+  committed(write: { key: string; value: Uint8Array; revision: number; object: KubeObject }): CachedObject;
+  /** `last` as of its deletion at `revision`: what the DELETE response sends. */
+  deleted(last: CachedObject, revision: number): CachedObject;
+  /** Open watches. */
+  readonly watchers: number;
   /**
    * Batches of events in order. Throws ApiError 410 `Expired` (`too old resource version: A (B)`) when the history
    * before `from` is gone; fails with StreamOverflowError when the reader falls behind its bounded buffer.
@@ -70,6 +84,8 @@ export interface ResourceCache {
 export interface CacheSet {
   /** The cache of a kind, started on first use. */
   of(kind: Kind): ResourceCache;
+  /** Ends and forgets the cache of a kind that is no longer served (a CRD deleted or changed). */
+  remove(kind: Kind): Promise<void>;
   /** Ends the caches' watches; their readers' streams end. */
   stop(): Promise<void>;
 }

@@ -5,7 +5,14 @@
 //
 // After compaction at C every key keeps its newest version at or before C (unless that is a deletion) and all after it.
 import { SortedMap } from '../../lib/sorted-map.ts';
-import { CompactedError, FutureRevisionError, type KeyValue, type ListOptions, type ListResult, type StoreEvent } from './port.ts';
+import {
+  CompactedError,
+  FutureRevisionError,
+  type KeyValue,
+  type ListOptions,
+  type ListResult,
+  type StoreEvent,
+} from './port.ts';
 
 export interface Version {
   key: string;

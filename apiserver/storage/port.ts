@@ -39,7 +39,9 @@ export type StoreEvent =
   | { type: 'delete'; key: string; modRevision: number };
 
 /** Whole revisions only: a revision's events are never split over two batches. */
-export type WatchBatch = { kind: 'events'; events: StoreEvent[]; revision: number } | { kind: 'progress'; revision: number };
+export type WatchBatch =
+  | { kind: 'events'; events: StoreEvent[]; revision: number }
+  | { kind: 'progress'; revision: number };
 
 export interface ListOptions {
   /** First key wanted, inclusive; defaults to the prefix. */

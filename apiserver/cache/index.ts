@@ -1,0 +1,114 @@
+// The watch caches of a server, one per kind, started on first use.
+import type { Kind } from '../../api/kind.ts';
+import { type Clock, type Random, systemClock, type Timer } from '../../lib/clock.ts';
+import { type Logger, silentLogger } from '../../lib/log.ts';
+import type { Store } from '../storage/port.ts';
+import { type Decode, decodeJson } from './entry.ts';
+import type { CacheSet } from './port.ts';
+import { KindCache } from './resource-cache.ts';
+import { defaultRingLimits, type RingLimits } from './ring.ts';
+
+export type * from './port.ts';
+
+export interface CacheSetOptions {
+  store: Store;
+  clock?: Clock;
+  log?: Logger;
+  random?: Random;
+  /** Decodes stored bytes (decryption belongs here). Absent: JSON. Must return an object that is the caller's to change. */
+  decode?: Decode;
+  /** Fields with an index, by resource. Default: pods by spec.nodeName. */
+  indexed?: Readonly<Record<string, readonly string[]>>;
+  ring?: Partial<RingLimits>;
+  /** Events that may wait for one watch. Default 10,000. */
+  watchLimit?: number;
+  /** Default 60,000. */
+  bookmarkIntervalMs?: number;
+}
+
+const DEFAULT_INDEXED = { pods: ['spec.nodeName'] };
+
+export function createCacheSet(options: CacheSetOptions): CacheSet {
+  const { store } = options;
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? silentLogger;
+  const indexed: Readonly<Record<string, readonly string[]>> = options.indexed ?? DEFAULT_INDEXED;
+  const intervalMs = options.bookmarkIntervalMs ?? 60_000;
+  const caches = new Map<string, KindCache>();
+  const freshRevision = sharedRead(() => store.revision());
+  let bookmarkTimer: Timer | undefined;
+  let stopped = false;
+
+  function armBookmarks(): void {
+    bookmarkTimer = clock.after(
+      intervalMs,
+      () => {
+        for (const cache of caches.values()) void cache.sendBookmarks();
+        if (!stopped) armBookmarks();
+      },
+      { background: true },
+    );
+  }
+
+  return {
+    of(kind) {
+      const name = `${kind.group}/${kind.version}/${kind.resource}`;
+      const known = caches.get(name);
+      if (known) return known;
+      if (stopped) throw new Error(`cache of ${kind.resource} wanted after stop`);
+      const cache = new KindCache(kind, {
+        store,
+        clock,
+        log,
+        random: options.random ?? Math.random,
+        decode: options.decode ?? decodeJson,
+        indexed: indexed[kind.resource] ?? [],
+        ring: { ...defaultRingLimits, ...options.ring },
+        watchLimit: options.watchLimit ?? 10_000,
+        freshRevision,
+      });
+      caches.set(name, cache);
+      if (!bookmarkTimer) armBookmarks();
+      return cache;
+    },
+    async remove(kind) {
+      const name = `${kind.group}/${kind.version}/${kind.resource}`;
+      const cache = caches.get(name);
+      caches.delete(name);
+      await cache?.stop();
+    },
+    async stop() {
+      stopped = true;
+      bookmarkTimer?.cancel();
+      await Promise.all([...caches.values()].map((cache) => cache.stop()));
+    },
+  };
+}
+
+/**
+ * Shares reads: callers that arrive while a read is under way wait for the next one, which starts after their call, so
+ * that each sees a value no older than its call.
+ */
+export function sharedRead<T>(read: () => Promise<T>): () => Promise<T> {
+  let running: Promise<unknown> | undefined;
+  let next: Promise<T> | undefined;
+  function start(): Promise<T> {
+    next = undefined;
+    const reading = read();
+    const settled = reading.then(
+      () => {},
+      () => {},
+    );
+    running = settled;
+    void settled.then(() => {
+      if (running === settled) running = undefined;
+    });
+    return reading;
+  }
+  return () => {
+    if (next) return next;
+    if (!running) return start();
+    next = running.then(start);
+    return next;
+  };
+}

@@ -1,0 +1,377 @@
+// The watch cache of one kind: lists the store once, follows its watch, serves reads and watches from memory.
+//
+//   store.list ─▶ CacheState ◀─ Change ◀─ store.watch     one loop writes; readers and watches never wait for each other
+//                     │            ├─▶ Ring ─▶ watches that resume
+//                  get, list       └─▶ Watchers (groups) ─▶ watches
+//
+// When the store has compacted what the loop needs, it lists again and publishes the difference; see Ring.addGap.
+import { errors } from '../../api/errors.ts';
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/object.ts';
+import { childAbort, sleep } from '../../lib/abort.ts';
+import { backoffMs } from '../../lib/backoff.ts';
+import type { Clock, Random } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { StreamOverflowError } from '../../lib/stream.ts';
+import { namespacePrefix, objectKey, resourcePrefix, splitKey } from '../storage/keys.ts';
+import { CompactedError, type Store, type StoreEvent } from '../storage/port.ts';
+import type { Change } from './change.ts';
+import { Codec, type Decode, type Entry } from './entry.ts';
+import type { CachedObject, CacheEvent, Query, ResourceCache, WatchQuery } from './port.ts';
+import { Ring, type RingLimits } from './ring.ts';
+import { CacheState } from './state.ts';
+import { Watcher } from './watcher.ts';
+import { Watchers } from './watchers.ts';
+import { RevisionWaiters } from './waiters.ts';
+
+export interface ResourceCacheOptions {
+  store: Store;
+  clock: Clock;
+  log: Logger;
+  random: Random;
+  decode: Decode;
+  /** Fields of this kind with an index; each must be one of its selectable fields. */
+  indexed: readonly string[];
+  ring: RingLimits;
+  watchLimit: number;
+  /** The store's revision, read after the call; calls share reads. */
+  freshRevision: () => Promise<number>;
+}
+
+/** Changes applied before other work gets its turn. */
+const APPLY_AT_ONCE = 500;
+const WAIT_MS = 3_000;
+const RETRY = { initialMs: 100, maxMs: 5_000, jitter: 0.5 };
+
+export class KindCache implements ResourceCache {
+  readonly kind: Kind;
+  #options: ResourceCacheOptions;
+  #prefix: string;
+  #codec: Codec;
+  #state: CacheState;
+  #ring: Ring;
+  #watchers: Watchers;
+  #waiters: RevisionWaiters;
+  #revision = 0;
+  #loaded = Promise.withResolvers<void>();
+  #isLoaded = false;
+  #stop = new AbortController();
+  #running: Promise<void>;
+
+  constructor(kind: Kind, options: ResourceCacheOptions) {
+    this.kind = kind;
+    this.#options = options;
+    this.#prefix = resourcePrefix(kind);
+    this.#codec = new Codec(kind, options.decode);
+    this.#state = new CacheState(kind, options.indexed, this.#codec, (fields, message) =>
+      options.log.error({ resource: kind.resource, ...fields }, message),
+    );
+    this.#ring = new Ring(0, options.ring);
+    this.#watchers = new Watchers(
+      (key) => splitKey(kind, key).namespace,
+      ({ entry, previous }) => {
+        const keys = this.#state.indexKeys(entry);
+        return previous && previous.revision !== entry.revision ? [...keys, ...this.#state.indexKeys(previous)] : keys;
+      },
+    );
+    this.#waiters = new RevisionWaiters(options.clock);
+    this.#loaded.promise.catch(() => {});
+    this.#running = this.#run(this.#stop.signal);
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  ready(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
+  async current(signal?: AbortSignal): Promise<void> {
+    await this.#serving();
+    const revision = await this.#options.freshRevision();
+    if (revision > this.#revision) await this.#catchUp(revision, signal);
+  }
+
+  async waitFor(revision: number, signal?: AbortSignal): Promise<void> {
+    await this.#serving();
+    if (revision > this.#revision) await this.#catchUp(revision, signal);
+  }
+
+  async #serving(): Promise<void> {
+    if (this.#stop.signal.aborted) throw stopped();
+    if (!this.#isLoaded) await this.#loaded.promise;
+  }
+
+  get(namespace: string | undefined, name: string): CachedObject | undefined {
+    return this.#state.entries.get(objectKey(this.kind, namespace, name));
+  }
+
+  list(query: Query): { items: CachedObject[]; revision: number } {
+    const items: CachedObject[] = [];
+    const accepts = this.#filter(query, true);
+    this.#visit(query, (entry) => {
+      if (!accepts || accepts(entry)) items.push(entry);
+    });
+    return { items, revision: this.#revision };
+  }
+
+  committed(write: { key: string; value: Uint8Array; revision: number; object: KubeObject }): CachedObject {
+    const { key, value, revision, object } = write;
+    const known = this.#state.entries.get(key);
+    if (known?.revision === revision) {
+      known.adopt(object);
+      object.metadata.resourceVersion = String(revision);
+      return known;
+    }
+    const isCreate = !known && this.#isLoaded;
+    const entry = this.#codec.encode(key, revision, isCreate ? 'ADDED' : 'MODIFIED', value, object);
+    if (this.#isLoaded && revision > this.#revision) this.#state.remember(entry);
+    return entry;
+  }
+
+  deleted(last: CachedObject, revision: number): CachedObject {
+    return this.#codec.at(last, revision, 'DELETED');
+  }
+
+  watch(query: WatchQuery): AsyncIterable<CacheEvent[]> {
+    if (!this.#isLoaded) throw errors.tooManyRequests('storage is (re)initializing', 1);
+    const accepts = this.#filter(query, false);
+    let after: number;
+    let backlog: Iterator<CacheEvent>;
+    if (query.from.kind === 'initial') {
+      after = this.#revision;
+      // The snapshot is taken now, in the same turn as the subscription; its lines are made as the reader takes them.
+      const snapshot = this.list(query).items as Entry[];
+      backlog = initialEvents(snapshot, query.bookmarks ? this.#bookmark(true) : undefined);
+    } else {
+      after = query.from.revision;
+      const oldest = this.#ring.missing(after);
+      if (oldest !== undefined) throw errors.expired(`too old resource version: ${after} (${oldest})`);
+      backlog = replay(this.#ring.after(after), this.#groupFilter(query));
+    }
+    const onAbort = () => {
+      watcher.bookmark(this.#bookmark());
+      watcher.end();
+    };
+    const watcher = new Watcher({
+      group: this.#group(query),
+      accepts,
+      after,
+      bookmarks: query.bookmarks,
+      limit: this.#options.watchLimit,
+      backlog,
+      onClose: () => {
+        this.#watchers.delete(watcher);
+        query.signal.removeEventListener('abort', onAbort);
+      },
+    });
+    this.#watchers.add(watcher);
+    if (query.signal.aborted || this.#stop.signal.aborted) watcher.end();
+    else query.signal.addEventListener('abort', onAbort, { once: true });
+    return watcher;
+  }
+
+  /** Sends every watch that wants bookmarks one at the newest revision the store confirms. */
+  async sendBookmarks(): Promise<void> {
+    if (this.#watchers.size === 0) return;
+    let event: CacheEvent | undefined;
+    try {
+      await this.current(this.#stop.signal);
+    } catch (error) {
+      this.#options.log.debug({ err: error, resource: this.kind.resource }, 'bookmark without a fresh revision');
+    }
+    for (const watcher of this.#watchers) {
+      if (!watcher.options.bookmarks) continue;
+      event ??= this.#bookmark();
+      watcher.bookmark(event);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#loaded.reject(stopped());
+    for (const watcher of [...this.#watchers]) watcher.end();
+    this.#waiters.fail(stopped());
+    await this.#running;
+  }
+
+  // ── Following the store ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, log, random } = this.#options;
+    let mustList = true;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        if (mustList) await this.#relist();
+        mustList = false;
+        failures = 0;
+        await this.#follow(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof CompactedError) mustList = true;
+        failures++;
+        const fields = { err: error, resource: this.kind.resource, revision: this.#revision };
+        if (error instanceof CompactedError || error instanceof StreamOverflowError)
+          log.warn(fields, 'watch of the store starts anew');
+        else log.warn(fields, 'store cannot be followed; trying again');
+        if (failures > 1 || !(error instanceof CompactedError)) {
+          if (!(await sleep(clock, backoffMs(RETRY, failures, random), signal))) return;
+        }
+      }
+    }
+  }
+
+  async #relist(): Promise<void> {
+    const { kvs, revision } = await this.#options.store.list(this.#prefix);
+    if (this.#stop.signal.aborted) return;
+    const before = this.#revision;
+    const nowMs = this.#options.clock.now();
+    if (!this.#isLoaded) {
+      this.#state.replace(kvs, 0, nowMs);
+      this.#ring = new Ring(revision, this.#options.ring);
+      this.#revision = revision;
+      this.#isLoaded = true;
+      this.#loaded.resolve();
+      return;
+    }
+    if (revision <= before) return;
+    const changes = this.#state.replace(kvs, before, nowMs);
+    this.#ring.addGap(before, revision);
+    this.#publish(changes, revision, nowMs);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    // A child, so that the store's watch is closed when applying fails.
+    const scope = childAbort(signal);
+    try {
+      for await (const batch of this.#options.store.watch(this.#prefix, this.#revision, scope.signal)) {
+        if (batch.kind === 'progress') this.#publish([], batch.revision, 0);
+        else await this.#apply(batch.events, batch.revision, signal);
+        if (signal.aborted) return;
+      }
+    } finally {
+      scope.abort();
+      scope.dispose();
+    }
+  }
+
+  /** Whole revisions at a time; a long batch leaves room for other work in between. */
+  async #apply(events: readonly StoreEvent[], revision: number, signal: AbortSignal): Promise<void> {
+    for (let start = 0; start < events.length; ) {
+      let end = Math.min(start + APPLY_AT_ONCE, events.length);
+      const last = events[end - 1] as StoreEvent;
+      while (end < events.length && events[end]?.modRevision === last.modRevision) end++;
+      const nowMs = this.#options.clock.now();
+      const changes: Change[] = [];
+      for (let index = start; index < end; index++) {
+        const change = this.#state.apply(events[index] as StoreEvent, nowMs);
+        if (change) changes.push(change);
+      }
+      this.#publish(changes, end === events.length ? Math.max(revision, last.modRevision) : last.modRevision, nowMs);
+      start = end;
+      if (start < events.length) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  #publish(changes: readonly Change[], revision: number, nowMs: number): void {
+    for (const change of changes) this.#ring.push(change);
+    if (changes.length > 0) this.#ring.trim(nowMs);
+    this.#revision = Math.max(this.#revision, revision);
+    this.#state.settle(this.#revision);
+    this.#watchers.publish(changes);
+    this.#waiters.advance(this.#revision);
+  }
+
+  async #catchUp(revision: number, signal?: AbortSignal): Promise<void> {
+    this.#options.store.requestProgress(this.#prefix);
+    if (await this.#waiters.wait(revision, WAIT_MS, signal)) return;
+    const error = errors.timeout(`Too large resource version: ${revision}, current: ${this.#revision}`, 1);
+    error.status.details = {
+      ...error.status.details,
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    };
+    throw error;
+  }
+
+  // ── What a query sees ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #visit(query: Query, visit: (entry: Entry) => void): void {
+    const { namespace, name } = query;
+    if (name !== undefined && (namespace || !this.kind.namespaced)) {
+      const entry = this.#state.entries.get(objectKey(this.kind, namespace, name));
+      if (entry) visit(entry);
+      return;
+    }
+    const prefix = namespace && this.kind.namespaced ? namespacePrefix(this.kind, namespace) : this.#prefix;
+    this.#state.scan(prefix, query.index, visit);
+  }
+
+  #group(query: Query): string {
+    const { namespace, name, index } = query;
+    if (name !== undefined && (namespace || !this.kind.namespaced)) return `k:${objectKey(this.kind, namespace, name)}`;
+    if (index && this.#state.isIndexed(index.field)) return `i:${index.field}=${index.value}`;
+    return namespace && this.kind.namespaced ? `n:${namespace}` : 'a';
+  }
+
+  /** What is left to check of an entry that `#visit` shows or the group lets through; undefined: nothing. */
+  #filter(query: Query, visited: boolean): ((entry: Entry) => boolean) | undefined {
+    const { namespace, name, matches, index } = query;
+    const checks: ((entry: Entry) => boolean)[] = [];
+    const isOne = name !== undefined && (namespace || !this.kind.namespaced);
+    if (name !== undefined && !isOne) checks.push((entry) => splitKey(this.kind, entry.key).name === name);
+    if (index && !(visited && !isOne && this.#state.isIndexed(index.field))) {
+      // A watch's group sees the object before and after its value changed, so the value is always checked.
+      const extract = this.kind.selectableFields?.[index.field];
+      if (!extract) throw new RangeError(`${this.kind.resource}: ${index.field} is not a selectable field`);
+      checks.push((entry) => extract(entry.object) === index.value);
+      if (!visited && namespace && this.kind.namespaced) {
+        const prefix = namespacePrefix(this.kind, namespace);
+        checks.push((entry) => entry.key.startsWith(prefix));
+      }
+    }
+    if (matches) checks.push((entry) => matches(entry.object));
+    if (checks.length < 2) return checks[0];
+    return (entry) => checks.every((check) => check(entry));
+  }
+
+  /** For changes of the ring, which no group has sifted. */
+  #groupFilter(query: Query): ((entry: Entry) => boolean) | undefined {
+    const accepts = this.#filter(query, false);
+    const { namespace, name } = query;
+    if (name !== undefined && (namespace || !this.kind.namespaced)) {
+      const key = objectKey(this.kind, namespace, name);
+      return (entry) => entry.key === key && (!accepts || accepts(entry));
+    }
+    if (!namespace || !this.kind.namespaced) return accepts;
+    const prefix = namespacePrefix(this.kind, namespace);
+    return (entry) => entry.key.startsWith(prefix) && (!accepts || accepts(entry));
+  }
+
+  #bookmark(initialEnd = false): CacheEvent {
+    const entry = this.#codec.bookmark(this.#revision, initialEnd);
+    return { type: 'BOOKMARK', entry, line: entry.ownLine };
+  }
+}
+
+const stopped = () => errors.serviceUnavailable('the server is shutting down');
+
+function* initialEvents(entries: readonly Entry[], end: CacheEvent | undefined): Generator<CacheEvent> {
+  for (const entry of entries) yield { type: 'ADDED', entry, line: entry.line('ADDED') };
+  if (end) yield end;
+}
+
+function* replay(changes: readonly Change[], accepts: ((entry: Entry) => boolean) | undefined): Generator<CacheEvent> {
+  for (const change of changes) {
+    const event = accepts ? change.eventFor(accepts) : change.event;
+    if (event) yield event;
+  }
+}

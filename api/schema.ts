@@ -32,6 +32,12 @@ export interface Field {
   number: number;
   type: TypeRef;
   required: boolean;
+  /**
+   * How Go holds it, which decides what a zero value means. `pointer`: 0, "" or {} says something, absence something else.
+   * `value`: zero and absence are the same; an optional one is dropped when zero, a struct is always there.
+   * `kept`: as `value`, but never dropped.
+   */
+  presence: 'pointer' | 'value' | 'kept';
   /** For lists; absent facts mean atomic. */
   listType: 'atomic' | 'set' | 'map';
   /** For `listType: 'map'`. */
@@ -159,6 +165,7 @@ function parseField(group: string, text: string): Field {
     number: number === '-' ? 0 : Number(number),
     type: parseType(group, required ? typeText.slice(0, -1) : typeText),
     required,
+    presence: required ? 'kept' : 'value',
     listType: 'atomic',
     mapKeys: [],
     patchStrategy: [],
@@ -176,6 +183,9 @@ function parseField(group: string, text: string): Field {
       field.listType = 'map';
       field.mapKeys = value.split(',');
     } else if (word === 'atomic' || word === 'granular') field.mapType = word;
+    else if (word === 'ptr') field.presence = 'pointer';
+    else if (word === 'keep') field.presence = 'kept';
+    else if (word === 'omit') field.presence = 'value';
     else if (word === 'enum') field.enum = value.split('|');
     else if (word === 'default') field.default = JSON.parse(value);
     else if (/^(merge|retainKeys|replace)(,|$)/.test(word)) {

@@ -98,7 +98,8 @@ function authorizeLease(node: string, attributes: Attributes): Decision {
   if (!['get', 'create', 'update', 'patch', 'delete'].includes(attributes.verb)) {
     return DENY('can only get, create, update, patch, or delete a node lease');
   }
-  if (attributes.namespace !== 'kube-node-lease') return DENY('can only access leases in the "kube-node-lease" system namespace');
+  if (attributes.namespace !== 'kube-node-lease')
+    return DENY('can only access leases in the "kube-node-lease" system namespace');
   if (attributes.verb !== 'create' && attributes.name !== node) {
     return DENY('can only access node lease with the same name as the requesting node');
   }

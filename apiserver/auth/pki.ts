@@ -169,7 +169,8 @@ async function ensureAuthority(dir: string, clock: Clock): Promise<KeyPair> {
   if (existing) {
     // A CA is never replaced silently: every certificate in the cluster hangs on it.
     const validTo = Date.parse(new X509Certificate(existing.certificatePem).validTo);
-    if (validTo <= clock.now()) throw new Error(`the cluster CA ${join(dir, 'ca.crt')} expired at ${new Date(validTo).toISOString()}`);
+    if (validTo <= clock.now())
+      throw new Error(`the cluster CA ${join(dir, 'ca.crt')} expired at ${new Date(validTo).toISOString()}`);
     return existing;
   }
   const { issueAuthority } = await import('./issue.ts');
@@ -200,7 +201,9 @@ function isFresh(pem: string, spec: Omit<CertificateSpec, 'days'>, authority: Ke
   if (!certificate.subject.split('\n').includes(`CN=${spec.commonName}`)) return false;
   // A certificate keeps the names it once had: two starts with different addresses do not fight over the file.
   return spec.sans.every((san) =>
-    isAddress(san) ? certificate.checkIP(san) !== undefined : certificate.checkHost(san, { subject: 'never' }) !== undefined,
+    isAddress(san)
+      ? certificate.checkIP(san) !== undefined
+      : certificate.checkHost(san, { subject: 'never' }) !== undefined,
   );
 }
 

@@ -9,7 +9,11 @@ import type { TokenClaims, TokenSigner } from './jwt.ts';
 
 /** Finds live objects; the server reads its caches. */
 export interface BoundObjects {
-  find(kind: 'ServiceAccount' | 'Pod' | 'Secret' | 'Node', namespace: string, name: string): Promise<KubeObject | undefined>;
+  find(
+    kind: 'ServiceAccount' | 'Pod' | 'Secret' | 'Node',
+    namespace: string,
+    name: string,
+  ): Promise<KubeObject | undefined>;
 }
 
 export type TokenResult = { ok: true; user: Identity; audiences: string[] } | { ok: false; error: string };
@@ -71,10 +75,12 @@ export class ServiceAccountTokens {
       if (!reference) continue;
       const object = await this.#objects.find(kind, namespace, reference.name);
       if (!object) return `${kind.toLowerCase()} ${namespace}/${reference.name} has been deleted`;
-      if (object.metadata.uid !== reference.uid) return `${kind.toLowerCase()} UID (${object.metadata.uid}) does not match claim (${reference.uid})`;
+      if (object.metadata.uid !== reference.uid)
+        return `${kind.toLowerCase()} UID (${object.metadata.uid}) does not match claim (${reference.uid})`;
       const deleted = object.metadata.deletionTimestamp;
       // A terminating pod keeps its credentials for its grace period and a minute.
-      if (deleted && Date.parse(deleted) + 60_000 < this.#clock.now()) return `${kind.toLowerCase()} ${namespace}/${reference.name} has been deleted`;
+      if (deleted && Date.parse(deleted) + 60_000 < this.#clock.now())
+        return `${kind.toLowerCase()} ${namespace}/${reference.name} has been deleted`;
     }
     return undefined;
   }

@@ -1,0 +1,154 @@
+// One HTTP request and its answer, the same for HTTP/1.1 and HTTP/2. Writes each answer exactly once, with the headers
+// that every answer carries.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { ApiError } from '../../api/errors.ts';
+import type { Identity } from '../auth/identity.ts';
+import { readBody } from './body.ts';
+import { isTrue, type RequestInfo } from './request-info.ts';
+
+export type RawRequest = IncomingMessage | Http2ServerRequest;
+export type RawResponse = ServerResponse | Http2ServerResponse;
+
+/** Smaller answers cost more to compress than to send (upstream's threshold). */
+const GZIP_FROM_BYTES = 128 * 1024;
+const compress = promisify(gzip);
+
+export class Exchange {
+  readonly request: RawRequest;
+  readonly response: RawResponse;
+  readonly info: RequestInfo;
+  readonly auditId: string;
+  readonly startedMs: number;
+  user: Identity;
+  /** Texts of `Warning` headers, in order, each once. */
+  readonly warnings = new Set<string>();
+  /** Bytes of the answer's body, for metrics. */
+  sentBytes = 0;
+  #abort: AbortController | undefined;
+
+  constructor(options: {
+    request: RawRequest;
+    response: RawResponse;
+    info: RequestInfo;
+    auditId: string;
+    user: Identity;
+    startedMs: number;
+  }) {
+    this.request = options.request;
+    this.response = options.response;
+    this.info = options.info;
+    this.auditId = options.auditId;
+    this.user = options.user;
+    this.startedMs = options.startedMs;
+  }
+
+  get method(): string {
+    return this.request.method ?? 'GET';
+  }
+
+  header(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** Aborts when the client goes away before the answer is complete, or through `abort`. */
+  get signal(): AbortSignal {
+    if (!this.#abort) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      this.response.once('close', () => abort.abort());
+    }
+    return this.#abort.signal;
+  }
+
+  abort(): void {
+    void this.signal;
+    this.#abort?.abort();
+  }
+
+  get isAnswered(): boolean {
+    return this.response.headersSent;
+  }
+
+  readBody(): Promise<Buffer> {
+    return readBody(this.request as Parameters<typeof readBody>[0]);
+  }
+
+  /** Sends `body` as it is. */
+  async send(code: number, type: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void> {
+    if (this.isAnswered) return;
+    let bytes = body;
+    this.#setCommonHeaders(type);
+    for (const name in headers) this.response.setHeader(name, headers[name] as string);
+    if (bytes.length >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
+      bytes = await compress(bytes, { level: 1 });
+      if (this.isAnswered) return;
+      this.response.setHeader('content-encoding', 'gzip');
+      this.response.setHeader('vary', 'Accept-Encoding');
+    }
+    this.response.setHeader('content-length', bytes.length);
+    this.sentBytes = bytes.length;
+    this.response.statusCode = code;
+    this.response.end(this.method === 'HEAD' ? '' : bytes);
+  }
+
+  /** Sends JSON bytes, indented when the client asks for `pretty`. */
+  sendJson(
+    code: number,
+    json: Buffer | string,
+    type = 'application/json',
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const bytes = typeof json === 'string' ? Buffer.from(json) : json;
+    if (!this.#wantsPretty()) return this.send(code, type, bytes, headers);
+    const text = JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 2);
+    return this.send(code, type, Buffer.from(`${text}\n`), headers);
+  }
+
+  sendText(code: number, text: string): Promise<void> {
+    return this.send(code, 'text/plain; charset=utf-8', Buffer.from(text), { 'x-content-type-options': 'nosniff' });
+  }
+
+  async sendError(error: ApiError): Promise<void> {
+    const retryAfter = error.status.details?.retryAfterSeconds;
+    await this.sendJson(error.code, JSON.stringify(error.status), 'application/json', {
+      ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+      ...(error.code === 401 && { 'www-authenticate': 'Bearer realm="kubernetes-master"' }),
+    });
+    // What was not read of a refused body is not waited for.
+    if (!this.request.complete && this.request.httpVersionMajor === 1)
+      this.response.once('finish', () => this.request.destroy());
+  }
+
+  /** Starts an answer that goes on (a watch, a log): the headers leave at once. */
+  startStream(code: number, type: string): void {
+    this.#setCommonHeaders(type);
+    this.response.statusCode = code;
+    (this.response as ServerResponse).flushHeaders();
+  }
+
+  #setCommonHeaders(type: string): void {
+    const { response } = this;
+    response.setHeader('content-type', type);
+    response.setHeader('audit-id', this.auditId);
+    response.setHeader('cache-control', 'no-cache, private');
+    if (this.warnings.size > 0)
+      response.setHeader('warning', [...this.warnings].map(warningHeader) as unknown as string);
+  }
+
+  #wantsPretty(): boolean {
+    const asked = this.info.query.get('pretty');
+    if (asked !== null) return isTrue(asked);
+    const agent = this.header('user-agent') ?? '';
+    return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
+  }
+}
+
+/** RFC 7234: code, agent, quoted text. */
+export function warningHeader(text: string): string {
+  const clean = [...text].map((char) => (char < ' ' || char > '~' ? '?' : char)).join('');
+  return `299 - "${clean.replace(/[\\"]/g, '\\$&')}"`;
+}

@@ -1,0 +1,252 @@
+// update, patch and every subresource write: read, change, validate, compare-and-set; again when somebody was faster.
+import { deepEqual } from '../../api/equality.ts';
+import { ApiError, errors } from '../../api/errors.ts';
+import type { Kind } from '../../api/kind.ts';
+import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
+import type { KubeObject } from '../../api/object.ts';
+import { objectKey } from '../storage/keys.ts';
+import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
+import { decodeStored, encodeStored } from './encode.ts';
+import { type Current, currentFromCache, currentFromStore } from './read.ts';
+import { gr, hookKey, type RegistryContext, type Subresource, type WriteRequest, type WriteResult } from './types.ts';
+
+/** Upstream's text of a failed resourceVersion comparison. */
+const STALE = 'the object has been modified; please apply your changes to the latest version and try again';
+/** Compare-and-set attempts; each one that fails means that somebody else succeeded. */
+const TRIES = 64;
+
+export interface UpdateRequest extends WriteRequest {
+  name: string;
+  subresource: Subresource;
+  /** `PATCH` creates nothing and has no resourceVersion unless the patch carries one. */
+  isPatch?: boolean;
+  /** Creates when it does not exist and the kind allows it (PUT). */
+  mayCreate?: boolean;
+  /** Skips the preparation of main and status writes: the change is exactly what is written (finalize, binding). */
+  raw?: boolean;
+  /** Skips admission: the server's own work. */
+  internal?: boolean;
+}
+
+/**
+ * `change` gets the present state, which it must not touch, and returns a new object (the client's, or the patched one).
+ * It may run several times. Throws ApiError; nothing is written then.
+ */
+export async function updateObject(
+  context: RegistryContext,
+  kind: Kind,
+  request: UpdateRequest,
+  change: (old: KubeObject) => KubeObject | Promise<KubeObject>,
+  createFrom?: () => KubeObject,
+): Promise<WriteResult> {
+  let current = await currentFromCache(context, kind, request.namespace, request.name);
+  for (let attempt = 1; ; attempt++) {
+    if (!current.object) {
+      if (createFrom && kind.allowCreateOnUpdate && request.mayCreate) {
+        return createObject(context, kind, createFrom(), request);
+      }
+      throw errors.notFound(gr(kind), request.name);
+    }
+    let outcome: WriteResult | Current;
+    try {
+      outcome = await tryUpdate(context, kind, request, current.object, current.revision, change);
+    } catch (error) {
+      // Refused by a state that may be old: look again before saying no.
+      if (current.isFresh || !(error instanceof ApiError)) throw error;
+      const fresh = await currentFromStore(context, kind, request.namespace, request.name);
+      if (fresh.revision === current.revision) throw error;
+      current = fresh;
+      continue;
+    }
+    if ('entry' in outcome) return outcome;
+    if (attempt >= TRIES) throw errors.conflict(gr(kind), request.name);
+    current = outcome;
+  }
+}
+
+async function tryUpdate(
+  context: RegistryContext,
+  kind: Kind,
+  request: UpdateRequest,
+  old: KubeObject,
+  revision: number,
+  change: (old: KubeObject) => KubeObject | Promise<KubeObject>,
+): Promise<WriteResult | Current> {
+  const object = await change(old);
+  const isMain = request.subresource === '';
+  checkIdentity(kind, object, old, request, revision);
+  if (!request.raw) kind.setDefaults?.(object);
+  const admission = {
+    operation: 'UPDATE' as const,
+    kind,
+    subresource: request.subresource,
+    namespace: request.namespace,
+    name: request.name,
+    object,
+    old,
+    user: request.user,
+    dryRun: request.dryRun,
+    warn: request.warn,
+  };
+  if (!request.internal) await context.admission.mutate(admission);
+  if (!request.raw) prepareForUpdate(context, kind, object, old, request);
+  const hook = isMain ? context.hooks.get(hookKey(kind)) : undefined;
+  const held = await hook?.before?.(object, old, request.dryRun);
+  let committed = false;
+  try {
+    object.metadata.resourceVersion = String(revision);
+    validateUpdate(kind, object, old, request);
+    if (!request.internal) await context.admission.validate(admission);
+    if (isMain) for (const text of kind.warnings?.(object) ?? []) request.warn(text);
+    const outcome = await write(context, kind, request, object, old, revision);
+    committed = 'entry' in outcome;
+    if (committed && !request.dryRun) await hook?.after?.(finalStep(object) ? undefined : object, old);
+    return outcome;
+  } finally {
+    if (!committed) await held?.undo();
+  }
+}
+
+async function write(
+  context: RegistryContext,
+  kind: Kind,
+  request: UpdateRequest,
+  object: KubeObject,
+  old: KubeObject,
+  revision: number,
+): Promise<WriteResult | Current> {
+  const key = objectKey(kind, request.namespace, request.name);
+  const cache = context.caches.of(kind);
+  const isGone = finalStep(object);
+  if (!isGone && unchanged(object, old)) {
+    // The cache's own entry when it has it: its bytes are ready.
+    const cached = cache.get(request.namespace || undefined, request.name);
+    const entry = cached?.revision === revision ? cached : unsavedEntry(kind, key, old, revision);
+    return { entry, changed: false, created: false };
+  }
+  if (request.dryRun) return { entry: unsavedEntry(kind, key, object, revision), changed: false, created: false };
+  const value = encodeStored(kind, object);
+  const result = await context.store.commit({
+    key,
+    expected: revision,
+    value: isGone ? null : value,
+    ...(kind.ttlSeconds !== undefined && { ttlSeconds: kind.ttlSeconds }),
+  });
+  if (!result.ok) {
+    if (!result.current) return { object: undefined, revision: 0, isFresh: true };
+    const { value: theirs, modRevision } = result.current;
+    return { object: decodeStored(kind, theirs, modRevision), revision: modRevision, isFresh: true };
+  }
+  if (isGone) return { entry: unsavedEntry(kind, key, object, result.revision), changed: true, created: false };
+  return { entry: cache.committed({ key, value, revision: result.revision, object }), changed: true, created: false };
+}
+
+/** True when this write lets go of an object that is being deleted: no finalizer, no grace left. */
+function finalStep(object: KubeObject): boolean {
+  const { deletionTimestamp, finalizers, deletionGracePeriodSeconds } = object.metadata;
+  if (!deletionTimestamp || (finalizers?.length ?? 0) > 0 || (deletionGracePeriodSeconds ?? 0) > 0) return false;
+  const spec = (object as { spec?: { finalizers?: string[] } }).spec;
+  return object.kind !== 'Namespace' || (spec?.finalizers?.length ?? 0) === 0;
+}
+
+function checkIdentity(
+  kind: Kind,
+  object: KubeObject,
+  old: KubeObject,
+  request: UpdateRequest,
+  revision: number,
+): void {
+  const meta = object.metadata;
+  if (!meta.name) meta.name = request.name;
+  if (meta.name !== request.name) {
+    throw errors.badRequest(
+      `the name of the object (${meta.name}) does not match the name on the URL (${request.name})`,
+    );
+  }
+  placeInNamespace(kind, meta, request.namespace);
+  if (meta.uid && meta.uid !== old.metadata.uid) {
+    throw errors.conflict(
+      gr(kind),
+      request.name,
+      `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`,
+    );
+  }
+  const expected = meta.resourceVersion ?? '';
+  if (expected === '' || expected === '0') {
+    if (!request.isPatch && kind.allowUnconditionalUpdate === false) {
+      throw errors.invalid({ group: kind.group, kind: kind.kind }, request.name, [
+        {
+          type: 'FieldValueInvalid',
+          field: 'metadata.resourceVersion',
+          body: 'Invalid value: 0: must be specified for an update',
+        },
+      ]);
+    }
+    return;
+  }
+  if (expected !== String(revision)) {
+    if (!/^\d+$/.test(expected)) {
+      throw errors.badRequest(
+        `resourceVersion: Invalid value: ${JSON.stringify(expected)}: strconv.ParseUint: parsing ${JSON.stringify(expected)}: invalid syntax`,
+      );
+    }
+    throw errors.conflict(gr(kind), request.name, STALE);
+  }
+}
+
+/** Gives back to the object what this write may not change. */
+function prepareForUpdate(
+  context: RegistryContext,
+  kind: Kind,
+  object: KubeObject,
+  old: KubeObject,
+  request: UpdateRequest,
+): void {
+  const strategy = { nowMs: context.clock.now(), user: request.user.name };
+  const meta = object.metadata;
+  const was = old.metadata;
+  meta.uid = was.uid;
+  meta.creationTimestamp = was.creationTimestamp;
+  meta.generation = was.generation;
+  meta.deletionTimestamp = was.deletionTimestamp;
+  meta.deletionGracePeriodSeconds = was.deletionGracePeriodSeconds;
+  meta.generateName ??= was.generateName;
+  delete meta.selfLink;
+  delete meta.managedFields;
+  const ours = object as unknown as Record<string, unknown>;
+  const theirs = old as unknown as Record<string, unknown>;
+  if (request.subresource === 'status') {
+    for (const key of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {
+      if (key !== 'status' && key !== 'metadata') ours[key] = theirs[key];
+    }
+    // Labels and annotations may come with a status (kubelets do that); ownership and finalizers may not.
+    meta.ownerReferences = was.ownerReferences;
+    meta.finalizers = was.finalizers;
+    kind.prepareForStatusUpdate?.(object, old, strategy);
+    return;
+  }
+  if (kind.hasStatus) ours.status = theirs.status;
+  kind.prepareForUpdate?.(object, old, strategy);
+  if (kind.hasGeneration && !deepEqual(ours.spec, theirs.spec)) meta.generation = (was.generation ?? 0) + 1;
+}
+
+function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request: UpdateRequest): void {
+  const found = validateMetadataUpdate(object.metadata, old.metadata);
+  if (request.subresource === 'status') found.push(...(kind.validateStatusUpdate?.(object, old) ?? []));
+  else {
+    // The name is immutable and was checked; finalizers are checked as on create.
+    found.push(
+      ...validateMetadata(object.metadata, { namespaced: kind.namespaced, validateName: () => [] }).filter((each) =>
+        each.field.startsWith('metadata.finalizers'),
+      ),
+    );
+    if (!request.raw) found.push(...kind.validateUpdate(object, old));
+  }
+  failIfInvalid(kind, object, found);
+}
+
+function unchanged(object: KubeObject, old: KubeObject): boolean {
+  const { apiVersion: _a, kind: _k, ...ours } = object;
+  const { apiVersion: _b, kind: _l, ...theirs } = old;
+  return deepEqual(ours, theirs);
+}

@@ -49,7 +49,12 @@ export class Catalogue {
             resource: each.resource,
             kind: each.responseKind.kind,
             namespaced: each.scope === 'Namespaced',
-            names: [each.resource, each.singularResource, ...(each.shortNames ?? []), each.responseKind.kind.toLowerCase()],
+            names: [
+              each.resource,
+              each.singularResource,
+              ...(each.shortNames ?? []),
+              each.responseKind.kind.toLowerCase(),
+            ],
             categories: each.categories ?? [],
             verbs: each.verbs,
           });
@@ -65,7 +70,9 @@ export class Catalogue {
     const [name = '', ...groupParts] = wanted.split('.');
     const group = groupParts.join('.');
     const found = this.entries.find(
-      (each) => each.names.includes(name) && (group === '' || each.group === group || `${each.version}.${each.group}` === group),
+      (each) =>
+        each.names.includes(name) &&
+        (group === '' || each.group === group || `${each.version}.${each.group}` === group),
     );
     if (found) return [found];
     const members = this.entries.filter((each) => each.categories.includes(wanted) && each.verbs.includes('list'));
@@ -114,5 +121,4 @@ export function describeTarget(ref: ResourceRef, name: string): string {
   return `${ref.group === '' ? singular : `${singular}.${ref.group}`}/${name}`;
 }
 
-export const isNotFound = (error: unknown): boolean =>
-  (error as { code?: number }).code === errors.unknownPath().code;
+export const isNotFound = (error: unknown): boolean => (error as { code?: number }).code === errors.unknownPath().code;

@@ -40,10 +40,15 @@ export function layoutOf(dataDir: string): Layout {
  */
 export function cgroupRootOf(dataDir: string): string {
   const root = resolve(dataDir);
-  return root === DEFAULT_DATA_DIR ? '/sampan' : `/sampan-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`;
+  return root === DEFAULT_DATA_DIR
+    ? '/sampan'
+    : `/sampan-${createHash('sha256').update(root).digest('hex').slice(0, 8)}`;
 }
 
-export const defaultNodeName = (): string => hostname().toLowerCase().replaceAll(/[^a-z0-9.-]/g, '-');
+export const defaultNodeName = (): string =>
+  hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.-]/g, '-');
 
 /** The IPv4 address other hosts reach this one by: of the default route's interface, else any that is not loopback. */
 export function hostAddress(fallback: string): string {

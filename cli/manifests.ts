@@ -48,7 +48,8 @@ function readFile(path: string): Manifest[] {
   return documents.flatMap((document, index) => {
     const where = documents.length > 1 ? `${name}, document ${index + 1}` : name;
     if (document === null || document === undefined) return [];
-    if (typeof document !== 'object' || Array.isArray(document)) throw new UserError(`${where}: not a Kubernetes object`);
+    if (typeof document !== 'object' || Array.isArray(document))
+      throw new UserError(`${where}: not a Kubernetes object`);
     const object = document as KubeObject & { items?: KubeObject[] };
     if (!object.kind || !object.apiVersion) throw new UserError(`${where}: apiVersion and kind must be set`);
     const items = object.kind.endsWith('List') && Array.isArray(object.items) ? object.items : [object];

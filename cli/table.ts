@@ -14,7 +14,9 @@ export interface PrintOptions {
 }
 
 export function tableLines(table: ServerTable, options: PrintOptions): string[] {
-  const shown = table.columnDefinitions.flatMap((column, index) => (options.wide || column.priority === 0 ? [index] : []));
+  const shown = table.columnDefinitions.flatMap((column, index) =>
+    options.wide || column.priority === 0 ? [index] : [],
+  );
   const rows: string[][] = [];
   if (options.headings) {
     const heads = shown.map((index) => (table.columnDefinitions[index]?.name ?? '').toUpperCase());

@@ -29,7 +29,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
  * A child controller that aborts when `parent` does. Call `dispose` when the work is over, so that the parent
  * does not collect listeners (thousands of listeners on one signal cost superlinearly).
  */
-export function childAbort(parent: AbortSignal): { signal: AbortSignal; abort(reason?: unknown): void; dispose(): void } {
+export function childAbort(parent: AbortSignal): {
+  signal: AbortSignal;
+  abort(reason?: unknown): void;
+  dispose(): void;
+} {
   const controller = new AbortController();
   if (parent.aborted) controller.abort(parent.reason);
   const onAbort = () => controller.abort(parent.reason);

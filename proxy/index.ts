@@ -102,7 +102,8 @@ export async function runProxy(options: ProxyOptions, signal: AbortSignal): Prom
       for (const id of next.keys()) if (id.startsWith(`${key}:`)) next.delete(id);
       const service = serviceInformer.get(key);
       if (!service) continue;
-      for (const rule of rulesOfService(service, sliceInformer.byIndex('service', key), nodeName)) next.set(rule.id, rule);
+      for (const rule of rulesOfService(service, sliceInformer.byIndex('service', key), nodeName))
+        next.set(rule.id, rule);
     }
     return next;
   }

@@ -51,7 +51,13 @@ function render(rule: PortRule): Rendered {
 }
 
 /** A chain that picks one endpoint, and a chain for each endpoint. Returns the picking chain's name. */
-function renderBalancer(into: Rendered, rule: PortRule, kind: 'svc' | 'ext', endpoints: Endpoint[], first: string[]): string {
+function renderBalancer(
+  into: Rendered,
+  rule: PortRule,
+  kind: 'svc' | 'ext',
+  endpoints: Endpoint[],
+  first: string[],
+): string {
   const name = `${kind}-${hash(rule.id)}`;
   const sticky: string[] = [];
   const picks: string[] = [];

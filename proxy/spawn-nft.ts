@@ -9,7 +9,9 @@ export function spawnNft(transaction: string): Promise<void> {
     child.stderr.on('data', (chunk: Buffer) => {
       if (complaint.length < 4096) complaint += chunk.toString();
     });
-    child.on('error', (error) => reject(new Error(`cannot run nft (package nftables): ${error.message}`, { cause: error })));
+    child.on('error', (error) =>
+      reject(new Error(`cannot run nft (package nftables): ${error.message}`, { cause: error })),
+    );
     child.on('close', (code) => {
       if (code === 0) resolve();
       else reject(new Error(`nft refused the transaction: ${complaint.trim() || `exit code ${code}`}`));

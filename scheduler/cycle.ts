@@ -13,7 +13,13 @@ export function feasibleNodesWanted(nodeCount: number): number {
  * `start` is where in `nodes` the search begins; hand in the previous start plus what was evaluated, so that all nodes
  * get their turn.
  */
-export function scheduleOne(pod: PodInfo, nodes: readonly NodeInfo[], profile: Profile, start: number, random: Random): Decision {
+export function scheduleOne(
+  pod: PodInfo,
+  nodes: readonly NodeInfo[],
+  profile: Profile,
+  start: number,
+  random: Random,
+): Decision {
   const filters = profile.filters.filter((plugin) => plugin.applies(pod));
   const wanted = feasibleNodesWanted(nodes.length);
   const feasible: NodeInfo[] = [];

@@ -35,7 +35,12 @@ export interface NodeInfo {
   readonly name: string;
   readonly node: Node;
   readonly allocatable: Amounts & { pods: number };
-  readonly requested: { milliCpu: number; memoryBytes: number; ephemeralStorageBytes: number; scalars: Map<string, number> };
+  readonly requested: {
+    milliCpu: number;
+    memoryBytes: number;
+    ephemeralStorageBytes: number;
+    scalars: Map<string, number>;
+  };
   readonly scoredRequested: { milliCpu: number; memoryBytes: number };
   readonly pods: ReadonlyMap<string, PodInfo>;
 }
@@ -76,4 +81,6 @@ export interface Diagnosis {
   plugins: ReadonlySet<string>;
 }
 
-export type Decision = { kind: 'node'; node: string; feasible: number; evaluated: number } | { kind: 'none'; diagnosis: Diagnosis };
+export type Decision =
+  | { kind: 'node'; node: string; feasible: number; evaluated: number }
+  | { kind: 'none'; diagnosis: Diagnosis };

@@ -162,7 +162,9 @@ class Scheduler {
       status: 'False',
       reason: 'Unschedulable',
       message,
-      ...(known?.status !== 'False' && { lastTransitionTime: new Date(clock.now()).toISOString().replace(/\.\d+Z/, 'Z') }),
+      ...(known?.status !== 'False' && {
+        lastTransitionTime: new Date(clock.now()).toISOString().replace(/\.\d+Z/, 'Z'),
+      }),
     };
     const { namespace, name, uid } = pod.pod.metadata;
     const patch = { metadata: { uid }, status: { conditions: [condition] } };
@@ -188,4 +190,3 @@ function isGone(error: unknown): boolean {
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
-

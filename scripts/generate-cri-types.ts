@@ -17,7 +17,12 @@ function typeOf(field: protobuf.Field): string {
 function visit(namespace: protobuf.NamespaceBase): void {
   for (const each of namespace.nestedArray) {
     if (each instanceof protobuf.Enum) {
-      out.push(`export type ${each.name} = ${Object.keys(each.values).map((value) => `'${value}'`).join(' | ')};`, '');
+      out.push(
+        `export type ${each.name} = ${Object.keys(each.values)
+          .map((value) => `'${value}'`)
+          .join(' | ')};`,
+        '',
+      );
     } else if (each instanceof protobuf.Type) {
       const lines = each.fieldsArray.map((field) => {
         const type = typeOf(field);
@@ -29,7 +34,10 @@ function visit(namespace: protobuf.NamespaceBase): void {
       else out.push(`export interface ${each.name} {`, ...lines, '}', '');
       visit(each);
     } else if (each instanceof protobuf.Service) {
-      out.push(`/** Method name to [request, response, streams the response]. */`, `export interface ${each.name}Methods {`);
+      out.push(
+        `/** Method name to [request, response, streams the response]. */`,
+        `export interface ${each.name}Methods {`,
+      );
       for (const method of each.methodsArray) {
         const { requestType, responseType, responseStream } = method;
         out.push(`  ${method.name}: [${requestType}, ${responseType}, ${responseStream === true}];`);

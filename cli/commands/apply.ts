@@ -13,7 +13,11 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const MANAGER = 'kubectl-client-side-apply';
 
 /** Applies every manifest in order; one that fails does not keep the others from being tried. */
-export async function apply(session: Session, manifests: readonly Manifest[], print: (line: string) => void): Promise<void> {
+export async function apply(
+  session: Session,
+  manifests: readonly Manifest[],
+  print: (line: string) => void,
+): Promise<void> {
   let catalogue = await Catalogue.load(session.client);
   const failures: string[] = [];
   for (const { where, object } of manifests) {
@@ -57,7 +61,10 @@ async function applyOne(
   }
   const before = parseLastApplied(lastApplied);
   const result = await resource.patch(name, 'strategic', applyPatch(before, annotated), { fieldManager: MANAGER });
-  return deepEqual({ ...result, metadata: { ...result.metadata, resourceVersion: '' } }, { ...current, metadata: { ...current.metadata, resourceVersion: '' } })
+  return deepEqual(
+    { ...result, metadata: { ...result.metadata, resourceVersion: '' } },
+    { ...current, metadata: { ...current.metadata, resourceVersion: '' } },
+  )
     ? 'unchanged'
     : 'configured';
 }

@@ -43,7 +43,9 @@ export async function remove(
         ...(options.gracePeriod !== undefined && { gracePeriodSeconds: options.gracePeriod }),
         signal,
       });
-      print(`${each.ref.group === '' ? each.ref.kind.toLowerCase() : `${each.ref.kind.toLowerCase()}.${each.ref.group}`} "${each.name}" deleted`);
+      print(
+        `${each.ref.group === '' ? each.ref.kind.toLowerCase() : `${each.ref.kind.toLowerCase()}.${each.ref.group}`} "${each.name}" deleted`,
+      );
       waiting.push({ ...each, uid: uidOf(answer) });
     } catch (error) {
       const isGone = error instanceof ApiError && error.code === 404;
@@ -58,7 +60,11 @@ export async function remove(
 function ofManifest(catalogue: Catalogue, { where, object }: Manifest, namespace: string): Doomed {
   const ref = catalogue.ofManifest(object.apiVersion, object.kind);
   if (!object.metadata.name) throw new UserError(`${where}: metadata.name must be set`);
-  return { ref, namespace: ref.namespaced ? (object.metadata.namespace ?? namespace) : undefined, name: object.metadata.name };
+  return {
+    ref,
+    namespace: ref.namespaced ? (object.metadata.namespace ?? namespace) : undefined,
+    name: object.metadata.name,
+  };
 }
 
 async function ofWords(
@@ -88,7 +94,11 @@ function uidOf(answer: KubeObject & { details?: { uid?: string } }): string | un
 }
 
 /** Watches until the object is gone or is another one of the same name. */
-async function waitUntilGone(session: Session, each: Doomed & { uid: string | undefined }, signal: AbortSignal): Promise<void> {
+async function waitUntilGone(
+  session: Session,
+  each: Doomed & { uid: string | undefined },
+  signal: AbortSignal,
+): Promise<void> {
   const resource = session.client.resource<KubeObject>(each.ref, each.namespace);
   const fieldSelector = `metadata.name=${each.name}`;
   while (!signal.aborted) {
@@ -96,7 +106,11 @@ async function waitUntilGone(session: Session, each: Doomed & { uid: string | un
     const [current] = list.items;
     if (!current || (each.uid !== undefined && current.metadata.uid !== each.uid)) return;
     try {
-      for await (const event of resource.watch({ fieldSelector, resourceVersion: list.metadata.resourceVersion, signal })) {
+      for await (const event of resource.watch({
+        fieldSelector,
+        resourceVersion: list.metadata.resourceVersion,
+        signal,
+      })) {
         if (event.type === 'DELETED') return;
       }
     } catch (error) {

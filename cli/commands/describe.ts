@@ -17,7 +17,10 @@ export async function describe(
   const targets = parseTargets(await Catalogue.load(session.client), words);
   let first = true;
   for (const target of targets) {
-    const answer = await session.client.request<KubeObject & { items?: KubeObject[] }>('GET', pathOf(session, target, options));
+    const answer = await session.client.request<KubeObject & { items?: KubeObject[] }>(
+      'GET',
+      pathOf(session, target, options),
+    );
     for (const item of answer.items ?? [answer]) {
       if (!first) print('\n');
       first = false;
@@ -49,7 +52,10 @@ function outline(object: KubeObject): string[] {
 
 function sizes(data: unknown): Record<string, string> {
   return Object.fromEntries(
-    Object.entries((data ?? {}) as Record<string, string>).map(([key, value]) => [key, `${Buffer.from(value, 'base64').length} bytes`]),
+    Object.entries((data ?? {}) as Record<string, string>).map(([key, value]) => [
+      key,
+      `${Buffer.from(value, 'base64').length} bytes`,
+    ]),
   );
 }
 
@@ -63,7 +69,12 @@ function lines(key: string, value: unknown, depth: number): string[] {
     return [`${indent}${key}:`, ...value.flatMap((each, index) => lines(nameOf(each, index), each, depth + 1))];
   }
   if (typeof value === 'object') {
-    return [`${indent}${key}:`, ...Object.entries(value).flatMap(([name, each]) => lines(depth === 0 && key !== 'Metadata' ? name : title(name), each, depth + 1))];
+    return [
+      `${indent}${key}:`,
+      ...Object.entries(value).flatMap(([name, each]) =>
+        lines(depth === 0 && key !== 'Metadata' ? name : title(name), each, depth + 1),
+      ),
+    ];
   }
   return [`${indent}${key}: ${String(value)}`];
 }
@@ -82,10 +93,15 @@ async function eventLines(session: Session, object: KubeObject, nowMs: number): 
     { group: '', version: 'v1', resource: 'events', kind: 'Event', namespaced: true },
     namespace ?? 'default',
   );
-  const selector = [`involvedObject.name=${name}`, `involvedObject.kind=${object.kind}`, ...(uid && namespace ? [`involvedObject.uid=${uid}`] : [])];
+  const selector = [
+    `involvedObject.name=${name}`,
+    `involvedObject.kind=${object.kind}`,
+    ...(uid && namespace ? [`involvedObject.uid=${uid}`] : []),
+  ];
   const { items } = await events.listAll({ fieldSelector: selector.join(',') });
   if (items.length === 0) return ['Events: <none>'];
-  const last = (event: Event) => Date.parse(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '');
+  const last = (event: Event) =>
+    Date.parse(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? '');
   const rows = items
     .toSorted((a, b) => last(a) - last(b))
     .map((event) => [

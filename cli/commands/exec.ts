@@ -22,7 +22,13 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 25
 const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
 
 /** Resolves with the command's exit code. */
-export async function exec(session: Session, name: string, command: readonly string[], options: ExecOptions, terminal: Terminal): Promise<number> {
+export async function exec(
+  session: Session,
+  name: string,
+  command: readonly string[],
+  options: ExecOptions,
+  terminal: Terminal,
+): Promise<number> {
   const pod = await session.client.resource<Pod>(pods, session.namespace).get(name.replace(/^pods?\//, ''));
   const query = new URLSearchParams({ container: options.container ?? defaultContainer(pod), stdout: 'true' });
   for (const word of command) query.append('command', word);
@@ -46,7 +52,8 @@ function run(socket: WebSocket, options: ExecOptions, { stdin, stdout, stderr }:
     const send = (channel: number, data: Uint8Array) => socket.send(Buffer.concat([Buffer.of(channel), data]));
     const onInput = (chunk: Buffer) => send(CHANNEL.stdin, chunk);
     const onInputEnd = () => send(CHANNEL.close, Buffer.of(CHANNEL.stdin));
-    const onResize = () => send(CHANNEL.resize, Buffer.from(JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
+    const onResize = () =>
+      send(CHANNEL.resize, Buffer.from(JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
     const raw = options.tty && options.stdin && stdin.isTTY;
     let outcome: number | undefined;
     const restore = () => {
@@ -80,7 +87,9 @@ function run(socket: WebSocket, options: ExecOptions, { stdin, stdout, stderr }:
       response.on('data', (chunk: Buffer) => {
         body += chunk.toString();
       });
-      response.on('end', () => reject(new UserError(`Error from server: ${statusMessage(body) || response.statusCode}`)));
+      response.on('end', () =>
+        reject(new UserError(`Error from server: ${statusMessage(body) || response.statusCode}`)),
+      );
     });
     socket.on('error', (error) => {
       restore();

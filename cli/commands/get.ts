@@ -27,10 +27,13 @@ export async function get(
 ): Promise<void> {
   const output = options.output ?? '';
   if (!['', 'wide', 'yaml', 'json', 'name'].includes(output)) {
-    throw new UserError(`unable to match a printer suitable for the output format "${output}", allowed formats are: json,name,wide,yaml`);
+    throw new UserError(
+      `unable to match a printer suitable for the output format "${output}", allowed formats are: json,name,wide,yaml`,
+    );
   }
   const targets = parseTargets(await Catalogue.load(session.client), words);
-  if (output === 'yaml' || output === 'json' || output === 'name') return getObjects(session, targets, options, output, print);
+  if (output === 'yaml' || output === 'json' || output === 'name')
+    return getObjects(session, targets, options, output, print);
   if (options.watch && targets.length > 1) throw new UserError('you may only watch one resource at a time');
 
   let printed = 0;
@@ -49,7 +52,8 @@ export async function get(
     }
   }
   if (printed === 0) {
-    const where = targets.some((each) => each.ref.namespaced) && !options.allNamespaces ? ` in ${session.namespace} namespace` : '';
+    const where =
+      targets.some((each) => each.ref.namespaced) && !options.allNamespaces ? ` in ${session.namespace} namespace` : '';
     process.stderr.write(`No resources found${where}.\n`);
   }
 }
@@ -63,14 +67,20 @@ async function getObjects(
 ): Promise<void> {
   const objects: KubeObject[] = [];
   for (const target of targets) {
-    const answer = await session.client.request<KubeObject & { items?: KubeObject[] }>('GET', pathOf(session, target, options));
+    const answer = await session.client.request<KubeObject & { items?: KubeObject[] }>(
+      'GET',
+      pathOf(session, target, options),
+    );
     const { kind } = target.ref;
     for (const item of answer.items ?? [answer]) objects.push({ ...item, apiVersion: apiVersionOf(target.ref), kind });
-    if (output === 'name') for (const item of answer.items ?? [answer]) print(describeTarget(target.ref, item.metadata.name ?? ''));
+    if (output === 'name')
+      for (const item of answer.items ?? [answer]) print(describeTarget(target.ref, item.metadata.name ?? ''));
   }
   if (output === 'name') return;
   const single = targets.length === 1 && targets[0]?.name;
-  const value = single ? objects[0] : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items: objects };
+  const value = single
+    ? objects[0]
+    : { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: '' }, items: objects };
   print(output === 'json' ? JSON.stringify(value, undefined, 4) : stringify(value, { lineWidth: 0 }).trimEnd());
 }
 
@@ -102,7 +112,8 @@ async function watchTable(
       if (event.type === 'BOOKMARK') continue;
       // Only the first event carries the columns.
       if (event.object.columnDefinitions?.length) columns = event.object.columnDefinitions;
-      for (const text of tableLines({ ...event.object, columnDefinitions: columns }, { ...layout, headings: false })) print(text);
+      for (const text of tableLines({ ...event.object, columnDefinitions: columns }, { ...layout, headings: false }))
+        print(text);
     }
   }
 }

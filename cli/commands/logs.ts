@@ -15,7 +15,13 @@ export interface LogsOptions {
 
 const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
 
-export async function logs(session: Session, name: string, options: LogsOptions, write: (chunk: Uint8Array) => void, signal: AbortSignal): Promise<void> {
+export async function logs(
+  session: Session,
+  name: string,
+  options: LogsOptions,
+  write: (chunk: Uint8Array) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const pod = await session.client.resource<Pod>(pods, session.namespace).get(name.replace(/^pods?\//, ''));
   const query = new URLSearchParams({ container: options.container ?? defaultContainer(pod) });
   if (options.follow) query.set('follow', 'true');

@@ -23,7 +23,11 @@ export function tolerates(tolerations: readonly Toleration[] | undefined, taint:
 }
 
 /** Numeric operators hold between integers only; `left` is the taint's value. */
-function comparesAs(left: string | undefined, right: string | undefined, holds: (a: bigint, b: bigint) => boolean): boolean {
+function comparesAs(
+  left: string | undefined,
+  right: string | undefined,
+  holds: (a: bigint, b: bigint) => boolean,
+): boolean {
   if (!/^-?\d+$/.test(left ?? '') || !/^-?\d+$/.test(right ?? '')) return false;
   return holds(BigInt(left as string), BigInt(right as string));
 }

@@ -22,5 +22,8 @@ export const unsupported: FilterPlugin = {
   name: 'Unsupported',
   wakesOn: [],
   applies: (pod) => unsupportedConstraints(pod).length > 0,
-  filter: (pod) => unsupportedConstraints(pod).map((each) => `node(s) could not be checked for ${each}, which this scheduler does not support`),
+  filter: (pod) =>
+    unsupportedConstraints(pod).map(
+      (each) => `node(s) could not be checked for ${each}, which this scheduler does not support`,
+    ),
 };

@@ -1,0 +1,224 @@
+// The sampan command: parses the command line and imports only what the chosen command needs.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_DATA_DIR } from './layout.ts';
+import { UserError } from './user-error.ts';
+
+const program = new Command('sampan')
+  .description(
+    'A Kubernetes-compatible cluster on this machine: API server, scheduler, controllers, node agent and runtime.',
+  )
+  .version('0.1.0 (Kubernetes v1.36)')
+  .configureHelp({ sortSubcommands: false })
+  .showSuggestionAfterError()
+  .enablePositionalOptions();
+
+const integer = (text: string): number => {
+  if (!/^-?\d+$/.test(text)) throw new InvalidArgumentError('not a whole number.');
+  return Number(text);
+};
+const port = (text: string): number => {
+  const value = integer(text);
+  if (value < 0 || value > 65_535) throw new InvalidArgumentError('not a port (0-65535).');
+  return value;
+};
+const collect = (value: string, previous: string[] = []): string[] => [...previous, value];
+const seconds = (text: string): number => {
+  const match = /^(\d+)([smh]?)$/.exec(text);
+  if (!match) throw new InvalidArgumentError('not a duration such as 30s, 5m or 1h.');
+  return Number(match[1]) * ({ s: 1, m: 60, h: 3600 }[match[2] || 's'] as number);
+};
+
+const dataDir = () =>
+  new Option('--data-dir <dir>', 'where the cluster keeps its files').default(DEFAULT_DATA_DIR).env('SAMPAN_DATA_DIR');
+const logLevel = () =>
+  new Option('--log-level <level>', 'how much is logged').choices(['debug', 'info', 'warn', 'error']).default('info');
+const store = () =>
+  new Option(
+    '--store <store>',
+    "where objects are kept: 'embedded', 'memory', or etcd endpoints such as http://127.0.0.1:2379,...",
+  ).default('embedded');
+
+/** Options of whatever runs an API server. */
+const withApiServer = (command: Command) =>
+  command
+    .addOption(dataDir())
+    .addOption(store())
+    .option('--address <ip>', 'address the API server listens on', '0.0.0.0')
+    .option('--advertise-address <ip>', 'address that pods and nodes reach it by (default: of the default route)')
+    .option('--port <port>', 'port of the API server; 0 takes a free one', port, 6443)
+    .option('--service-cidr <cidr>', 'range of cluster IPs', '10.96.0.0/12')
+    .option('--tls-san <name>', 'one more name or address in the serving certificate (repeatable)', collect)
+    .option('--token-auth-file <file>', 'static tokens: token,user,uid,"group1,group2" per line')
+    .addOption(logLevel());
+
+/** Options of whatever runs a node agent. */
+const withNode = (command: Command) =>
+  command
+    .option('--node-name <name>', 'name of this node (default: the host name)')
+    .option('--node-ip <ip>', 'address of this node (default: of the default route)')
+    .option('--pod-cidr <cidr>', "range of this node's pod addresses", '10.244.0.0/24')
+    .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
+    .option('--max-pods <number>', 'pods this node takes', integer, 110)
+    .option('--kubelet-port <port>', "port of the node's server; 0 takes a free one", port, 10_250)
+    .option('--cluster-dns <ip>', 'DNS server for pods (default: those of the host)')
+    .option('--cluster-domain <domain>', 'DNS domain of the cluster', 'cluster.local')
+    .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)');
+
+const connected = (command: Command) =>
+  command
+    .addOption(dataDir())
+    .option('--kubeconfig <file>', "kubeconfig to use (default: the component's own below the data directory)")
+    .addOption(logLevel());
+
+withNode(
+  withApiServer(program.command('up').description('run a whole cluster on this machine, in the foreground')),
+).action(async (options) => (await import('./commands/up.ts')).up(options));
+
+program
+  .command('down')
+  .description('end the cluster of a data directory and clean up what it left, also after a crash')
+  .addOption(dataDir())
+  .option('--purge', 'also delete the data directory: objects, images, certificates')
+  .action(async (options) => (await import('./commands/down.ts')).down(options));
+
+program
+  .command('kubeconfig')
+  .description("print the administrator's kubeconfig")
+  .addOption(dataDir())
+  .action(async (options) => (await import('./commands/kubeconfig.ts')).kubeconfig(options));
+
+const client = (name: string, description: string) =>
+  program
+    .command(name)
+    .description(description)
+    .addOption(dataDir())
+    .option('--kubeconfig <file>', 'kubeconfig to use (default: KUBECONFIG, the local cluster, ~/.kube/config)')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('-n, --namespace <name>', 'namespace');
+
+client('get', 'list objects, or show some by name')
+  .argument('<type...>', 'type or type/name, then names: pods, deploy/web, svc a b')
+  .option('-o, --output <format>', 'wide, yaml, json or name')
+  .option('-A, --all-namespaces', 'in all namespaces')
+  .option('-l, --selector <selector>', 'label selector')
+  .option('--field-selector <selector>', 'field selector')
+  .option('-w, --watch', 'go on showing changes')
+  .option('--no-headers', 'leave the headings out')
+  .action(async (words, options) => (await import('./commands/client.ts')).getCommand(words, options));
+
+client('describe', 'show everything about objects, with their events')
+  .argument('<type...>')
+  .option('-l, --selector <selector>', 'label selector')
+  .action(async (words, options) => (await import('./commands/client.ts')).describeCommand(words, options));
+
+client('apply', 'create or change objects to be as the manifests say')
+  .requiredOption('-f, --filename <path>', 'file, directory or - (repeatable)', collect)
+  .option('-R, --recursive', 'also read directories below')
+  .action(async (options) => (await import('./commands/client.ts')).applyCommand(options));
+
+client('delete', 'delete objects')
+  .argument('[type...]')
+  .option('-f, --filename <path>', 'file, directory or - (repeatable)', collect)
+  .option('-l, --selector <selector>', 'label selector')
+  .option('--all', 'all objects of the type in the namespace')
+  .option('--grace-period <seconds>', 'seconds pods get to end', integer)
+  .option('--ignore-not-found', 'what is gone already is no error')
+  .option('--no-wait', 'do not wait until the objects are gone')
+  .action(async (words, options) => (await import('./commands/client.ts')).deleteCommand(words, options));
+
+client('logs', "print a container's output")
+  .argument('<pod>')
+  .option('-c, --container <name>', 'container (default: the first)')
+  .option('-f, --follow', 'go on as it grows')
+  .option('-p, --previous', 'of the container before the last restart')
+  .option('--tail <lines>', 'only the last lines', integer)
+  .option('--since <duration>', 'only newer than this: 30s, 5m, 1h', seconds)
+  .option('--timestamps', 'with timestamps')
+  .action(async (pod, options) => (await import('./commands/client.ts')).logsCommand(pod, options));
+
+client('exec', 'run a command in a container')
+  .argument('<pod>')
+  .argument('<command...>')
+  .option('-c, --container <name>', 'container (default: the first)')
+  .option('-i, --stdin', 'pass standard input on')
+  .option('-t, --tty', 'with a terminal')
+  .passThroughOptions()
+  .action(async (pod, command, options) => (await import('./commands/client.ts')).execCommand(pod, command, options));
+
+withApiServer(program.command('apiserver').description('run the API server alone')).action(async (options) =>
+  (await import('./commands/components.ts')).apiserverCommand(options),
+);
+connected(program.command('scheduler').description('run the scheduler alone'))
+  .option('--leader-elect', 'be one of several: only the holder of the lease works')
+  .action(async (options) => (await import('./commands/components.ts')).schedulerCommand(options));
+connected(program.command('controller-manager').description('run the controllers alone'))
+  .option('--controllers <names>', "comma-separated: '*' for all, -name to leave one out", '*')
+  .option('--leader-elect', 'be one of several: only the holder of the lease works')
+  .action(async (options) => (await import('./commands/components.ts')).controllerManagerCommand(options));
+withNode(connected(program.command('kubelet').description('run the node agent alone, against any CRI runtime')))
+  .option('--cri-socket <path>', "the runtime's socket (default: below the data directory)")
+  .action(async (options) => (await import('./commands/components.ts')).kubeletCommand(options));
+program
+  .command('runtime')
+  .description('run the container runtime alone: CRI on a unix socket')
+  .addOption(dataDir())
+  .option('--cri-socket <path>', 'socket to serve (default: below the data directory)')
+  .option('--pod-cidr <cidr>', 'range of pod addresses', '10.244.0.0/24')
+  .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
+  .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)')
+  .addOption(logLevel())
+  .action(async (options) => (await import('./commands/components.ts')).runtimeCommand(options));
+connected(program.command('proxy').description('run the service proxy alone: Services as nftables rules'))
+  .option('--node-name <name>', 'name of this node (default: the host name)')
+  .action(async (options) => (await import('./commands/components.ts')).proxyCommand(options));
+
+const image = program
+  .command('image')
+  .description("build, import and list the images of this node's runtime")
+  .enablePositionalOptions();
+const imageCommand = (name: string, description: string) =>
+  image.command(name).description(description).addOption(dataDir());
+imageCommand('build', 'build an image from a Dockerfile')
+  .argument('[context]', 'directory', '.')
+  .requiredOption('-t, --tag <name>', 'name of the image (repeatable)', collect)
+  .option('-f, --file <path>', 'Dockerfile (default: CONTEXT/Dockerfile)')
+  .option('--build-arg <name=value>', 'value for an ARG (repeatable)', collect)
+  .action(async (context, options) => (await import('./commands/image.ts')).buildCommand(context, options));
+imageCommand('import', 'import an OCI or Docker archive, or an OCI layout directory')
+  .argument('<path>')
+  .option('-t, --tag <name>', 'name for an image that has none')
+  .action(async (path, options) => (await import('./commands/image.ts')).importCommand(path, options));
+imageCommand('pull', 'pull an image from its registry')
+  .argument('<image>')
+  .action(async (name, options) => (await import('./commands/image.ts')).pullCommand(name, options));
+imageCommand('ls', 'list images').action(async (options) => (await import('./commands/image.ts')).listCommand(options));
+imageCommand('rm', 'remove images')
+  .argument('<image...>')
+  .action(async (names, options) => (await import('./commands/image.ts')).removeCommand(names, options));
+
+withNode(
+  program.command('demo').description('a cluster, an image, a Deployment and a Service: what npm run demo shows'),
+)
+  .option('--once', 'end when the Service has answered')
+  .option('--data-dir <dir>', 'where the cluster keeps its files (default: a temporary directory)')
+  .option('--port <port>', 'port of the API server; 0 takes a free one', port, 6443)
+  .addOption(logLevel())
+  .action(async (options) => (await import('./commands/demo.ts')).demo(options));
+
+// The node half of `sampan up`, started by it; not for people.
+program.command('node', { hidden: true }).action(async () => (await import('./commands/node.ts')).node());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof UserError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else if ((error as { name?: string }).name === 'ApiError') {
+    process.stderr.write(`Error from server (${(error as { reason?: string }).reason}): ${(error as Error).message}\n`);
+    process.exitCode = 1;
+  } else if (['NetworkError', 'KubeconfigError'].includes((error as Error).name)) {
+    process.stderr.write(`sampan: ${(error as Error).message}\n`);
+    process.exitCode = 1;
+  } else throw error;
+}

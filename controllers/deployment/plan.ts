@@ -149,8 +149,10 @@ function notePaused(draft: Draft): void {
   }
 }
 
-/** spec.replicas changed since the ReplicaSets were last sized. */
+/** spec.replicas changed since the ReplicaSets were last sized. In the middle of Recreate the old ones just end. */
 function isScalingEvent(draft: Draft): boolean {
+  const active = draft.all.filter((each) => (each.spec?.replicas ?? 0) > 0);
+  if (draft.deployment.spec?.strategy?.type === 'Recreate' && active.length > 1) return false;
   return draft.all.some((each) => {
     if ((each.spec?.replicas ?? 0) === 0) return false;
     const desired = annotatedCount(each, 'desired');

@@ -74,3 +74,9 @@ function defaultRouteInterface(): string | undefined {
   }
   return undefined;
 }
+
+/** The first address of a range, which the pod bridge has: `10.244.0.0/24` → `10.244.0.1`. */
+export function gatewayOf(podCidr: string): string {
+  const octets = (podCidr.split('/')[0] ?? '').split('.').map(Number);
+  return [...octets.slice(0, 3), (octets[3] ?? 0) + 1].join('.');
+}

@@ -1,0 +1,105 @@
+// Composition root of the control plane: store, certificates, API server, and the scheduler and controllers beside it.
+import { mkdirSync } from 'node:fs';
+import { createScheme } from '../../api/kinds/index.ts';
+import { type ClusterPki, ensureClusterPki, renderKubeconfig } from '../../apiserver/auth/pki.ts';
+import { createApiServer } from '../../apiserver/server.ts';
+import type { Store } from '../../apiserver/storage/port.ts';
+import { createClient, createEventRecorder, createInformerFactory } from '../../client/index.ts';
+import type { ClientConfig } from '../../client/port.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { writeFileAtomic } from '../../lib/files.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Layout } from '../layout.ts';
+import { openStore } from './open-store.ts';
+
+export interface ApiServerOptions {
+  layout: Layout;
+  /** `embedded`, `memory`, or etcd endpoints. */
+  store: string;
+  address: string;
+  /** By which nodes and pods reach it. */
+  advertiseAddress: string;
+  port: number;
+  serviceCidr: string;
+  tlsSans: readonly string[];
+  tokenAuthFile: string | undefined;
+  /** The node of this machine, whose certificates are made with the others. */
+  nodeName: string;
+  nodeIp: string;
+  log: Logger;
+}
+
+export interface RunningApiServer {
+  /** `https://127.0.0.1:6443`, by which processes of this machine reach it. */
+  url: string;
+  port: number;
+  pki: ClusterPki;
+  stop(): Promise<void>;
+}
+
+/** Ready to serve when it resolves; the administrator's kubeconfig is then in the data directory. */
+export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
+  const { layout, log } = options;
+  mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
+  const { advertiseAddress, nodeIp } = options;
+  const [pki, store] = await Promise.all([
+    ensureClusterPki(layout.pkiDir, {
+      clock: systemClock,
+      nodeNames: [options.nodeName],
+      nodeSans: { [options.nodeName]: [nodeIp] },
+      extraSans: [advertiseAddress, ...(options.address === '0.0.0.0' ? [] : [options.address]), ...options.tlsSans],
+    }),
+    openStore(options.store, layout, log.child({ part: 'store' })),
+  ]);
+  const server = createApiServer({
+    store,
+    scheme: createScheme(),
+    pki,
+    address: options.address,
+    port: options.port,
+    advertiseAddress,
+    serviceCidr: options.serviceCidr,
+    tokenAuthFile: options.tokenAuthFile,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  const { port } = await startOrClose(server, store);
+  const local = options.address === '0.0.0.0' ? '127.0.0.1' : options.address;
+  const url = `https://${local}:${port}`;
+  const kubeconfig = renderKubeconfig({ server: url, caPem: pki.caPem, user: 'kubernetes-admin', credentials: pki.admin });
+  writeFileAtomic(layout.kubeconfig, kubeconfig, 0o600);
+  return {
+    url,
+    port,
+    pki,
+    async stop() {
+      await server.stop();
+      await store.close();
+    },
+  };
+}
+
+async function startOrClose(server: ReturnType<typeof createApiServer>, store: Store): Promise<{ port: number }> {
+  try {
+    return await server.start();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** What a component needs to talk to the cluster, as itself. */
+export function connect(config: Omit<ClientConfig, 'userAgent'>, component: string, log: Logger, host?: string) {
+  const clock = systemClock;
+  const random = Math.random;
+  const client = createClient({ ...config, userAgent: `sampan-${component}` }, { clock, log });
+  return {
+    client,
+    informers: createInformerFactory({ client, clock, random, log }),
+    events: createEventRecorder({ client, component, host, clock, random, log }),
+    clock,
+    random,
+    log,
+  };
+}

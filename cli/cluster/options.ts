@@ -1,0 +1,27 @@
+// The options of `sampan up` and `sampan demo`, as commander hands them over.
+
+export interface NodeFlags {
+  nodeName?: string;
+  nodeIp?: string;
+  podCidr: string;
+  bridge: string;
+  maxPods: number;
+  kubeletPort: number;
+  clusterDns?: string;
+  clusterDomain: string;
+  cgroupRoot?: string;
+}
+
+export interface ApiServerFlags {
+  dataDir: string;
+  store: string;
+  address: string;
+  advertiseAddress?: string;
+  port: number;
+  serviceCidr: string;
+  tlsSan?: string[];
+  tokenAuthFile?: string;
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export type UpFlags = NodeFlags & ApiServerFlags;

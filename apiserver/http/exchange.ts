@@ -19,7 +19,7 @@ const compress = promisify(gzip);
 export class Exchange {
   readonly request: RawRequest;
   readonly response: RawResponse;
-  readonly info: RequestInfo;
+  info: RequestInfo;
   readonly auditId: string;
   readonly startedMs: number;
   user: Identity;

@@ -1,0 +1,215 @@
+// What happens to every request, in order: read what it asks for, who asks, may they, is there room, then the handler.
+//
+//   request info ─► authentication ─► impersonation ─► in-flight seat ─► authorization ─► handler ─► metrics
+//
+// Whatever is thrown on the way becomes one Status answer.
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ApiError, errors } from '../../api/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Authenticator, PeerCertificate } from '../auth/authenticate.ts';
+import { ANONYMOUS, type Attributes, type Authorizer, denialText, type Identity } from '../auth/identity.ts';
+import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
+import { Exchange, type RawRequest, type RawResponse } from './exchange.ts';
+import { impersonated } from './impersonation.ts';
+import type { InflightGate } from './inflight.ts';
+import { rawResponse } from './listener.ts';
+import { metricScope, metricVerb, type ServerMetrics } from './metrics.ts';
+import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
+
+export interface PipelineOptions {
+  authenticator: Authenticator;
+  authorizer: Authorizer;
+  gate: InflightGate;
+  metrics: ServerMetrics;
+  clock: Clock;
+  log: Logger;
+  /** True when the labels of a request name things that exist (so that metrics stay bounded). */
+  isKnown(info: RequestInfo): boolean;
+  handle(exchange: Exchange): Promise<void>;
+  handleUpgrade(upgrade: Upgrade): Promise<void>;
+}
+
+/** An authorized HTTP/1.1 upgrade; the handler owns the socket. */
+export interface Upgrade {
+  request: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  info: RequestInfo;
+  user: Identity;
+}
+
+export class Pipeline {
+  #options: PipelineOptions;
+  /** Requests that run now, long ones included: what a shutdown ends. */
+  #running = new Set<Exchange>();
+  #upgraded = new Set<Duplex>();
+  #stopping = false;
+
+  constructor(options: PipelineOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws. */
+  async serve(request: RawRequest, response: RawResponse, url: string, peer: PeerCertificate): Promise<void> {
+    const { log, clock } = this.#options;
+    const auditHeader = request.headers['audit-id'];
+    const exchange = new Exchange({
+      request,
+      response,
+      info: EMPTY_INFO,
+      auditId: typeof auditHeader === 'string' && /^[\w.-]{1,64}$/.test(auditHeader) ? auditHeader : randomUUID(),
+      user: ANONYMOUS,
+      startedMs: clock.now(),
+    });
+    const started = performance.now();
+    response.on('error', () => {});
+    this.#running.add(exchange);
+    try {
+      exchange.info = parseRequest(request.method ?? 'GET', url);
+      await this.#serve(exchange, peer);
+    } catch (error) {
+      await this.#answerError(exchange, error).catch((cause) => log.error({ err: cause }, 'could not answer a request'));
+    } finally {
+      this.#running.delete(exchange);
+      this.#observe(exchange, (performance.now() - started) / 1000);
+    }
+  }
+
+  async #serve(exchange: Exchange, peer: PeerCertificate): Promise<void> {
+    const { authenticator, gate } = this.#options;
+    const { info } = exchange;
+    if (this.#stopping && !isHealthPath(info.path)) {
+      throw errors.serviceUnavailable('the server is shutting down');
+    }
+    const identity = authenticator.authenticate(peer, exchange.header('authorization'));
+    const user = identity instanceof Promise ? await identity : identity;
+    exchange.user = impersonated(user, exchange, (attributes) => this.#authorize(attributes));
+    const kind = isReadOnly(info.verb, exchange.method) ? 'readOnly' : 'mutating';
+    const hasSeat = !isLongRunning(info) && !isHealthPath(info.path) && !user.groups.includes('system:masters');
+    if (hasSeat) {
+      const seat = gate.enter(kind, exchange.user.name);
+      if (seat) await seat;
+    }
+    try {
+      this.#authorize(attributesOf(exchange.user, info));
+      await this.#options.handle(exchange);
+    } finally {
+      if (hasSeat) gate.leave(kind);
+    }
+  }
+
+  /** Never throws; answers on the socket itself when the upgrade is refused. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: PeerCertificate): Promise<void> {
+    socket.on('error', () => socket.destroy());
+    this.#upgraded.add(socket);
+    socket.on('close', () => this.#upgraded.delete(socket));
+    try {
+      const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
+      if (this.#stopping) throw errors.serviceUnavailable('the server is shutting down');
+      const user = await this.#options.authenticator.authenticate(peer, request.headers.authorization);
+      this.#authorize(attributesOf(user, info));
+      await this.#options.handleUpgrade({ request, socket, head, info, user });
+    } catch (error) {
+      const { status, code } = this.#translate(error, request.method, request.url);
+      if (socket.writable) socket.end(rawResponse(code, status.reason ?? 'Error', JSON.stringify(status)));
+      else socket.destroy();
+    }
+  }
+
+  /** Ends watches, logs and upgraded connections; new requests are refused from now on. */
+  stop(): void {
+    this.#stopping = true;
+    for (const exchange of this.#running) if (isLongRunning(exchange.info)) exchange.abort();
+    for (const socket of this.#upgraded) socket.destroy();
+  }
+
+  #authorize(attributes: Attributes): void {
+    const decision = this.#options.authorizer.authorize(attributes);
+    if (decision.allowed) return;
+    const { group, resource, name } = attributes;
+    throw errors.forbidden({ group, resource: attributes.isResource ? resource : '' }, name, denialText(attributes, decision.reason));
+  }
+
+  async #answerError(exchange: Exchange, thrown: unknown): Promise<void> {
+    if (exchange.isAnswered) {
+      // Part of the answer is out: all that is left is to break it off.
+      exchange.response.destroy();
+      return;
+    }
+    await exchange.sendError(this.#translate(thrown, exchange.method, exchange.info.rawPath));
+  }
+
+  #translate(thrown: unknown, method: string | undefined, path: string | undefined): ApiError {
+    if (thrown instanceof ApiError) return thrown;
+    if (thrown instanceof CompactedError) return errors.expired('The resourceVersion for the provided list is too old.');
+    if (thrown instanceof StoreUnavailableError) return errors.serviceUnavailable(`storage is not available: ${thrown.message}`);
+    this.#options.log.error({ err: thrown, method, path }, 'request failed');
+    return ApiError.from(thrown);
+  }
+
+  #observe(exchange: Exchange, seconds: number): void {
+    const { info } = exchange;
+    const known = this.#options.isKnown(info);
+    const code = exchange.response.statusCode;
+    this.#options.metrics.observe(
+      {
+        verb: known ? metricVerb(exchange) : 'other',
+        group: known ? info.group : '',
+        version: known ? info.version : '',
+        resource: known ? info.resource : '',
+        subresource: known ? info.subresource : '',
+        scope: known ? metricScope(exchange) : '',
+        dryRun: known && info.query.has('dryRun'),
+      },
+      code,
+      seconds,
+    );
+  }
+}
+
+const EMPTY_INFO: RequestInfo = {
+  isResource: false,
+  verb: '',
+  prefix: '',
+  group: '',
+  version: '',
+  namespace: '',
+  resource: '',
+  subresource: '',
+  name: '',
+  parts: [],
+  path: '',
+  rawPath: '',
+  query: new URLSearchParams(),
+};
+
+export function attributesOf(user: Identity, info: RequestInfo): Attributes {
+  return {
+    user,
+    verb: info.verb,
+    isResource: info.isResource,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    path: info.path,
+  };
+}
+
+const isReadOnly = (verb: string, method: string) =>
+  verb === 'get' || verb === 'list' || verb === 'watch' || method === 'GET' || method === 'HEAD';
+
+const CONNECTS = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);
+
+/** Requests that last as long as the client wants: they take no seat and are ended at shutdown. */
+export function isLongRunning(info: RequestInfo): boolean {
+  if (!info.isResource) return false;
+  return info.verb === 'watch' || CONNECTS.has(info.subresource) || isTrue(info.query.get('watch'));
+}
+
+const isHealthPath = (path: string) => /^\/(healthz|livez|readyz|version)(\/|$)/.test(path);

@@ -1,0 +1,285 @@
+// Resource requests: from the request info to a verb of the registry and back to an answer.
+import { errors } from '../../api/errors.ts';
+import type { Kind, Verb } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/object.ts';
+import type { DeleteOptions } from '../../api/types/meta.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { AdmissionChain } from '../admission/chain.ts';
+import { listParameters } from '../registry/list.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { WriteRequest, WriteResult } from '../registry/types.ts';
+import type { BodyCodec } from './codec.ts';
+import type { Exchange } from './exchange.ts';
+import { contentType } from './negotiate.ts';
+import { negotiateFor, sendEntry, sendList } from './render.ts';
+import { serveScale } from './scale.ts';
+import { streamWatch } from './watch-response.ts';
+import { deleteOptions, type FieldValidation, writeOptions } from './write-options.ts';
+
+export interface ResourceContext {
+  registry: Registry;
+  codec: BodyCodec;
+  admission: AdmissionChain;
+  clock: Clock;
+  /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
+  subresources: ReadonlyMap<string, SubresourceHandler>;
+  /** Create-only kinds that are answered, not stored (access reviews), by `resource.group`. */
+  reviews: ReadonlyMap<string, SubresourceHandler>;
+}
+
+export type SubresourceHandler = (context: ResourceContext, exchange: Exchange, kind: Kind) => Promise<void>;
+
+const keyOf = (kind: Kind) => (kind.group === '' ? kind.resource : `${kind.resource}.${kind.group}`);
+
+/** Kinds whose deletion is answered with the object, not with a Status (upstream's ReturnDeletedObject). */
+const RETURNS_DELETED = new Set([
+  'pods',
+  'services',
+  'serviceaccounts',
+  'persistentvolumes',
+  'persistentvolumeclaims',
+  'podtemplates',
+  'resourcequotas',
+  'storageclasses.storage.k8s.io',
+  'csidrivers.storage.k8s.io',
+  'csinodes.storage.k8s.io',
+  'volumeattachments.storage.k8s.io',
+]);
+
+export async function serveResource(context: ResourceContext, exchange: Exchange): Promise<void> {
+  const { info } = exchange;
+  const kind = context.registry.context.scheme.byResource(info.group, info.version, info.resource);
+  if (!kind) throw errors.unknownPath();
+  if (info.parts.length > 3 && info.subresource !== 'proxy') throw errors.unknownPath();
+  if (!kind.namespaced && info.namespace !== '' && kind.resource !== 'namespaces') throw errors.unknownPath();
+  if (info.subresource !== '') return serveSubresource(context, exchange, kind);
+  const review = context.reviews.get(keyOf(kind));
+  if (review) {
+    if (info.verb !== 'create') throw errors.methodNotAllowedPath();
+    return review(context, exchange, kind);
+  }
+  // One object of a namespaced kind has a namespace in its path.
+  const needsNamespace = kind.namespaced && info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch';
+  if (needsNamespace || !kind.verbs.includes(info.verb as Verb)) throw errors.methodNotAllowedPath();
+  const isCollection = info.parts.length < 2;
+  switch (info.verb) {
+    case 'get':
+      return serveGet(context, exchange, kind);
+    case 'list':
+      return serveList(context, exchange, kind);
+    case 'watch':
+      return serveWatch(context, exchange, kind);
+    case 'create':
+      if (!isCollection) throw errors.methodNotAllowedPath();
+      return serveCreate(context, exchange, kind);
+    case 'update':
+      if (isCollection) throw errors.methodNotAllowedPath();
+      return serveUpdate(context, exchange, kind, '');
+    case 'patch':
+      if (isCollection) throw errors.methodNotAllowedPath();
+      return servePatch(context, exchange, kind, '');
+    case 'delete':
+      return serveDelete(context, exchange, kind);
+    case 'deletecollection':
+      return serveDeleteCollection(context, exchange, kind);
+    default:
+      throw errors.methodNotAllowedPath();
+  }
+}
+
+async function serveSubresource(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const { info } = exchange;
+  if (kind.namespaced && info.namespace === '') throw errors.unknownPath();
+  const special = context.subresources.get(`${keyOf(kind)}/${info.subresource}`);
+  if (special) return special(context, exchange, kind);
+  if (info.subresource === 'scale' && kind.scale) return serveScale(context, exchange, kind);
+  if (info.subresource !== 'status' || !kind.hasStatus) throw errors.unknownPath();
+  switch (info.verb) {
+    case 'get':
+      return serveGet(context, exchange, kind);
+    case 'update':
+      return serveUpdate(context, exchange, kind, 'status');
+    case 'patch':
+      return servePatch(context, exchange, kind, 'status');
+    default:
+      throw errors.methodNotAllowedPath();
+  }
+}
+
+async function serveGet(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const { info } = exchange;
+  const negotiated = negotiateFor(exchange, true);
+  const entry = await context.registry.get(kind, namespaceOf(kind, exchange), info.name, {
+    resourceVersion: info.query.get('resourceVersion'),
+  });
+  return sendEntry(exchange, 200, kind, entry, negotiated, context.clock.now());
+}
+
+async function serveList(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const negotiated = negotiateFor(exchange, true);
+  const parameters = listParameters(exchange.info.query);
+  const list = await context.registry.list(kind, namespaceOf(kind, exchange), parameters);
+  return sendList(exchange, kind, list, negotiated, context.clock.now());
+}
+
+async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const { info } = exchange;
+  const negotiated = negotiateFor(exchange, true);
+  const query = new URLSearchParams(info.query);
+  // The old form /api/v1/watch/pods/NAME.
+  if (info.parts.length > 1) query.set('fieldSelector', `metadata.name=${info.name}`);
+  const watch = await context.registry.watch(kind, namespaceOf(kind, exchange), query, exchange.signal);
+  return streamWatch(exchange, kind, watch.batches, negotiated.shape, {
+    timeoutMs: watch.timeoutMs,
+    clock: context.clock,
+  });
+}
+
+async function serveCreate(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const negotiated = negotiateFor(exchange, true);
+  const options = writeOptions(exchange.info.query, 'CreateOptions');
+  const object = await readObject(context, exchange, kind, options.fieldValidation);
+  const request = writeRequest(exchange, kind, options.dryRun);
+  const result = await context.registry.create(kind, object, request);
+  return sendEntry(exchange, 201, kind, result.entry, negotiated, context.clock.now());
+}
+
+export async function serveUpdate(
+  context: ResourceContext,
+  exchange: Exchange,
+  kind: Kind,
+  subresource: string,
+  extra: { raw?: boolean; change?: (object: KubeObject, old: KubeObject) => KubeObject } = {},
+): Promise<void> {
+  const negotiated = negotiateFor(exchange, true);
+  const options = writeOptions(exchange.info.query, 'UpdateOptions');
+  const body = await exchange.readBody();
+  // Decoded for every attempt: an attempt takes over its object.
+  const decode = () => decodeObject(context, exchange, kind, body, options.fieldValidation);
+  const first = decode();
+  let isFirst = true;
+  const next = () => {
+    const object = isFirst ? first : decode();
+    isFirst = false;
+    return object;
+  };
+  const result = await context.registry.update(
+    kind,
+    {
+      ...writeRequest(exchange, kind, options.dryRun),
+      name: exchange.info.name,
+      subresource,
+      mayCreate: subresource === '',
+      raw: extra.raw,
+    },
+    (old) => (extra.change ? extra.change(next(), old) : next()),
+    next,
+  );
+  return sendWritten(context, exchange, kind, result, negotiated);
+}
+
+export async function servePatch(
+  context: ResourceContext,
+  exchange: Exchange,
+  kind: Kind,
+  subresource: string,
+): Promise<void> {
+  const negotiated = negotiateFor(exchange, true);
+  const options = writeOptions(exchange.info.query, 'PatchOptions');
+  const body = await exchange.readBody();
+  const patch = context.codec.parsePatch(kind, body, contentType(exchange.header('content-type')));
+  const result = await context.registry.update(
+    kind,
+    { ...writeRequest(exchange, kind, options.dryRun), name: exchange.info.name, subresource, isPatch: true },
+    (old) => {
+      const { object, warnings } = patch.apply(old, options.fieldValidation);
+      for (const text of warnings) exchange.warnings.add(text);
+      return object;
+    },
+  );
+  return sendWritten(context, exchange, kind, result, negotiated);
+}
+
+export function sendWritten(
+  context: ResourceContext,
+  exchange: Exchange,
+  kind: Kind,
+  result: WriteResult,
+  negotiated: ReturnType<typeof negotiateFor>,
+): Promise<void> {
+  return sendEntry(exchange, result.created ? 201 : 200, kind, result.entry, negotiated, context.clock.now());
+}
+
+async function serveDelete(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const { info } = exchange;
+  const negotiated = negotiateFor(exchange, true);
+  const options = await readDeleteOptions(context, exchange);
+  const request = { ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0), options };
+  const result = await context.registry.delete(kind, info.name, request);
+  if (result.kind === 'deleted' && !RETURNS_DELETED.has(keyOf(kind))) {
+    return exchange.sendJson(200, JSON.stringify(deletedStatus(kind, info.name, result.entry.object)), negotiated.mediaType);
+  }
+  return sendEntry(exchange, 200, kind, result.entry, negotiated, context.clock.now());
+}
+
+function deletedStatus(kind: Kind, name: string, object: KubeObject): object {
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
+    details: { name, ...(kind.group && { group: kind.group }), kind: kind.resource, uid: object.metadata.uid },
+  };
+}
+
+async function serveDeleteCollection(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
+  const negotiated = negotiateFor(exchange, true);
+  const options = await readDeleteOptions(context, exchange);
+  const request = { ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0), options };
+  const list = await context.registry.deleteCollection(kind, request, listParameters(exchange.info.query));
+  return sendList(exchange, kind, list, negotiated, context.clock.now());
+}
+
+export async function readDeleteOptions(context: ResourceContext, exchange: Exchange): Promise<DeleteOptions> {
+  const body = await exchange.readBody();
+  const type = contentType(exchange.header('content-type'));
+  const decoded = body.length > 0 ? context.codec.decodeOptions('meta.DeleteOptions', body, type) : undefined;
+  return deleteOptions(decoded, exchange.info.query);
+}
+
+export async function readObject(
+  context: ResourceContext,
+  exchange: Exchange,
+  kind: Kind,
+  validation: FieldValidation,
+): Promise<KubeObject> {
+  const body = await exchange.readBody();
+  return decodeObject(context, exchange, kind, body, validation);
+}
+
+function decodeObject(
+  context: ResourceContext,
+  exchange: Exchange,
+  kind: Kind,
+  body: Buffer,
+  validation: FieldValidation,
+): KubeObject {
+  const type = contentType(exchange.header('content-type'));
+  const { object, warnings } = context.codec.decode(kind, body, type, validation);
+  for (const text of warnings) exchange.warnings.add(text);
+  return object;
+}
+
+export function writeRequest(exchange: Exchange, kind: Kind, dryRun: boolean): WriteRequest {
+  return {
+    user: exchange.user,
+    namespace: namespaceOf(kind, exchange),
+    dryRun,
+    warn: (text) => exchange.warnings.add(text),
+  };
+}
+
+/** A Namespace's own name is in the path where others have their namespace; the object has none. */
+export function namespaceOf(kind: Kind, exchange: Exchange): string {
+  return kind.namespaced ? exchange.info.namespace : '';
+}

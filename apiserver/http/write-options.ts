@@ -1,0 +1,49 @@
+// The query parameters and bodies that say how to write: dryRun, fieldValidation, DeleteOptions. Bad ones are 400 or 422.
+import { errors } from '../../api/errors.ts';
+import { fieldErrors } from '../../api/field-error.ts';
+import { validateFieldManager } from '../../api/metadata.ts';
+import type { DeleteOptions } from '../../api/types/meta.ts';
+import { isTrue } from './request-info.ts';
+
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
+
+export interface WriteOptions {
+  dryRun: boolean;
+  fieldValidation: FieldValidation;
+}
+
+/** `options`: the options type that upstream names in the message, such as CreateOptions. */
+export function writeOptions(query: URLSearchParams, options: string): WriteOptions {
+  const found = [];
+  const dryRun = query.getAll('dryRun').filter((each) => each !== '');
+  if (dryRun.some((each) => each !== 'All')) found.push(fieldErrors.notSupported('dryRun', dryRun, ['All']));
+  const validation = query.get('fieldValidation') || 'Warn';
+  if (!['Ignore', 'Warn', 'Strict'].includes(validation)) {
+    found.push(fieldErrors.notSupported('fieldValidation', validation, ['', 'Ignore', 'Warn', 'Strict']));
+  }
+  const manager = query.get('fieldManager');
+  if (manager) found.push(...validateFieldManager(manager, 'fieldManager'));
+  if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: options }, '', found);
+  return { dryRun: dryRun.length > 0, fieldValidation: validation as FieldValidation };
+}
+
+/** DeleteOptions of a DELETE: the body's when there is one, else the query's. */
+export function deleteOptions(body: Partial<DeleteOptions> | undefined, query: URLSearchParams): DeleteOptions {
+  const options: DeleteOptions = { ...body };
+  if (!body) {
+    const grace = query.get('gracePeriodSeconds');
+    if (grace !== null && grace !== '') {
+      if (!/^-?\d{1,15}$/.test(grace)) {
+        throw errors.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(grace)}: invalid syntax`);
+      }
+      options.gracePeriodSeconds = Number(grace);
+    }
+    const policy = query.get('propagationPolicy');
+    if (policy) options.propagationPolicy = policy;
+    const orphan = query.get('orphanDependents');
+    if (orphan !== null) options.orphanDependents = isTrue(orphan);
+  }
+  const dryRun = query.getAll('dryRun').filter((each) => each !== '');
+  if (dryRun.length > 0) options.dryRun = dryRun;
+  return options;
+}

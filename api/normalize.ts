@@ -40,9 +40,12 @@ interface StructReader {
   always: { name: string; create: () => unknown }[];
 }
 
-/** Checks and completes `value` in place as a `schema` (`core.v1.Pod`). Throws TypeMismatch. */
-export function normalize(schema: string, value: Json): { object: Json; problems: string[] } {
-  const walk: Walk = { problems: [], path: [], struct: '' };
+/**
+ * Checks and completes `value` in place as a `schema` (`core.v1.Pod`). `at` is the field it stands in, for messages.
+ * Throws TypeMismatch.
+ */
+export function normalize(schema: string, value: Json, at?: string): { object: Json; problems: string[] } {
+  const walk: Walk = { problems: [], path: at === undefined ? [] : [at], struct: '' };
   const object = readStruct(structOf(schema), value, walk);
   return { object, problems: walk.problems };
 }
@@ -313,7 +316,8 @@ function readBytes(value: unknown, walk: Walk): string {
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const bad = text.slice(0, text.length - padding).search(/[^A-Za-z0-9+/]/);
   if (bad >= 0) throw new TypeMismatch(`illegal base64 data at input byte ${bad}`);
-  if (text.length % 4 !== 0) throw new TypeMismatch(`illegal base64 data at input byte ${text.length - (text.length % 4)}`);
+  if (text.length % 4 !== 0)
+    throw new TypeMismatch(`illegal base64 data at input byte ${text.length - (text.length % 4)}`);
   return text;
 }
 
@@ -338,7 +342,9 @@ function mismatch(value: unknown, type: string, walk?: Walk): TypeMismatch {
         : typeof value;
   if (!walk) return new TypeMismatch(`json: cannot unmarshal ${found} into Go value of type ${type}`);
   const field = walk.path.filter((each) => typeof each === 'string' && !each.startsWith('.')).join('.');
-  return new TypeMismatch(`json: cannot unmarshal ${found} into Go struct field ${walk.struct}.${field} of type ${type}`);
+  return new TypeMismatch(
+    `json: cannot unmarshal ${found} into Go struct field ${walk.struct}.${field} of type ${type}`,
+  );
 }
 
 const GO_SCALARS: Partial<Record<Scalar, string>> = {

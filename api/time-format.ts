@@ -29,7 +29,14 @@ export function normalizeTime(text: string, micro = false): string {
   const match = SHAPE.exec(text);
   if (!match) throw explain(text, micro);
   const [, year, month, day, hour, minute, second, fraction = '', zone] = match as unknown as string[];
-  const parts = [year, month, day, hour, minute, second].map(Number) as [number, number, number, number, number, number];
+  const parts = [year, month, day, hour, minute, second].map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const wrong = outOfRange(parts);
   if (wrong) throw new TimeError(`parsing time ${JSON.stringify(text)}: ${wrong} out of range`);
   if (zone === 'Z') {
@@ -45,7 +52,14 @@ export function normalizeTime(text: string, micro = false): string {
   return micro ? `${base}.${fraction.slice(0, 6).padEnd(6, '0')}Z` : `${base}Z`;
 }
 
-function outOfRange([year, month, day, hour, minute, second]: [number, number, number, number, number, number]): string {
+function outOfRange([year, month, day, hour, minute, second]: [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+]): string {
   if (month < 1 || month > 12) return 'month';
   if (hour > 23) return 'hour';
   if (minute > 59) return 'minute';
@@ -61,7 +75,9 @@ function explain(text: string, micro: boolean): TimeError {
     const match = pattern.exec(rest);
     if (!match) {
       const name = micro ? MICRO_LAYOUT : LAYOUT;
-      return new TimeError(`${head} as ${JSON.stringify(name)}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(layout)}`);
+      return new TimeError(
+        `${head} as ${JSON.stringify(name)}: cannot parse ${JSON.stringify(rest)} as ${JSON.stringify(layout)}`,
+      );
     }
     rest = rest.slice(match[0].length);
   }

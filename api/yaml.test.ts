@@ -56,7 +56,10 @@ describe('documents', () => {
     });
   });
   it('report keys set twice; the last wins', () => {
-    expect(parseYaml('a: 1\na: 2')).toMatchObject({ value: { a: 2 }, duplicates: ['line 2: key "a" already set in map'] });
+    expect(parseYaml('a: 1\na: 2')).toMatchObject({
+      value: { a: 2 },
+      duplicates: ['line 2: key "a" already set in map'],
+    });
   });
 });
 
@@ -73,7 +76,12 @@ describe('errors carry the line', () => {
 
   it('and nothing hostile blows up', () => {
     const bomb = ['a0: &a0 [x,x,x,x,x,x,x,x,x,x]'];
-    for (let i = 1; i < 10; i++) bomb.push(`a${i}: &a${i} [${Array(10).fill(`*a${i - 1}`).join(',')}]`);
+    for (let i = 1; i < 10; i++)
+      bomb.push(
+        `a${i}: &a${i} [${Array(10)
+          .fill(`*a${i - 1}`)
+          .join(',')}]`,
+      );
     expect(() => read(bomb.join('\n'))).toThrow('excessive aliasing');
     expect(() => read('['.repeat(20_000))).toThrow(YamlError);
     expect(Object.keys(read('__proto__: {x: 1}') as object)).toEqual(['__proto__']);

@@ -43,7 +43,9 @@ for (const [value, words] of [
   [false, ['n', 'no', 'false', 'off']],
 ] as const) {
   for (const word of words) {
-    WORDS.set(word, value).set(word.toUpperCase(), value).set(word[0]?.toUpperCase() + word.slice(1), value);
+    WORDS.set(word, value)
+      .set(word.toUpperCase(), value)
+      .set(word[0]?.toUpperCase() + word.slice(1), value);
   }
 }
 for (const word of ['', '~', 'null', 'Null', 'NULL']) WORDS.set(word, null);
@@ -60,7 +62,12 @@ export function parseYamlDocuments(text: string): YamlDocument[] {
   let documents: ReturnType<typeof parseAllDocuments>;
   try {
     // The failsafe schema leaves every scalar as it was written: which type it has is decided here.
-    documents = parseAllDocuments(text, { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, lineCounter: lines });
+    documents = parseAllDocuments(text, {
+      schema: 'failsafe',
+      uniqueKeys: false,
+      prettyErrors: false,
+      lineCounter: lines,
+    });
   } catch (error) {
     if (error instanceof RangeError) throw new YamlError('exceeded max depth of 1000');
     throw error;
@@ -151,7 +158,8 @@ class DocumentReader {
     }
     // Merged keys never replace the map's own; earlier maps of a list win over later ones.
     for (const each of merged.flat()) {
-      if (typeof each !== 'object' || each === null) throw new YamlError('map merge requires map or sequence of maps as the value');
+      if (typeof each !== 'object' || each === null)
+        throw new YamlError('map merge requires map or sequence of maps as the value');
       for (const [key, value] of Object.entries(each)) if (!Object.hasOwn(map, key)) setOwn(map, key, value);
     }
     return map;

@@ -1,0 +1,102 @@
+// Tables, as `kubectl get` shows them: column definitions and one row of cells per object, from the kind's own data. Pure.
+import type { Cell, Column, Kind } from './kind.ts';
+import { errors } from './errors.ts';
+import type { KubeObject } from './object.ts';
+import { fieldErrorMessage, fieldErrors } from './field-error.ts';
+
+/** How much of each object a row carries besides its cells. */
+export type IncludeObject = 'None' | 'Metadata' | 'Object';
+
+export interface TableListMeta {
+  resourceVersion?: string;
+  continue?: string;
+  remainingItemCount?: number;
+}
+
+export interface TableColumnDefinition {
+  name: string;
+  type: Column['type'];
+  format: string;
+  description: string;
+  priority: number;
+}
+
+export interface TableRow {
+  cells: Cell[];
+  object?: object;
+}
+
+export interface Table {
+  kind: 'Table';
+  apiVersion: string;
+  metadata: TableListMeta;
+  columnDefinitions: TableColumnDefinition[];
+  rows: TableRow[];
+}
+
+export interface TableOptions {
+  nowMs: number;
+  /** Of meta.k8s.io: `v1` or `v1beta1`. */
+  version: string;
+  includeObject: IncludeObject;
+}
+
+/** Reads `?includeObject=`; absent means metadata. Throws ApiError 400 in upstream's words. */
+export function parseIncludeObject(value: string | null | undefined): IncludeObject {
+  if (value === null || value === undefined || value === '') return 'Metadata';
+  if (value === 'None' || value === 'Metadata' || value === 'Object') return value;
+  throw errors.badRequest(
+    fieldErrorMessage(fieldErrors.invalid('includeObject', value, "must be 'Metadata', 'Object', 'None', or empty")),
+  );
+}
+
+export function tableOf(
+  kind: Kind,
+  objects: readonly KubeObject[],
+  options: TableOptions & { metadata: TableListMeta },
+): Table {
+  return {
+    kind: 'Table',
+    apiVersion: `meta.k8s.io/${options.version}`,
+    metadata: options.metadata,
+    columnDefinitions: columnDefinitions(kind),
+    rows: objects.map((each) => tableRow(kind, each, options)),
+  };
+}
+
+export function columnDefinitions(kind: Kind): TableColumnDefinition[] {
+  return kind.columns.map((each) => ({
+    name: each.name,
+    type: each.type,
+    format: each.format ?? '',
+    description: each.description ?? '',
+    priority: each.priority,
+  }));
+}
+
+/** The object must have its apiVersion and kind for `Object`. */
+export function tableRow(kind: Kind, object: KubeObject, options: TableOptions): TableRow {
+  const cells = kind.cells(object, { nowMs: options.nowMs });
+  switch (options.includeObject) {
+    case 'None':
+      return { cells };
+    case 'Object':
+      return { cells, object };
+    case 'Metadata':
+      return { cells, object: partialObject(object, options.version) };
+  }
+}
+
+/** The object with its metadata only. */
+export function partialObject(object: KubeObject, version = 'v1'): object {
+  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
+}
+
+export function partialObjectList(objects: readonly KubeObject[], metadata: TableListMeta, version = 'v1'): object {
+  return {
+    kind: 'PartialObjectMetadataList',
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata,
+    items: objects.map((each) => partialObject(each, version)),
+  };
+}

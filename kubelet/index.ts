@@ -1,0 +1,269 @@
+// The node agent: composes everything in this folder into one long-lived run. See README.md for the picture.
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Pod, Node, Service, Taint } from '../api/types/core-v1.ts';
+import type { ComponentContext } from '../client/port.ts';
+import { aborted, sleep } from '../lib/abort.ts';
+import { backoffMs } from '../lib/backoff.ts';
+import { type Clock, type Random, systemClock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { parseResolvConf } from './containers/dns.ts';
+import { type CriClient, createCriClient } from './cri/client.ts';
+import { ImagePuller } from './images/puller.ts';
+import { ReferencedObjects } from './objects.ts';
+import { defaultNodeIp, type HostFacts, type HostPressure, readHostFacts, readHostPressure } from './node/host.ts';
+import { allocatableOf, type NodeFacts } from './node/node-object.ts';
+import { NodeRegistration } from './node/registration.ts';
+import { BackoffTable } from './pods/crash-backoff.ts';
+import type { PodContext } from './pods/context.ts';
+import { podEvents } from './pods/events.ts';
+import { Pods } from './pods/pods.ts';
+import { RuntimeCache } from './pods/runtime-cache.ts';
+import { watchRuntime } from './pods/runtime-watch.ts';
+import { StatusWriter } from './pods/status-writer.ts';
+import { createHooks } from './probes/hooks.ts';
+import { Prober } from './probes/prober.ts';
+import { refs } from './refs.ts';
+import { startNodeServer } from './server/server.ts';
+import type { NodeSettings } from './settings.ts';
+import { createMounter, type Mounter } from './volumes/mounter.ts';
+import { PodTokens } from './volumes/tokens.ts';
+import { removeKubeletState, Volumes } from './volumes/volumes.ts';
+
+export { createMounter, removeKubeletState };
+
+export interface KubeletOptions {
+  nodeName: string;
+  /** The client acts as this node (`system:node:<name>`); the caller runs `context.informers`. */
+  context: ComponentContext;
+  /** The runtime's unix socket. */
+  criSocket: string;
+  /** Pods' volumes and files; survives restarts. */
+  stateDir: string;
+  /** Container logs; default `<stateDir>/logs`. */
+  podLogsDir?: string;
+  /** Address that the Node object reports; default: the default route's. */
+  nodeIp?: string;
+  /** Undefined: no node server (no logs, exec, port-forward through this node). Port 0 picks one. */
+  server?: { address: string; port: number; certPem: string; keyPem: string; clientCaPem: string };
+  /** Pods live in `<cgroupRoot>/kubepods`; default empty: at the top. */
+  cgroupRoot?: string;
+  /** Servers of dnsPolicy ClusterFirst; none: pods get the host's resolver. */
+  clusterDns?: readonly string[];
+  clusterDomain?: string;
+  /** Default `/etc/resolv.conf`. */
+  resolvConf?: string;
+  podCidr?: string;
+  /** Default 110. */
+  maxPods?: number;
+  labels?: Record<string, string>;
+  taints?: readonly Taint[];
+  /** Kept from pods: `{ cpu: '100m', memory: '256Mi' }`. */
+  reserved?: Record<string, string | number>;
+  clock?: Clock;
+  random?: Random;
+  log?: Logger;
+  /** For tests; defaults speak gRPC, mount(8) and /proc. */
+  cri?: CriClient;
+  mounter?: Mounter;
+  host?: { facts: HostFacts; pressure(): HostPressure };
+  /** Called once the node server listens and the node's pods are known. */
+  onStarted?(started: { serverPort: number | undefined }): void;
+}
+
+/** No listing of the runtime for this long, and the node says so. */
+const RUNTIME_SILENT_MS = 3 * 60_000;
+
+/** Runs until the signal aborts. Pods go on running; the next run takes them over. */
+export async function runKubelet(options: KubeletOptions, signal: AbortSignal): Promise<void> {
+  const { context, nodeName, stateDir } = options;
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? Math.random;
+  const log = options.log ?? context.log.child({ node: nodeName });
+  const { client } = context;
+  const cri = options.cri ?? createCriClient(options.criSocket);
+  mkdirSync(stateDir, { recursive: true, mode: 0o750 });
+
+  const version = await runtimeVersion(cri, clock, random, log, signal);
+  if (!version) return;
+  const hostFacts = options.host?.facts ?? readHostFacts(stateDir);
+  const nodeFacts: NodeFacts = {
+    nodeName,
+    nodeIp: options.nodeIp ?? defaultNodeIp(),
+    host: hostFacts,
+    maxPods: options.maxPods ?? 110,
+    reserved: options.reserved ?? {},
+    labels: options.labels ?? {},
+    taints: options.taints ?? [],
+    podCidr: options.podCidr,
+    port: options.server?.port ?? 10250,
+    runtime: version,
+  };
+  const settings: NodeSettings = {
+    nodeName,
+    hostIps: [nodeFacts.nodeIp],
+    hostHostname: hostFacts.hostname,
+    podLogsDir: options.podLogsDir ?? join(stateDir, 'logs'),
+    stateDir,
+    seccompDir: join(stateDir, 'seccomp'),
+    cgroupRoot: options.cgroupRoot ?? '',
+    clusterDns: options.clusterDns ?? [],
+    clusterDomain: options.clusterDomain ?? 'cluster.local',
+    host: parseResolvConf(readText(options.resolvConf ?? '/etc/resolv.conf')),
+    hostHostsFile: readText('/etc/hosts'),
+    memoryBytes: hostFacts.memoryBytes,
+    allocatable: allocatableOf(nodeFacts),
+    runtimeName: version.name,
+  };
+
+  const events = podEvents(context.events);
+  const objects = new ReferencedObjects({ client, clock, random, log });
+  const tokens = new PodTokens(client, clock);
+  const volumes = new Volumes({ stateDir, mounter: options.mounter ?? createMounter(), objects, tokens, clock, log });
+  await volumes.prepare();
+  mkdirSync(settings.podLogsDir, { recursive: true, mode: 0o755 });
+
+  const listeners = new Set<(podUid: string) => void>();
+  const cache = new RuntimeCache((uid) => {
+    pods.runtimeChanged(uid);
+    for (const listener of [...listeners]) listener(uid);
+  });
+  const prober = new Prober({ cri, clock, events, onVerdict: (uid) => pods.runtimeChanged(uid) });
+  const services = context.informers.of<Service>(refs.services);
+  const podContext: PodContext = {
+    client,
+    cri,
+    cache,
+    volumes,
+    objects,
+    images: new ImagePuller({ cri, objects, events, clock }),
+    prober,
+    hooks: createHooks(cri, clock),
+    events,
+    statuses: new StatusWriter({ client, clock, random, log }),
+    backoffs: new BackoffTable(),
+    settings,
+    services: { synced: services.synced(signal), list: () => services.list() },
+    clock,
+    random,
+    log,
+  };
+  podContext.services.synced.catch(() => {});
+  let registration: NodeRegistration | undefined;
+  const pods: Pods = new Pods(podContext, (): Node | undefined => registration?.node);
+
+  let listedAtMs = clock.now();
+  const problems = (): string[] =>
+    clock.now() - listedAtMs > RUNTIME_SILENT_MS
+      ? ['PLEG is not healthy: the runtime has not answered for 3 minutes']
+      : [];
+  registration = new NodeRegistration({
+    client,
+    cri,
+    events: context.events,
+    facts: nodeFacts,
+    pressure: options.host?.pressure ?? (() => readHostPressure(stateDir)),
+    problems,
+    clock,
+    random,
+    log,
+  });
+
+  const informer = context.informers.of<Pod>(refs.pods, { fieldSelector: `spec.nodeName=${nodeName}` });
+  const unsubscribe = informer.addHandler({
+    onAdd: (pod) => pods.apply(pod),
+    onUpdate: (pod) => pods.apply(pod),
+    onDelete: (pod) => pods.remove(pod),
+  });
+
+  let markListed = () => {};
+  const listed = new Promise<void>((resolve) => {
+    markListed = resolve;
+  });
+  const onListed = () => {
+    listedAtMs = clock.now();
+    markListed();
+  };
+
+  const server = options.server
+    ? await startNodeServer(
+        {
+          ...options.server,
+          nodeName,
+          cri,
+          cache,
+          pods,
+          onRuntimeChange: (callback) => {
+            listeners.add(callback);
+            return () => listeners.delete(callback);
+          },
+          health: problems,
+          clock,
+          log,
+        },
+        signal,
+      )
+    : undefined;
+  if (server) nodeFacts.port = server.port;
+
+  const running = [watchRuntime({ cri, cache, clock, random, log, onListed }, signal), registration.run(signal)];
+  await Promise.race([Promise.all([listed, informer.synced(signal)]), aborted(signal)]).catch(() => {});
+  if (!signal.aborted) {
+    pods.start();
+    log.info(
+      { node: nodeName, runtime: `${version.name}://${version.version}`, pods: pods.all().length },
+      'the kubelet is running',
+    );
+    options.onStarted?.({ serverPort: server?.port });
+  }
+  await aborted(signal);
+
+  unsubscribe();
+  pods.close();
+  prober.close();
+  objects.close();
+  podContext.statuses.close();
+  await Promise.all(running);
+  await server?.closed;
+  if (!options.cri) cri.close();
+}
+
+/** Asks until the runtime answers; undefined when the signal aborts first. */
+async function runtimeVersion(
+  cri: CriClient,
+  clock: Clock,
+  random: Random,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<NodeFacts['runtime'] | undefined> {
+  for (let failures = 1; !signal.aborted; failures++) {
+    try {
+      const [version, status] = await Promise.all([
+        cri.call('Version', { version: 'v1' }, { timeoutMs: 5000, signal }),
+        cri.call('Status', {}, { timeoutMs: 5000, signal }),
+      ]);
+      return {
+        name: version.runtimeName || 'unknown',
+        version: version.runtimeVersion || 'unknown',
+        handlers: (status.runtimeHandlers ?? []).map((each) => ({
+          name: each.name ?? '',
+          recursiveReadOnly: each.features?.recursiveReadOnlyMounts ?? false,
+          userNamespaces: each.features?.userNamespaces ?? false,
+        })),
+      };
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (failures % 10 === 1) log.warn({ err: error }, 'the container runtime does not answer yet');
+      await sleep(clock, backoffMs({ initialMs: 50, maxMs: 2000, jitter: 0.2 }, failures, random), signal);
+    }
+  }
+  return undefined;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

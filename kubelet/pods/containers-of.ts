@@ -1,0 +1,62 @@
+// Small readings of a pod's spec that several files share. Pure.
+import { createHash } from 'node:crypto';
+import type { Container, Pod } from '../../api/types/core-v1.ts';
+
+/** An init container that keeps running beside the main ones (`restartPolicy: Always`). */
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === 'Always';
+}
+
+export function allContainers(pod: Pod): Container[] {
+  return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+}
+
+export function findContainer(pod: Pod, name: string): Container | undefined {
+  return allContainers(pod).find((each) => each.name === name);
+}
+
+export function isInitContainer(pod: Pod, name: string): boolean {
+  return (pod.spec?.initContainers ?? []).some((each) => each.name === name);
+}
+
+/** What a restart must follow: a change of name or image, as upstream. */
+export function containerHash(container: Container): string {
+  return createHash('sha256')
+    .update(JSON.stringify([container.name, container.image]))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+export function podKey(pod: Pod): string {
+  return `${pod.metadata.namespace}/${pod.metadata.name}`;
+}
+
+/** `name_namespace(uid)`, as upstream writes a pod in messages. */
+export function podTitle(pod: Pod): string {
+  return `${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})`;
+}
+
+export function isTerminalPhase(pod: Pod): boolean {
+  return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+}
+
+/** Whether a container that exited with `exitCode` is to run again: its own rules, its own policy, then the pod's. */
+export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
+  for (const rule of container.restartPolicyRules ?? []) {
+    const values = rule.exitCodes?.values ?? [];
+    const matches = rule.exitCodes?.operator === 'NotIn' ? !values.includes(exitCode) : values.includes(exitCode);
+    if (rule.exitCodes && matches) return rule.action === 'Restart' || rule.action === 'RestartAllContainers';
+  }
+  const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
+  if (policy === 'Always') return true;
+  return policy === 'OnFailure' && exitCode !== 0;
+}
+
+/** An init container that is not a sidecar runs again only until it has succeeded. */
+export function initRestartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
+  if (isSidecar(container)) return true;
+  if (exitCode === 0) return false;
+  return container.restartPolicyRules || container.restartPolicy
+    ? restartsAfter(pod, container, exitCode)
+    : (pod.spec?.restartPolicy ?? 'Always') !== 'Never';
+}

@@ -1,0 +1,35 @@
+// What every pod worker shares: the node's services, handed in by runKubelet.
+import type { Service } from '../../api/types/core-v1.ts';
+import type { Clock, Random } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { Client } from '../../client/port.ts';
+import type { CriClient } from '../cri/client.ts';
+import type { ImagePuller } from '../images/puller.ts';
+import type { ReferencedObjects } from '../objects.ts';
+import type { Hooks } from '../probes/hooks.ts';
+import type { Prober } from '../probes/prober.ts';
+import type { NodeSettings } from '../settings.ts';
+import type { Volumes } from '../volumes/volumes.ts';
+import type { BackoffTable } from './crash-backoff.ts';
+import type { PodEvents } from './events.ts';
+import type { RuntimeCache } from './runtime-cache.ts';
+import type { StatusWriter } from './status-writer.ts';
+
+export interface PodContext {
+  client: Client;
+  cri: CriClient;
+  cache: RuntimeCache;
+  volumes: Volumes;
+  objects: ReferencedObjects;
+  images: ImagePuller;
+  prober: Prober;
+  hooks: Hooks;
+  events: PodEvents;
+  statuses: StatusWriter;
+  backoffs: BackoffTable;
+  settings: NodeSettings;
+  services: { synced: Promise<void>; list(): readonly Service[] };
+  clock: Clock;
+  random: Random;
+  log: Logger;
+}

@@ -1,0 +1,549 @@
+// One pod's worker. Woken by the API, the runtime, probes and timers; each wake-up reads everything anew, steps the
+// pod's state, starts what is missing in the background, and publishes the status. A step never waits.
+import { rmSync } from 'node:fs';
+import { ApiError } from '../../api/errors.ts';
+import type { Pod, PodStatus } from '../../api/types/core-v1.ts';
+import type { Timer } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { podLogDirectory } from '../containers/sandbox-config.ts';
+import { readTerminationMessage } from '../containers/termination-message.ts';
+import type { ImageResult } from '../images/puller.ts';
+import { refs } from '../refs.ts';
+import { objectReferences } from '../volumes/references.ts';
+import { MountError, type VolumePaths } from '../volumes/volumes.ts';
+import { backoffKey, computePodActions, type KillAction, type PodActions, stoppable } from './actions.ts';
+import type { Waiting } from './container-status.ts';
+import { findContainer, isTerminalPhase, podTitle } from './containers-of.ts';
+import type { PodContext } from './context.ts';
+import { type LifecycleFacts, type PodState, stepLifecycle } from './lifecycle.ts';
+import { latestContainer, type ObservedContainer, type ObservedPod, type PodIdentity } from './observed.ts';
+import { Operations } from './operations.ts';
+import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
+import { removeContainer, StartError, startContainer } from './start-container.ts';
+import { computePodStatus } from './status.ts';
+import { callStop, stopContainer } from './stop-container.ts';
+
+/** The first status of a pod says only that it is being created: it may be overtaken by better news. */
+const FIRST_STATUS_DEFER_MS = 75;
+/** How long ErrImagePull is shown before it reads ImagePullBackOff. */
+const IMAGE_ERROR_SHOWN_MS = 1000;
+const START_RETRY = { initialMs: 10_000, maxMs: 10_000, jitter: 0.1 };
+const SANDBOX_RETRY = { initialMs: 1000, maxMs: 30_000, jitter: 0.1 };
+
+export class PodWorker {
+  readonly identity: PodIdentity;
+  #context: PodContext;
+  #log: Logger;
+  #operations: Operations;
+  #pod: Pod | undefined;
+  #state: PodState = { kind: 'syncing' };
+  #isRemoved = false;
+  #isReleased = false;
+  #isClosed = false;
+  #isWakeQueued = false;
+  #seenAtMs: number;
+  #timer: Timer | undefined;
+  #paths: VolumePaths | undefined;
+  #wantsRefresh = false;
+  #images = new Map<string, ImageResult>();
+  #startFailures = new Map<string, Waiting>();
+  #announced = new Map<string, number>();
+  /** Latest end of a stop in progress by container id; a shorter grace period asks again. */
+  #stops = new Map<string, number>();
+  #messages = new Map<string, string>();
+  #lastStatus: PodStatus | undefined;
+  #verdict: { reason: string; message: string } | undefined;
+  #onGone: () => void;
+
+  /** `pod` is undefined for what the runtime has and the API does not. */
+  constructor(context: PodContext, identity: PodIdentity, pod: Pod | undefined, onGone: () => void) {
+    this.#context = context;
+    this.identity = identity;
+    this.#pod = pod;
+    this.#isRemoved = pod === undefined;
+    this.#onGone = onGone;
+    this.#seenAtMs = context.clock.now();
+    this.#log = context.log.child({ pod: `${identity.namespace}/${identity.name}`, uid: identity.uid });
+    this.#operations = new Operations({
+      clock: context.clock,
+      random: context.random,
+      wake: () => this.wake(),
+      onError: (key, error) => this.#failed(key, error),
+    });
+    if (pod) this.#holdObjects(pod);
+  }
+
+  get state(): PodState {
+    return this.#state;
+  }
+
+  get pod(): Pod | undefined {
+    return this.#pod;
+  }
+
+  /** The last published status. */
+  get status(): PodStatus | undefined {
+    return this.#lastStatus;
+  }
+
+  setPod(pod: Pod): void {
+    const old = this.#pod;
+    this.#pod = pod;
+    if (
+      JSON.stringify(old?.metadata.labels) !== JSON.stringify(pod.metadata.labels) ||
+      JSON.stringify(old?.metadata.annotations) !== JSON.stringify(pod.metadata.annotations)
+    ) {
+      this.#wantsRefresh = true;
+    }
+    this.wake();
+  }
+
+  markRemoved(): void {
+    this.#isRemoved = true;
+    this.wake();
+  }
+
+  /** The kubelet will not run it: the pod becomes Failed with this reason. */
+  reject(reason: string, message: string): void {
+    this.#verdict = { reason, message };
+    if (this.#pod) this.#context.events.pod(this.#pod, 'Warning', reason, message);
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.#isWakeQueued || this.#isClosed) return;
+    this.#isWakeQueued = true;
+    queueMicrotask(() => {
+      this.#isWakeQueued = false;
+      if (this.#isClosed) return;
+      try {
+        this.#step();
+      } catch (error) {
+        this.#log.error({ err: error }, 'a pod worker failed in a step');
+        this.#arm([this.#context.clock.now() + 10_000]);
+      }
+    });
+  }
+
+  /** Stops working; what runs on the node goes on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#operations.abort('image:', 'start:', 'volumes', 'refresh');
+  }
+
+  #step(): void {
+    const { clock, cache, prober, backoffs } = this.#context;
+    const nowMs = clock.now();
+    const observed = cache.pod(this.identity.uid);
+    const pod = this.#pod;
+    const running = observed.containers.filter((each) => each.state === 'running');
+    let actions: PodActions | undefined;
+    if (pod && this.#state.kind === 'syncing') {
+      this.#checkDeadline(pod, nowMs);
+      actions = computePodActions({ pod, observed, probes: prober, backoffs, nowMs });
+    }
+
+    for (let next = this.#advance(observed, running, actions); next !== this.#state; ) {
+      this.#log.debug({ from: this.#state.kind, to: next.kind }, 'a pod changes its state');
+      this.#state = next;
+      next = this.#advance(observed, running, actions);
+    }
+
+    const wakeAt: number[] = [];
+    if (pod) prober.follow(pod, running, this.#podIps(observed)[0] ?? '', this.#state.kind !== 'syncing');
+    if (pod && actions && this.#state.kind === 'syncing') this.#sync(pod, observed, actions, wakeAt);
+    else this.#operations.abort('image:', 'start:', 'volumes', 'refresh');
+    if (this.#state.kind === 'terminating') this.#terminate(observed, running);
+    if (pod) this.#publish(pod, observed, actions, nowMs);
+    if (this.#state.kind === 'stopped') this.#rest();
+    if (this.#state.kind === 'removing') this.#remove(observed);
+    if (this.#state.kind === 'gone') return this.#gone();
+    this.#arm(wakeAt);
+  }
+
+  #advance(observed: ObservedPod, running: ObservedContainer[], actions: PodActions | undefined): PodState {
+    const pod = this.#pod;
+    const facts: LifecycleFacts = {
+      isDeleted: pod?.metadata.deletionTimestamp !== undefined,
+      isRemoved: this.#isRemoved,
+      isFinished: (actions?.finished ?? false) || (pod !== undefined && isTerminalPhase(pod)),
+      isFailed: this.#verdict !== undefined,
+      hasProcesses:
+        running.length > 0 ||
+        ['start:', 'kill:', 'sandbox', 'stop-sandbox'].some((key) => this.#operations.isRunning(key)),
+      hasReadySandbox: observed.sandboxes.some((each) => each.isReady),
+      isReleased: this.#isReleased,
+    };
+    return stepLifecycle(this.#state, facts);
+  }
+
+  // --- running ---------------------------------------------------------------------------------------------------
+
+  #sync(pod: Pod, observed: ObservedPod, actions: PodActions, wakeAt: number[]): void {
+    this.#keepVolumes(pod, wakeAt);
+    for (const kill of actions.kill) this.#kill(pod, observed, kill);
+
+    const { sandbox } = actions;
+    if (sandbox.kind === 'create' && actions.kill.length === 0 && !this.#operations.isRunning('kill:')) {
+      this.#operations.run(
+        'sandbox',
+        () => this.#makeSandbox(pod, sandbox.attempt, sandbox.replaces !== undefined),
+        SANDBOX_RETRY,
+      );
+    }
+    for (const { name, restartCount } of actions.start) {
+      const ready = this.#imageOf(pod, name, wakeAt);
+      if (sandbox.kind === 'keep' && ready && this.#paths)
+        this.#start(pod, observed, name, restartCount, ready, this.#paths);
+    }
+    for (const wait of actions.wait) {
+      wakeAt.push(wait.untilMs);
+      this.#startFailures.delete(wait.name);
+      this.#announceOnce(`crash/${wait.name}`, wait.untilMs, () => {
+        const message = `Back-off restarting failed container ${wait.name} in pod ${podTitle(pod)}`;
+        this.#context.events.container(pod, wait.name, 'Warning', 'BackOff', message);
+      });
+    }
+    const deadline = this.#deadlineMs(pod);
+    if (deadline !== undefined) wakeAt.push(deadline);
+  }
+
+  async #makeSandbox(pod: Pod, attempt: number, replaces: boolean): Promise<void> {
+    if (replaces) {
+      const text = 'Pod sandbox changed, it will be killed and re-created.';
+      this.#context.events.pod(pod, 'Normal', 'SandboxChanged', text);
+    }
+    await createSandbox(this.#context, pod, attempt, this.#seenAtMs);
+  }
+
+  #keepVolumes(pod: Pod, wakeAt: number[]): void {
+    const { volumes } = this.#context;
+    if (!this.#paths) {
+      this.#operations.run('volumes', async () => {
+        this.#wantsRefresh = false;
+        this.#paths = await volumes.setUp(this.#fields(pod));
+      });
+      return;
+    }
+    const renewal = volumes.renewalMs(this.identity.uid);
+    if (renewal !== undefined && renewal <= this.#context.clock.now()) this.#wantsRefresh = true;
+    else if (renewal !== undefined) wakeAt.push(renewal);
+    if (!this.#wantsRefresh) return;
+    this.#operations.run('refresh', async () => {
+      this.#wantsRefresh = false;
+      try {
+        await volumes.refresh(this.#fields(this.#pod ?? pod));
+      } catch (error) {
+        this.#wantsRefresh = true;
+        throw error;
+      }
+    });
+  }
+
+  #fields(pod: Pod) {
+    const { settings, cache } = this.#context;
+    return {
+      pod,
+      podIps: this.#podIps(cache.pod(this.identity.uid)),
+      hostIps: settings.hostIps,
+      nodeName: settings.nodeName,
+      allocatable: settings.allocatable,
+    };
+  }
+
+  /** The image when it is there; else its check or pull is under way or waits for its back-off. */
+  #imageOf(pod: Pod, name: string, wakeAt: number[]): (ImageResult & { kind: 'ready' }) | undefined {
+    const container = findContainer(pod, name);
+    if (!container || this.#operations.isRunning(`start:${name}`)) return undefined;
+    const known = this.#images.get(name);
+    if (known?.kind === 'ready') return known;
+    const nowMs = this.#context.clock.now();
+    if (known) {
+      const shownUntil = known.failedAtMs + IMAGE_ERROR_SHOWN_MS;
+      if (known.thenWaiting && nowMs < shownUntil) wakeAt.push(shownUntil);
+      else if (known.thenWaiting) {
+        this.#announceOnce(`image/${name}`, known.retryAtMs, () =>
+          this.#context.images.announceBackOff(pod, container),
+        );
+      }
+      if (nowMs < known.retryAtMs) {
+        wakeAt.push(known.retryAtMs);
+        return undefined;
+      }
+    }
+    this.#operations.run(`image:${name}`, async (signal) => {
+      const result = await this.#context.images.ensure(pod, container, signal);
+      if (!signal.aborted) this.#images.set(name, result);
+    });
+    return undefined;
+  }
+
+  #start(
+    pod: Pod,
+    observed: ObservedPod,
+    name: string,
+    restartCount: number,
+    image: ImageResult & { kind: 'ready' },
+    paths: VolumePaths,
+  ): void {
+    const container = findContainer(pod, name);
+    const sandbox = observed.sandboxes[0];
+    if (!container || !sandbox) return;
+    const last = latestContainer(observed, name);
+    const { backoffs, clock } = this.#context;
+    const started = this.#operations.run(
+      `start:${name}`,
+      async (signal) => {
+        if (last?.state === 'exited') backoffs.countRestart(backoffKey(pod, container), last.finishedAtMs, clock.now());
+        this.#images.delete(name);
+        const podIps = this.#podIps(this.#context.cache.pod(this.identity.uid));
+        const graceSeconds = this.#graceSeconds();
+        const inputs = {
+          pod,
+          container,
+          restartCount,
+          sandbox,
+          podIps,
+          image,
+          paths,
+          seenAtMs: this.#seenAtMs,
+          graceSeconds,
+        };
+        await startContainer(this.#context, inputs, signal);
+        this.#startFailures.delete(name);
+      },
+      START_RETRY,
+    );
+    if (started) this.#log.debug({ container: name, restartCount }, 'starting a container');
+  }
+
+  #kill(pod: Pod, observed: ObservedPod, kill: KillAction): void {
+    const container = observed.containers.find((each) => each.id === kill.containerId);
+    if (container) this.#stop(pod, observed, container, kill.graceSeconds ?? this.#graceSeconds(), kill.message);
+  }
+
+  #stop(
+    pod: Pod | undefined,
+    observed: ObservedPod,
+    container: ObservedContainer,
+    graceSeconds: number,
+    message: string,
+  ): void {
+    const { clock } = this.#context;
+    const key = `kill:${container.id}`;
+    const endMs = clock.now() + graceSeconds * 1000;
+    if (this.#operations.isRunning(key)) {
+      const before = this.#stops.get(container.id);
+      // Somebody has shortened the grace period: ask again; the runtime takes the earlier end.
+      if (before !== undefined && endMs + 500 < before) {
+        this.#stops.set(container.id, endMs);
+        this.#operations.abort(key);
+        callStop(this.#context, container.id, graceSeconds).catch((err) =>
+          this.#log.info({ err }, 'a second stop failed'),
+        );
+      }
+      return;
+    }
+    const podIp = this.#podIps(observed)[0] ?? '';
+    const ran = this.#operations.run(key, async (signal) => {
+      try {
+        await stopContainer(this.#context, pod, podIp, container, graceSeconds, message, signal);
+      } finally {
+        this.#stops.delete(container.id);
+      }
+    });
+    if (ran) this.#stops.set(container.id, endMs);
+  }
+
+  // --- ending ----------------------------------------------------------------------------------------------------
+
+  #terminate(observed: ObservedPod, running: ObservedContainer[]): void {
+    const graceSeconds = this.#graceSeconds();
+    for (const container of stoppable(this.#pod, running)) {
+      this.#stop(this.#pod, observed, container, graceSeconds, `Stopping container ${container.name}`);
+    }
+    const isBusy = running.length > 0 || ['start:', 'kill:', 'sandbox'].some((key) => this.#operations.isRunning(key));
+    if (!isBusy && observed.sandboxes.some((each) => each.isReady)) {
+      this.#operations.run('stop-sandbox', () => stopSandboxes(this.#context, this.identity.uid));
+    }
+  }
+
+  /** Over, but still in the API: its containers stay for their logs, its volumes do not. */
+  #rest(): void {
+    this.#context.prober.forget(this.identity.uid);
+    this.#context.objects.release(this.identity.uid);
+    if (this.#isReleased) return;
+    this.#operations.run('unmount', async () => {
+      await this.#context.volumes.tearDown(this.identity.uid);
+      this.#paths = undefined;
+      this.#isReleased = true;
+    });
+  }
+
+  #remove(observed: ObservedPod): void {
+    const { uid } = this.identity;
+    const { volumes, objects, prober, settings, statuses } = this.#context;
+    const isClean = observed.sandboxes.length === 0 && observed.containers.length === 0;
+    this.#isReleased = this.#isReleased && isClean;
+    if (!this.#isReleased) {
+      this.#operations.run('remove', async () => {
+        prober.forget(uid);
+        objects.release(uid);
+        for (const each of observed.containers) await removeContainer(this.#context, each.id);
+        for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
+        await volumes.tearDown(uid);
+        rmSync(podLogDirectory(this.identity, settings.podLogsDir), { recursive: true, force: true });
+        this.#isReleased = true;
+      });
+      return;
+    }
+    if (this.#isRemoved || !this.#pod) return;
+    const { name, namespace } = this.identity;
+    this.#operations.run('delete', async () => {
+      await statuses.written(uid);
+      const pods = this.#context.client.resource<Pod>(refs.pods, namespace);
+      try {
+        await pods.delete(name, { gracePeriodSeconds: 0, preconditions: { uid } });
+      } catch (error) {
+        // Gone already, or another pod of that name: either way this one is.
+        if (!(error instanceof ApiError) || (error.code !== 404 && error.code !== 409)) throw error;
+      }
+      this.#isRemoved = true;
+    });
+  }
+
+  #gone(): void {
+    this.#context.statuses.forget(this.identity.uid);
+    this.close();
+    this.#onGone();
+  }
+
+  /** Seconds that containers get now: what the API says, else the spec's; never less than one. */
+  #graceSeconds(): number {
+    const pod = this.#pod;
+    if (!pod) return 1;
+    return Math.max(1, pod.metadata.deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30);
+  }
+
+  // --- status ----------------------------------------------------------------------------------------------------
+
+  #publish(pod: Pod, observed: ObservedPod, actions: PodActions | undefined, nowMs: number): void {
+    const { settings, prober, statuses } = this.#context;
+    const running = observed.containers.some((each) => each.state === 'running');
+    const status = computePodStatus({
+      pod,
+      observed,
+      runtimeName: settings.runtimeName,
+      waiting: this.#waiting(actions, nowMs),
+      old: this.#lastStatus ?? pod.status ?? {},
+      readiness: (id) => prober.readiness(id),
+      startup: (id) => prober.startup(id),
+      terminationMessage: (container) => this.#terminationMessage(container),
+      isTerminating: this.#state.kind !== 'syncing',
+      hostIps: settings.hostIps,
+      nowMs,
+      startedAtMs: this.#seenAtMs,
+      verdict: this.#verdict,
+      isOver:
+        this.#state.kind !== 'syncing' &&
+        !running &&
+        !this.#operations.isRunning('kill:') &&
+        !this.#operations.isRunning('start:'),
+    });
+    this.#lastStatus = status;
+    if (this.#isRemoved) return;
+    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && this.#startFailures.size === 0;
+    statuses.update(pod, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
+  }
+
+  #waiting(actions: PodActions | undefined, nowMs: number): Map<string, Waiting> {
+    const waiting = new Map<string, Waiting>(this.#startFailures);
+    for (const [name, image] of this.#images) {
+      if (image.kind !== 'failed') continue;
+      const isBackingOff = image.thenWaiting && nowMs >= image.failedAtMs + IMAGE_ERROR_SHOWN_MS;
+      waiting.set(name, isBackingOff && image.thenWaiting ? image.thenWaiting : image.waiting);
+    }
+    for (const { name, message } of actions?.wait ?? []) waiting.set(name, { reason: 'CrashLoopBackOff', message });
+    return waiting;
+  }
+
+  #terminationMessage(container: ObservedContainer): string {
+    let text = this.#messages.get(container.id);
+    if (text === undefined) {
+      text = readTerminationMessage(container);
+      this.#messages.set(container.id, text);
+    }
+    return text;
+  }
+
+  #podIps(observed: ObservedPod): readonly string[] {
+    if (this.#pod?.spec?.hostNetwork) return this.#context.settings.hostIps;
+    return observed.sandboxes.find((each) => each.isReady)?.ips ?? [];
+  }
+
+  // --- time and failures -----------------------------------------------------------------------------------------
+
+  #deadlineMs(pod: Pod): number | undefined {
+    const seconds = pod.spec?.activeDeadlineSeconds;
+    if (seconds === undefined) return undefined;
+    const startMs = pod.status?.startTime ? Date.parse(pod.status.startTime) : this.#seenAtMs;
+    return startMs + seconds * 1000;
+  }
+
+  #checkDeadline(pod: Pod, nowMs: number): void {
+    const deadline = this.#deadlineMs(pod);
+    if (deadline === undefined || nowMs < deadline || this.#verdict) return;
+    const message = 'Pod was active on the node longer than the specified deadline';
+    this.#verdict = { reason: 'DeadlineExceeded', message };
+    this.#context.events.pod(pod, 'Normal', 'DeadlineExceeded', message);
+  }
+
+  #holdObjects(pod: Pod): void {
+    this.#context.objects.hold(this.identity.uid, objectReferences(pod), () => {
+      this.#wantsRefresh = true;
+      this.#operations.retryNow('volumes');
+      this.#operations.retryNow('refresh');
+      for (const [name, waiting] of this.#startFailures) {
+        if (waiting.reason === 'CreateContainerConfigError') this.#operations.retryNow(`start:${name}`);
+      }
+      this.wake();
+    });
+  }
+
+  #announceOnce(key: string, occasion: number, announce: () => void): void {
+    if (this.#announced.get(key) === occasion) return;
+    this.#announced.set(key, occasion);
+    announce();
+  }
+
+  #failed(key: string, error: unknown): void {
+    const { events } = this.#context;
+    const pod = this.#pod;
+    if (error instanceof StartError) {
+      this.#startFailures.set(key.slice('start:'.length), error.waiting);
+      return;
+    }
+    if (pod && error instanceof MountError) {
+      events.pod(pod, 'Warning', 'FailedMount', error.message);
+      return;
+    }
+    if (pod && key === 'sandbox') {
+      events.pod(pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${(error as Error).message}`);
+    }
+    if (pod && key.startsWith('kill:')) {
+      events.pod(pod, 'Warning', 'FailedKillPod', `error killing pod: ${(error as Error).message}`);
+    }
+    this.#log.warn({ err: error, operation: key }, 'an operation on a pod failed; trying again');
+  }
+
+  #arm(wakeAt: number[]): void {
+    const retry = this.#operations.nextRetryMs();
+    if (retry !== undefined) wakeAt.push(retry);
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (wakeAt.length === 0) return;
+    const { clock } = this.#context;
+    this.#timer = clock.after(Math.max(0, Math.min(...wakeAt) - clock.now()), () => this.wake());
+  }
+}

@@ -156,6 +156,7 @@ describe('reads', () => {
     const { clock, pods } = setUp();
     await pods.ready();
     const waiting = pods.waitFor(1000).catch((error: unknown) => error);
+    await settle();
     await clock.advance(3_000);
     expect(await waiting).toMatchObject({
       status: {

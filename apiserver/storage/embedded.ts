@@ -1,0 +1,322 @@
+// The store of one machine: everything in memory (Mvcc), every write in a SQLite file before it is acknowledged or seen.
+//
+//   commit ─▶ compared with memory and what is staged ─▶ queue ─▶ one transaction of the worker ─▶ applied, watches, ack
+//                                                          └ gathers while the previous fsync runs
+//
+// The queue is bounded by the callers, who wait for their acknowledgement. History is kept five to ten minutes, less when it
+// grows beyond `historyBytes`.
+import { statSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { type Clock, systemClock, type Timer } from '../../lib/clock.ts';
+import { type Logger, silentLogger } from '../../lib/log.ts';
+import { openFile, type StoredVersion } from './embedded-file.ts';
+import type { WorkerAnswer, WorkerRequest, WriteRow } from './embedded-worker.ts';
+import { Expiry } from './expiry.ts';
+import { Mvcc, toKeyValue, type Version } from './mvcc.ts';
+import { type CommitResult, type Store, type StoreEvent, StoreUnavailableError, type Write } from './port.ts';
+import { WatchHub } from './watch-hub.ts';
+
+export interface EmbeddedStoreOptions {
+  path: string;
+  log?: Logger;
+  clock?: Clock;
+  /** Events that may wait for one watch. Default 10,000. */
+  watchLimit?: number;
+  /** How often history older than one such interval is forgotten. Default 5 minutes; 0 never. */
+  compactIntervalMs?: number;
+  /** Values in the history beyond which it is forgotten earlier. Default 32 MiB. */
+  historyBytes?: number;
+}
+
+interface Staged {
+  version: StoredVersion | undefined;
+  settle: (error: Error | undefined) => void;
+}
+
+/** Rows deleted along with one transaction. */
+const DROPS_AT_ONCE = 2_000;
+/** Rows in one transaction: bounds how long the others wait. */
+const WRITES_AT_ONCE = 2_000;
+
+/** Opens the file and reads it; throws StoreUnavailableError when another process has it. */
+export function createEmbeddedStore(options: EmbeddedStoreOptions): Store {
+  return new EmbeddedStore(options);
+}
+
+class EmbeddedStore implements Store {
+  #options: EmbeddedStoreOptions;
+  #clock: Clock;
+  #log: Logger;
+  #mvcc = new Mvcc();
+  #hub: WatchHub;
+  #expiry: Expiry;
+  #worker: Worker;
+  #unlock: () => void;
+  #lastRevision: number;
+  /** The newest version of keys with writes that are not on disk yet. */
+  #staged = new Map<string, StoredVersion>();
+  #queue: Staged[] = [];
+  #inFlight: Staged[] | undefined;
+  #drops: number[] = [];
+  /** The compaction revision in the file is behind. */
+  #mustMark = false;
+  #compactions: { revision: number; resolve: () => void; reject: (error: Error) => void }[] = [];
+  #pumpScheduled = false;
+  #state: { kind: 'open' } | { kind: 'failed'; error: StoreUnavailableError } | { kind: 'closed' } = { kind: 'open' };
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  #compactTimer: Timer | undefined;
+
+  constructor(options: EmbeddedStoreOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silentLogger;
+    const file = openFile(options.path);
+    this.#unlock = file.unlock;
+    this.#mvcc.load(file.versions, file.revision, file.compactRevision);
+    this.#lastRevision = file.revision;
+    this.#hub = new WatchHub(this.#mvcc, options.watchLimit ?? 10_000);
+    this.#expiry = new Expiry(this.#clock, (key, revision) => this.#expire(key, revision));
+    this.#worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), {
+      workerData: { path: options.path },
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
+    this.#worker.on('message', (answer: WorkerAnswer) => this.#onAnswer(answer));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('exit', (code) => this.#fail(new Error(`its writer ended with code ${code}`)));
+    for (const version of file.versions) {
+      if (version.expiresAtMs === null) continue;
+      if (this.#mvcc.current(version.key) !== version) continue;
+      this.#expiry.add(version.key, version.revision, version.expiresAtMs);
+    }
+    if (file.leftovers.length > 0) {
+      this.#drops = file.leftovers;
+      this.#schedule();
+    }
+    const intervalMs = options.compactIntervalMs ?? 5 * 60_000;
+    if (intervalMs > 0) this.#compactRegularly(intervalMs);
+  }
+
+  async revision(): Promise<number> {
+    this.#check();
+    return this.#mvcc.revision;
+  }
+
+  async get(key: string, revision?: number) {
+    this.#check();
+    return { kv: this.#mvcc.get(key, revision), revision: revision ?? this.#mvcc.revision };
+  }
+
+  async list(prefix: string, options?: Parameters<Store['list']>[1]) {
+    this.#check();
+    return this.#mvcc.list(prefix, options);
+  }
+
+  watch(prefix: string, fromRevision: number, signal: AbortSignal) {
+    this.#check();
+    return this.#hub.open(prefix, fromRevision, signal);
+  }
+
+  requestProgress(prefix: string): void {
+    this.#hub.progress(prefix);
+  }
+
+  commit(write: Write): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      this.#check();
+      const { key, value, expected, ttlSeconds } = write;
+      const staged = this.#staged.get(key);
+      const newest: Version | undefined = staged ? (staged.value ? staged : undefined) : this.#mvcc.current(key);
+      if ((newest?.revision ?? 0) !== expected || (value === null && !newest)) {
+        // What the caller lost against must be on disk before it is told.
+        const lost = () => {
+          const current = this.#mvcc.current(key);
+          resolve({ ok: false, current: current && toKeyValue(current), revision: this.#mvcc.revision });
+        };
+        if (!staged) return lost();
+        this.#queue.push({ version: undefined, settle: (error) => (error ? reject(error) : lost()) });
+        return this.#schedule();
+      }
+      const revision = ++this.#lastRevision;
+      const createRevision = newest?.createRevision ?? revision;
+      const expiresAtMs = value && ttlSeconds ? this.#clock.now() + ttlSeconds * 1000 : null;
+      const version: StoredVersion = { key, revision, createRevision, value, expiresAtMs };
+      this.#staged.set(key, version);
+      this.#queue.push({
+        version,
+        settle: (error) => (error ? reject(error) : resolve({ ok: true, revision, createRevision })),
+      });
+      this.#schedule();
+    });
+  }
+
+  compact(revision: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#check();
+      const dropped = this.#mvcc.compact(revision);
+      for (const each of dropped) this.#drops.push(each);
+      this.#mustMark = true;
+      this.#compactions.push({ revision, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  async sizeBytes(): Promise<number> {
+    let bytes = 0;
+    for (const suffix of ['', '-wal']) {
+      bytes += statSync(this.#options.path + suffix, { throwIfNoEntry: false })?.size ?? 0;
+    }
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#compactTimer?.cancel();
+    this.#expiry.stop();
+    this.#hub.close();
+    if (this.#state.kind === 'open') {
+      this.#state = { kind: 'closed' };
+      if (this.#inFlight || this.#hasWork()) {
+        await new Promise<void>((resolve) => {
+          this.#idle = resolve;
+        });
+      }
+      const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+      this.#worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
+      await ended;
+    } else await this.#worker.terminate();
+    this.#unlock();
+  }
+
+  #check(): void {
+    if (this.#state.kind === 'failed') throw this.#state.error;
+    if (this.#state.kind === 'closed') throw new StoreUnavailableError('the store is closed');
+  }
+
+  #expire(key: string, revision: number): void {
+    if (this.#state.kind !== 'open') return;
+    this.commit({ key, expected: revision, value: null }).catch((error) => {
+      this.#log.warn({ err: error, key }, 'expired key could not be deleted; trying again in a minute');
+      if (this.#state.kind === 'open') this.#expiry.add(key, revision, this.#clock.now() + 60_000);
+    });
+  }
+
+  #hasWork(): boolean {
+    return this.#queue.length > 0 || this.#drops.length > 0 || this.#mustMark;
+  }
+
+  /** After the present turn, so that all who write in it share a transaction. */
+  #schedule(): void {
+    if (this.#pumpScheduled || this.#inFlight) return;
+    this.#pumpScheduled = true;
+    setImmediate(() => {
+      this.#pumpScheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#inFlight || this.#state.kind === 'failed') return;
+    if (!this.#hasWork()) {
+      this.#idle?.();
+      return;
+    }
+    const batch = this.#queue.splice(0, WRITES_AT_ONCE);
+    const versions = batch.flatMap((each) => each.version ?? []);
+    const drops = this.#drops.splice(0, DROPS_AT_ONCE);
+    const payload = new Uint8Array(versions.reduce((sum, each) => sum + (each.value?.length ?? 0), 0));
+    let offset = 0;
+    const rows = versions.map(({ key, revision, createRevision, value, expiresAtMs }): WriteRow => {
+      const row = { revision, key, createRevision, offset, length: value ? value.length : -1, expiresAtMs };
+      if (value) payload.set(value, offset);
+      offset += value?.length ?? 0;
+      return row;
+    });
+    this.#inFlight = batch;
+    // Rows go only together with the mark that says so, whatever became of an earlier transaction.
+    const compactRevision = drops.length > 0 || this.#mustMark ? this.#mvcc.compactRevision : undefined;
+    this.#mustMark = false;
+    const request: WorkerRequest = { kind: 'write', rows, payload: payload.buffer, drops, compactRevision };
+    this.#worker.postMessage(request, [payload.buffer]);
+  }
+
+  #onAnswer(answer: WorkerAnswer): void {
+    const batch = this.#inFlight;
+    if (answer.kind === 'closed' || !batch) return;
+    this.#inFlight = undefined;
+    if (answer.kind === 'failed') this.#reject(batch, answer.message);
+    else this.#apply(batch);
+    // Everybody woken now writes again before the next transaction is made.
+    this.#schedule();
+    if (!this.#hasWork()) this.#idle?.();
+  }
+
+  #apply(batch: Staged[]): void {
+    const events: StoreEvent[] = [];
+    for (const { version } of batch) {
+      if (!version) continue;
+      events.push(this.#mvcc.apply(version));
+      if (this.#staged.get(version.key) === version) this.#staged.delete(version.key);
+      if (version.expiresAtMs !== null) this.#expiry.add(version.key, version.revision, version.expiresAtMs);
+    }
+    if (events.length > 0) this.#hub.publish(events);
+    for (const each of batch) each.settle(undefined);
+    if (this.#drops.length === 0 && !this.#mustMark) {
+      for (const each of this.#compactions.splice(0)) each.resolve();
+    }
+    this.#boundHistory();
+  }
+
+  /** The transaction was rolled back: nothing of the batch is on disk, and what was staged on top of it cannot be. */
+  #reject(batch: Staged[], message: string): void {
+    this.#log.error({ path: this.#options.path, reason: message }, 'store cannot write');
+    const error = new StoreUnavailableError(`${this.#options.path} cannot be written: ${message}`);
+    const victims = [...batch, ...this.#queue.splice(0)];
+    this.#staged.clear();
+    // Dropping is tidying: what was not deleted is found at the next start.
+    for (const each of this.#compactions.splice(0)) each.reject(error);
+    for (const each of victims) each.settle(error);
+  }
+
+  #fail(cause: Error): void {
+    const error = new StoreUnavailableError(`${this.#options.path}: ${cause.message}`, { cause });
+    if (this.#closing || this.#state.kind === 'failed') return this.#idle?.();
+    this.#state = { kind: 'failed', error };
+    this.#log.error({ err: cause, path: this.#options.path }, 'store has failed');
+    this.#reject(this.#inFlight ?? [], cause.message);
+    this.#inFlight = undefined;
+    this.#idle?.();
+  }
+
+  #compactRegularly(intervalMs: number): void {
+    let previous = this.#mvcc.revision;
+    const tick = () => {
+      this.#compactTimer = this.#clock.after(
+        intervalMs,
+        () => {
+          const target = previous;
+          previous = this.#mvcc.revision;
+          if (this.#state.kind === 'open') this.#forget(target);
+          tick();
+        },
+        { background: true },
+      );
+    };
+    tick();
+  }
+
+  #boundHistory(): void {
+    const limit = this.#options.historyBytes ?? 32 << 20;
+    if (this.#mvcc.historyBytes <= limit || this.#state.kind !== 'open') return;
+    const target = this.#mvcc.revisionBack(this.#mvcc.historyLength >> 1);
+    if (target > this.#mvcc.compactRevision) this.#forget(target);
+  }
+
+  #forget(revision: number): void {
+    this.compact(revision).catch((error) => this.#log.warn({ err: error, revision }, 'history could not be compacted'));
+  }
+}

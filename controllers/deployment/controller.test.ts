@@ -26,7 +26,8 @@ const get = (harness: Harness) => harness.client.object<Deployment>(deploymentKi
 const sets = (harness: Harness) => harness.client.objects<ReplicaSet>(replicaSetKind);
 const pods = (harness: Harness) => harness.client.objects<Pod>(podKind);
 const active = (harness: Harness) => pods(harness).filter(isPodActive);
-const condition = (harness: Harness, type: string) => get(harness).status?.conditions?.find((each) => each.type === type);
+const condition = (harness: Harness, type: string) =>
+  get(harness).status?.conditions?.find((each) => each.type === type);
 const edit = (harness: Harness, change: (spec: NonNullable<Deployment['spec']>) => void) =>
   harness.client.change<Deployment>(deploymentKind, 'default/web', (object) => {
     change(object.spec as NonNullable<Deployment['spec']>);
@@ -42,13 +43,15 @@ async function ready(harness: Harness, rounds = 12): Promise<void> {
   for (let i = 0; i < rounds; i++) {
     await harness.run(200);
     for (const pod of active(harness)) {
-      if (!isPodReady(pod)) harness.client.change<Pod>(podKind, keyOf(pod), (each) => readyStatus(each, harness.clock.now()));
+      if (!isPodReady(pod))
+        harness.client.change<Pod>(podKind, keyOf(pod), (each) => readyStatus(each, harness.clock.now()));
     }
   }
   await harness.run(200);
 }
 
-const start = (options?: Parameters<typeof startHarness>[1]) => startHarness([runDeploymentController, runReplicaSetController], options);
+const start = (options?: Parameters<typeof startHarness>[1]) =>
+  startHarness([runDeploymentController, runReplicaSetController], options);
 
 describe('a Deployment', () => {
   it('becomes a ReplicaSet and pods, and tells so as kubectl expects it', async () => {
@@ -66,15 +69,32 @@ describe('a Deployment', () => {
     });
     expect(set.spec?.selector.matchLabels).toEqual({ app: 'web', 'pod-template-hash': hash });
     expect(set.metadata.ownerReferences).toEqual([
-      { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: get(harness).metadata.uid, controller: true, blockOwnerDeletion: true },
+      {
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        name: 'web',
+        uid: get(harness).metadata.uid,
+        controller: true,
+        blockOwnerDeletion: true,
+      },
     ]);
     expect(pods(harness)).toHaveLength(3);
     expect(pods(harness)[0]?.metadata.labels).toEqual({ app: 'web', 'pod-template-hash': hash });
     expect(condition(harness, 'Available')).toMatchObject({ status: 'False', reason: 'MinimumReplicasUnavailable' });
-    expect(condition(harness, 'Progressing')).toMatchObject({ status: 'True', reason: 'ReplicaSetUpdated', message: `ReplicaSet "web-${hash}" is progressing.` });
+    expect(condition(harness, 'Progressing')).toMatchObject({
+      status: 'True',
+      reason: 'ReplicaSetUpdated',
+      message: `ReplicaSet "web-${hash}" is progressing.`,
+    });
     await ready(harness);
     expect(get(harness).metadata.annotations).toEqual({ 'deployment.kubernetes.io/revision': '1' });
-    expect(get(harness).status).toMatchObject({ observedGeneration: 1, replicas: 3, updatedReplicas: 3, readyReplicas: 3, availableReplicas: 3 });
+    expect(get(harness).status).toMatchObject({
+      observedGeneration: 1,
+      replicas: 3,
+      updatedReplicas: 3,
+      readyReplicas: 3,
+      availableReplicas: 3,
+    });
     expect(get(harness).status).not.toHaveProperty('unavailableReplicas');
     expect(condition(harness, 'Available')).toMatchObject({ status: 'True', reason: 'MinimumReplicasAvailable' });
     expect(condition(harness, 'Progressing')).toMatchObject({
@@ -90,7 +110,10 @@ describe('a Deployment', () => {
 
   it('rolls over without ever breaking its bounds, keeps history, and rolls back to the old ReplicaSet', async () => {
     const harness = start();
-    await harness.create(deploymentKind, web({ replicas: 4, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } } }));
+    await harness.create(
+      deploymentKind,
+      web({ replicas: 4, strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } } }),
+    );
     await ready(harness);
     const first = sets(harness)[0]?.metadata.name;
     setImage(harness, 'web:2');
@@ -100,16 +123,24 @@ describe('a Deployment', () => {
       expect(running.length).toBeLessThanOrEqual(5);
       expect(running.filter(isPodReady).length).toBeGreaterThanOrEqual(3);
       const waiting = running.find((pod) => !isPodReady(pod));
-      if (waiting) harness.client.change<Pod>(podKind, keyOf(waiting), (each) => readyStatus(each, harness.clock.now()));
+      if (waiting)
+        harness.client.change<Pod>(podKind, keyOf(waiting), (each) => readyStatus(each, harness.clock.now()));
     }
-    expect(sets(harness).map((set) => set.spec?.replicas).sort()).toEqual([0, 4]);
+    expect(
+      sets(harness)
+        .map((set) => set.spec?.replicas)
+        .sort(),
+    ).toEqual([0, 4]);
     expect(get(harness).metadata.annotations?.['deployment.kubernetes.io/revision']).toBe('2');
     expect(condition(harness, 'Progressing')?.reason).toBe('NewReplicaSetAvailable');
     setImage(harness, 'web:1');
     await ready(harness, 30);
     const back = sets(harness).find((set) => set.metadata.name === first);
     expect(back?.spec?.replicas).toBe(4);
-    expect(back?.metadata.annotations).toMatchObject({ 'deployment.kubernetes.io/revision': '3', 'deployment.kubernetes.io/revision-history': '1' });
+    expect(back?.metadata.annotations).toMatchObject({
+      'deployment.kubernetes.io/revision': '3',
+      'deployment.kubernetes.io/revision-history': '1',
+    });
     expect(sets(harness)).toHaveLength(2);
     await harness.stop();
   });
@@ -168,7 +199,11 @@ describe('a Deployment', () => {
       setImage(harness, image);
       await ready(harness, 20);
     }
-    expect(sets(harness).map((set) => set.metadata.annotations?.['deployment.kubernetes.io/revision']).sort()).toEqual(['3', '4']);
+    expect(
+      sets(harness)
+        .map((set) => set.metadata.annotations?.['deployment.kubernetes.io/revision'])
+        .sort(),
+    ).toEqual(['3', '4']);
     await harness.stop();
   });
 
@@ -192,7 +227,11 @@ describe('a Deployment', () => {
     const harness = start();
     await harness.create(replicaSetKind, {
       metadata: { name, namespace: 'default' },
-      spec: { replicas: 0, selector: { matchLabels: { other: 'x' } }, template: { metadata: { labels: { other: 'x' } }, spec: { containers: [] } } },
+      spec: {
+        replicas: 0,
+        selector: { matchLabels: { other: 'x' } },
+        template: { metadata: { labels: { other: 'x' } }, spec: { containers: [] } },
+      },
     } as ReplicaSet);
     await harness.create(deploymentKind, web());
     await harness.run();
@@ -206,11 +245,17 @@ describe('a Deployment', () => {
     await harness.create(deploymentKind, web({ replicas: 1 }));
     await ready(harness);
     const [pod] = pods(harness) as [Pod];
-    harness.client.change<Pod>(podKind, keyOf(pod), (each) => ({ ...each, metadata: { ...each.metadata, labels: { app: 'debug' } } }));
+    harness.client.change<Pod>(podKind, keyOf(pod), (each) => ({
+      ...each,
+      metadata: { ...each.metadata, labels: { app: 'debug' } },
+    }));
     await harness.run();
     expect(harness.client.object<Pod>(podKind, keyOf(pod))?.metadata.ownerReferences ?? []).toEqual([]);
     expect(pods(harness)).toHaveLength(2);
-    harness.client.change<Pod>(podKind, keyOf(pod), (each) => ({ ...each, metadata: { ...each.metadata, labels: pod.metadata.labels } }));
+    harness.client.change<Pod>(podKind, keyOf(pod), (each) => ({
+      ...each,
+      metadata: { ...each.metadata, labels: pod.metadata.labels },
+    }));
     await harness.run();
     expect(pods(harness)).toHaveLength(1);
     await harness.stop();
@@ -218,7 +263,16 @@ describe('a Deployment', () => {
 
   it('comes to the same end through faults, and then a second reconcile writes nothing', async () => {
     const change = fc.record({
-      do: fc.constantFrom('scale' as const, 'image' as const, 'drop' as const, 'duplicate' as const, 'compact' as const, 'killPod' as const, 'pause' as const, 'wait' as const),
+      do: fc.constantFrom(
+        'scale' as const,
+        'image' as const,
+        'drop' as const,
+        'duplicate' as const,
+        'compact' as const,
+        'killPod' as const,
+        'pause' as const,
+        'wait' as const,
+      ),
       n: fc.integer({ min: 0, max: 6 }),
     });
     await fc.assert(
@@ -228,7 +282,8 @@ describe('a Deployment', () => {
         const harness = start({
           seed,
           before: ({ verb, ref }) => {
-            if (faulty && verb !== 'watch' && ref.resource !== 'events' && faults() < 0.15) throw new NetworkError('lost');
+            if (faulty && verb !== 'watch' && ref.resource !== 'events' && faults() < 0.15)
+              throw new NetworkError('lost');
           },
           after: ({ ref }) => {
             if (faulty && ref.resource !== 'events' && faults() < 0.1) throw new NetworkError('answer lost');
@@ -259,13 +314,19 @@ describe('a Deployment', () => {
         expect(active(harness)).toHaveLength(spec?.replicas ?? 0);
         const image = spec?.template.spec?.containers[0]?.image;
         expect(active(harness).every((pod) => pod.spec?.containers[0]?.image === image)).toBe(true);
-        expect([status?.replicas ?? 0, status?.availableReplicas ?? 0, status?.updatedReplicas ?? 0]).toEqual(Array(3).fill(spec?.replicas));
+        expect([status?.replicas ?? 0, status?.availableReplicas ?? 0, status?.updatedReplicas ?? 0]).toEqual(
+          Array(3).fill(spec?.replicas),
+        );
         harness.takeWrites();
         harness.client.compact();
         harness.client.dropWatches();
         await harness.run(60_000);
         for (const object of [get(harness), ...sets(harness)]) {
-          harness.client.change(object.kind === 'Deployment' ? deploymentKind : replicaSetKind, keyOf(object), (each) => each);
+          harness.client.change(
+            object.kind === 'Deployment' ? deploymentKind : replicaSetKind,
+            keyOf(object),
+            (each) => each,
+          );
         }
         await harness.run(60_000);
         expect(harness.takeWrites()).toEqual([]);

@@ -4,7 +4,12 @@ import type { KubeObject } from '../../api/object.ts';
 import type { Scheme } from '../../api/scheme.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { createEventRecorder, createInformerFactory, eventRef, type ResourceRef } from '../../client/index.ts';
-import { createFakeClient, type FakeClient, type FakeOptions, type FakeRequest } from '../../client/testing/fake-client.ts';
+import {
+  createFakeClient,
+  type FakeClient,
+  type FakeOptions,
+  type FakeRequest,
+} from '../../client/testing/fake-client.ts';
 import { FakeClock, settle } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Controller, ControllersContext } from '../context.ts';
@@ -32,7 +37,10 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-export function startHarness(controllers: readonly Controller[], options: Omit<Partial<FakeOptions>, 'clock'> & { seed?: number } = {}): Harness {
+export function startHarness(
+  controllers: readonly Controller[],
+  options: Omit<Partial<FakeOptions>, 'clock'> & { seed?: number } = {},
+): Harness {
   const clock = new FakeClock();
   const scheme = createScheme();
   const client = createFakeClient({
@@ -46,11 +54,21 @@ export function startHarness(controllers: readonly Controller[], options: Omit<P
   const random = seededRandom(options.seed ?? 1);
   const informers = createInformerFactory({ client, clock, random, log: silentLogger });
   const events = createEventRecorder({ client, component: 'test', clock, random, log: silentLogger });
-  const context: ControllersContext = { client, informers, events, log: silentLogger, clock, random, rootCaPem: 'CA', scheme };
+  const context: ControllersContext = {
+    client,
+    informers,
+    events,
+    log: silentLogger,
+    clock,
+    random,
+    rootCaPem: 'CA',
+    scheme,
+  };
   const stop = new AbortController();
   const running = [informers.run(stop.signal), ...controllers.map((controller) => controller(context, stop.signal))];
   let seen = 0;
-  const nameOf = ({ verb, ref, name, subresource }: FakeRequest) => `${verb} ${ref.resource}${subresource ? `/${subresource}` : ''} ${name ?? ''}`.trim();
+  const nameOf = ({ verb, ref, name, subresource }: FakeRequest) =>
+    `${verb} ${ref.resource}${subresource ? `/${subresource}` : ''} ${name ?? ''}`.trim();
   return {
     clock,
     client,
@@ -67,8 +85,14 @@ export function startHarness(controllers: readonly Controller[], options: Omit<P
       seen = client.writes.length;
       return found.map(nameOf);
     },
-    create: (ref, object) => client.resource<typeof object>(ref, ref.namespaced ? (object.metadata.namespace ?? 'default') : undefined).create(object),
-    messages: () => client.objects<KubeObject & { reason: string; message: string }>(eventRef).map((event) => `${event.reason}: ${event.message}`),
+    create: (ref, object) =>
+      client
+        .resource<typeof object>(ref, ref.namespaced ? (object.metadata.namespace ?? 'default') : undefined)
+        .create(object),
+    messages: () =>
+      client
+        .objects<KubeObject & { reason: string; message: string }>(eventRef)
+        .map((event) => `${event.reason}: ${event.message}`),
     async stop() {
       stop.abort();
       await Promise.all(running);

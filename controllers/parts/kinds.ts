@@ -1,0 +1,14 @@
+// Which kinds can be mirrored by informers.
+import type { Kind } from '../../api/kind.ts';
+import type { Scheme } from '../../api/scheme.ts';
+
+/** One version of each listable, watchable kind; Events are left out: they are many, own nothing and are owned by nobody. */
+export function watchableKinds(scheme: Scheme): Kind[] {
+  const byResource = new Map<string, Kind>();
+  for (const kind of scheme.kinds()) {
+    if (kind.resource === 'events' || !kind.verbs.includes('list') || !kind.verbs.includes('watch')) continue;
+    const id = `${kind.group}/${kind.resource}`;
+    if (!byResource.has(id)) byResource.set(id, kind);
+  }
+  return [...byResource.values()];
+}

@@ -77,6 +77,8 @@ export interface ProcessSpec {
   terminalSize?: { width: number; height: number };
   /** Names without CAP_; the launcher clamps to what it has itself and reports what it dropped. */
   capabilities: string[];
+  /** Of those, the ones that survive exec by a user other than root. Default none, as Kubernetes has it. */
+  ambientCapabilities?: string[];
   noNewPrivileges: boolean;
   oomScoreAdj?: number;
   rlimits?: { type: string; soft: number; hard: number }[];
@@ -188,7 +190,10 @@ export interface Launcher {
   facts(): Promise<Map<string, ContainerFacts>>;
   sandboxes(): Promise<Map<string, SandboxHandle>>;
   stats(cgroup: string): Promise<CgroupStats>;
+  /** Lets go of everything; containers, shims and the resident launcher go on. */
   close(): Promise<void>;
+  /** Removes every sandbox and container it knows, the bridge, the rules and the cgroups, and ends the resident launcher. */
+  teardown(): Promise<void>;
 }
 
 export interface CgroupStats {

@@ -1,0 +1,148 @@
+// cgroup v1, alone or beside a v2 tree (hybrid): limits in v1; process sets in v2 where there is one, because it has
+// CLONE_INTO_CGROUP and cgroup.kill.
+import { readFileSync } from 'node:fs';
+import type { CgroupStats, Resources } from '../launch/port.ts';
+import {
+  type CgroupDriver,
+  cgroupName,
+  type DeviceRule,
+  type FileWrite,
+  levels,
+  type Rendered,
+  renderDevice,
+} from './driver.ts';
+import type { Hierarchies } from './hierarchy.ts';
+
+const UNLIMITED = 2 ** 62;
+
+export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDriver {
+  const unified = hierarchies.unified;
+  // Without v2 the freezer joins in, since killing then needs it thawed; blkio has no limit that CRI could set.
+  const wanted = ['cpu', 'cpuacct', 'cpuset', 'memory', 'devices', 'pids', 'hugetlb', ...(unified ? [] : ['freezer'])];
+  const controllers = wanted.filter((each) => hierarchies.v1.has(each));
+  // cpu,cpuacct are often mounted together: one directory then.
+  const mounts = [...new Set(controllers.map((each) => hierarchies.v1.get(each) as string))];
+  const base = root === '/' ? '' : cgroupName(root);
+  const below = (cgroup: string) => `${base}${cgroupName(cgroup)}`;
+  const file = (controller: string, cgroup: string, name: string) =>
+    `${hierarchies.v1.get(controller)}${below(cgroup)}/${name}`;
+  const read = (path: string) => {
+    try {
+      return readFileSync(path, 'utf8').trim();
+    } catch {
+      return '';
+    }
+  };
+  const number = (path: string) => Number(read(path) || 0);
+
+  return {
+    mode: unified ? 'hybrid' : 'v1',
+    directories: (cgroup) =>
+      [...mounts, ...(unified ? [unified] : [])].flatMap((mount) =>
+        levels(below(cgroup)).map((level) => mount + level),
+      ),
+    prepare(cgroup) {
+      const mount = hierarchies.v1.get('cpuset');
+      if (!mount) return [];
+      // A new cpuset is empty and takes no process: every level gets what the one above has.
+      const top = { cpus: read(`${mount}/cpuset.cpus`), mems: read(`${mount}/cpuset.mems`) };
+      return levels(below(cgroup)).flatMap((level): FileWrite[] => {
+        const writes: FileWrite[] = [];
+        for (const name of ['cpus', 'mems'] as const) {
+          if (read(`${mount}${level}/cpuset.${name}`) === '') {
+            const parent = read(`${mount}${level.slice(0, level.lastIndexOf('/'))}/cpuset.${name}`);
+            writes.push({
+              path: `${mount}${level}/cpuset.${name}`,
+              value: parent || top[name],
+              why: 'inherit the cpuset',
+            });
+          }
+        }
+        return writes;
+      });
+    },
+    limits(cgroup, resources) {
+      const memsw = hierarchies.v1.has('memory') ? number(file('memory', cgroup, 'memory.memsw.limit_in_bytes')) : 0;
+      return renderV1(
+        (controller, name) => file(controller, cgroup, name),
+        new Set(hierarchies.v1.keys()),
+        resources,
+        memsw || UNLIMITED,
+      );
+    },
+    devices: (cgroup, rules) =>
+      hierarchies.v1.has('devices') ? renderV1Devices(file('devices', cgroup, ''), rules) : [],
+    deviceFilter: (cgroup) => (!hierarchies.v1.has('devices') && unified ? unified + below(cgroup) : undefined),
+    unifiedDirectory: (cgroup) => (unified ? unified + below(cgroup) : ''),
+    procsFiles: (cgroup) => mounts.map((mount) => `${mount}${below(cgroup)}/cgroup.procs`),
+    killFile: (cgroup) => (unified ? `${unified}${below(cgroup)}/cgroup.kill` : ''),
+    // One hierarchy is enough to see them all; pids and memory are always joined.
+    killDirectories: (cgroup) => (unified ? [] : mounts.slice(-1).map((mount) => mount + below(cgroup))),
+    oomFile: (cgroup) => (hierarchies.v1.has('memory') ? file('memory', cgroup, 'memory.oom_control') : ''),
+    own: (cgroup) => [...mounts, ...(unified ? [unified] : [])].map((mount) => mount + below(cgroup)),
+    roots: () => (base === '' ? [] : [...mounts, ...(unified ? [unified] : [])].map((mount) => mount + base)),
+    stats(cgroup): CgroupStats {
+      const stat = Object.fromEntries(
+        read(file('memory', cgroup, 'memory.stat'))
+          .split('\n')
+          .map((line) => line.split(' ') as [string, string]),
+      );
+      const usage = number(file('memory', cgroup, 'memory.usage_in_bytes'));
+      const limit = number(file('memory', cgroup, 'memory.limit_in_bytes'));
+      return {
+        cpuUsageNs: number(file('cpuacct', cgroup, 'cpuacct.usage')),
+        memoryUsageBytes: usage,
+        memoryWorkingSetBytes: Math.max(0, usage - Number(stat['total_inactive_file'] ?? 0)),
+        memoryRssBytes: Number(stat['total_rss'] ?? 0),
+        memoryLimitBytes: limit > 0 && limit < UNLIMITED ? limit : undefined,
+        pids: number(file('pids', cgroup, 'pids.current')),
+      };
+    },
+  };
+}
+
+/** `currentMemsw` orders the two memory writes: memory may never be above memory plus swap. */
+export function renderV1(
+  file: (controller: string, name: string) => string,
+  available: ReadonlySet<string>,
+  resources: Resources,
+  currentMemsw: number,
+): Rendered {
+  const writes: FileWrite[] = [];
+  const warnings: string[] = [];
+  const put = (controller: string, name: string, value: number | string, why: string) => {
+    if (available.has(controller)) writes.push({ path: file(controller, name), value: String(value), why });
+    else warnings.push(`cgroup controller ${controller} is not available: ${name} ${value} is not enforced`);
+  };
+  if (resources.cpuShares) put('cpu', 'cpu.shares', Math.max(2, resources.cpuShares), 'share of cpu under contention');
+  if (resources.cpuPeriodUs) put('cpu', 'cpu.cfs_period_us', resources.cpuPeriodUs, 'cpu accounting period');
+  if (resources.cpuQuotaUs !== undefined && resources.cpuQuotaUs !== 0)
+    put('cpu', 'cpu.cfs_quota_us', resources.cpuQuotaUs < 0 ? -1 : Math.max(1000, resources.cpuQuotaUs), 'cpu limit');
+  if (resources.cpusetCpus) put('cpuset', 'cpuset.cpus', resources.cpusetCpus, 'cpus it may run on');
+  if (resources.cpusetMems) put('cpuset', 'cpuset.mems', resources.cpusetMems, 'memory nodes it may use');
+  const memory: [string, number][] = [];
+  if (resources.memoryLimitBytes) memory.push(['memory.limit_in_bytes', resources.memoryLimitBytes]);
+  if (resources.memorySwapLimitBytes) memory.push(['memory.memsw.limit_in_bytes', resources.memorySwapLimitBytes]);
+  if (memory.length === 2 && (resources.memoryLimitBytes as number) > currentMemsw) memory.reverse();
+  for (const [name, value] of memory) put('memory', name, value < 0 ? -1 : value, 'memory limit');
+  if (resources.pidsLimit)
+    put('pids', 'pids.max', resources.pidsLimit < 0 ? 'max' : resources.pidsLimit, 'process limit');
+  for (const { pageSize, limitBytes } of resources.hugepageLimits ?? []) {
+    // A limit of 0 without the controller forbids what nobody asked for.
+    if (available.has('hugetlb')) put('hugetlb', `hugetlb.${pageSize}.limit_in_bytes`, limitBytes, 'huge page limit');
+    else if (limitBytes > 0)
+      warnings.push(`cgroup controller hugetlb is not available: ${pageSize} ${limitBytes} is not enforced`);
+  }
+  return { writes, warnings };
+}
+
+export function renderV1Devices(directory: string, rules: DeviceRule[]): FileWrite[] {
+  return [
+    { path: `${directory}devices.deny`, value: 'a', why: 'no device' },
+    ...rules.map((rule) => ({
+      path: `${directory}devices.${rule.allow ? 'allow' : 'deny'}`,
+      value: renderDevice(rule),
+      why: rule.allow ? 'but this one' : 'and not this one',
+    })),
+  ];
+}

@@ -1,0 +1,452 @@
+// The Launcher: writes down what is asked for, has it done, and tells exits once. All it knows is in the state directory,
+// so that it can be killed at any step; the next one finishes or undoes what it finds.
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import type { CgroupDriver } from '../cgroups/driver.ts';
+import { createCgroupDriver } from '../cgroups/index.ts';
+import { findHierarchies } from '../cgroups/hierarchy.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { sleep } from '../../lib/abort.ts';
+import type { Logger } from '../../lib/log.ts';
+import { createPodNetwork, type PodNetwork } from '../network/bridge-network.ts';
+import { macOf } from '../network/ipam.ts';
+import { parseOwnLimits } from './capabilities.ts';
+import { type ContainerHost, type DeviceNode, planContainer } from './container-plan.ts';
+import { planExec, execProcess } from './exec-plan.ts';
+import {
+  type ContainerFacts,
+  type ContainerSpec,
+  type ExitEvent,
+  type Launcher,
+  LaunchError,
+  type SandboxHandle,
+  type SandboxSpec,
+} from './port.ts';
+import { planContainerRemoval, planSandbox, planSandboxRemoval } from './sandbox-plan.ts';
+import { createSeccompLoader } from './seccomp/index.ts';
+import { connectUnix, createLauncherServer } from './server.ts';
+import { connectShim, type Shim, type ShimFacts } from './shim.ts';
+import { StateDirectory } from './state.ts';
+import { step } from './steps.ts';
+import { openStreams } from './streams.ts';
+import { encodeFrame } from './wire.ts';
+
+export interface LauncherOptions {
+  /** Survives restarts of the runtime; nothing in it survives the host's. */
+  stateDir: string;
+  /** Holds the resident launcher's socket. Default `stateDir`. */
+  runDir?: string;
+  /** `build/sampan-launcher`. */
+  binary: string;
+  /** Default: bridge `sampan0`, podCidr 10.244.0.0/24, the MTU of the interface with the default route. */
+  network?: { bridge?: string; podCidr?: string; mtu?: number };
+  /** Everything of ours lives below this cgroup, in every hierarchy. Default `/sampan`. */
+  cgroupRoot?: string;
+  clock: Clock;
+  log: Logger;
+}
+
+interface Container {
+  spec: ContainerSpec;
+  shim: Shim | undefined;
+  facts: ShimFacts | undefined;
+}
+
+const SIGKILL = 9;
+
+export async function createLauncher(options: LauncherOptions): Promise<Launcher> {
+  const { clock, log } = options;
+  const state = new StateDirectory(options.stateDir);
+  const runDir = options.runDir ?? options.stateDir;
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  chmodSync(runDir, 0o700);
+  const server = createLauncherServer({
+    binary: options.binary,
+    socketPath: `${runDir}/launcher.sock`,
+    stateDir: options.stateDir,
+    clock,
+    log,
+  });
+  const mountInfo = readFileSync('/proc/self/mountinfo', 'utf8');
+  const cgroups: CgroupDriver = createCgroupDriver(options.cgroupRoot ?? '/sampan', mountInfo);
+  const cgroupMounts = cgroupMountsOf(mountInfo, cgroups);
+  const own = parseOwnLimits(
+    readFileSync('/proc/self/status', 'utf8'),
+    readFileSync('/proc/self/limits', 'utf8'),
+    readFileSync('/proc/self/oom_score_adj', 'utf8'),
+  );
+  const seccomp = createSeccompLoader();
+  const containers = new Map<string, Container>();
+  const callbacks: ((event: ExitEvent) => void)[] = [];
+  let untold: ExitEvent[] = [];
+  let closed = false;
+
+  const exitOf = (id: string, facts: ShimFacts): ExitEvent => ({
+    containerId: id,
+    exitCode: facts.exitCode,
+    signal: facts.signal,
+    oomKilled: facts.oomKilled,
+    finishedAtNs: facts.finishedAtNs,
+  });
+
+  // Once per exit: the mark is set after the callbacks have run. A crash between the two tells it again.
+  const tell = (event: ExitEvent) => {
+    if (closed || state.isExitTold(event.containerId)) return;
+    if (callbacks.length === 0) {
+      if (!untold.some((each) => each.containerId === event.containerId)) untold.push(event);
+      return;
+    }
+    for (const callback of callbacks) callback(event);
+    state.exitTold(event.containerId);
+  };
+
+  const onFacts = (id: string) => (facts: ShimFacts) => {
+    const container = containers.get(id);
+    if (!container || container.facts?.state === 'exited') return;
+    container.facts = facts;
+    if (facts.state === 'exited') tell(exitOf(id, facts));
+  };
+
+  /** A shim that ended without recording an exit was killed: what it watched over cannot be trusted to anyone. */
+  const buryLost = async (id: string, spec: ContainerSpec, last: ShimFacts) => {
+    log.error({ containerId: id }, 'shim lost: killing its container');
+    await server.run([
+      step('kill', [cgroups.killFile(spec.cgroup), ...cgroups.killDirectories(spec.cgroup)], 'nobody watches it'),
+    ]);
+    const facts: ShimFacts = {
+      ...last,
+      state: 'exited',
+      exitCode: 137,
+      signal: SIGKILL,
+      finishedAtNs: clock.now() * 1e6,
+    };
+    state.writeFacts(id, facts);
+    onFacts(id)(facts);
+  };
+
+  const watch = async (id: string) => {
+    const container = containers.get(id) as Container;
+    const recorded = state.facts(id) as ShimFacts;
+    if (recorded.state === 'exited') return onFacts(id)(recorded);
+    try {
+      const shim = await connectShim(`${state.containerDirectory(id)}/sock`, onFacts(id));
+      container.facts ??= recorded;
+      container.shim = shim;
+      void shim.closed
+        .then(async () => {
+          container.shim = undefined;
+          if (closed || containers.get(id) !== container) return;
+          const facts = state.facts(id);
+          if (facts?.state === 'exited') onFacts(id)(facts);
+          else if (facts) await buryLost(id, container.spec, facts);
+        })
+        .catch((error: unknown) => log.error({ err: error, containerId: id }, 'burying a lost container failed'));
+    } catch {
+      const facts = state.facts(id) as ShimFacts;
+      if (facts.state === 'exited') onFacts(id)(facts);
+      else await buryLost(id, container.spec, facts);
+    }
+  };
+
+  // ---- containers
+  const removeContainer = async (id: string) => {
+    const spec = state.container(id);
+    if (!spec) return state.removeContainer(id);
+    const container = containers.get(id);
+    await server.run(planContainerRemoval(spec.cgroup, cgroups));
+    // The shim records the exit and ends by itself; its exit event comes before the container is forgotten.
+    if (container?.shim) await Promise.race([container.shim.closed, sleep(clock, 7000)]);
+    container?.shim?.close();
+    containers.delete(id);
+    untold = untold.filter((each) => each.containerId !== id);
+    state.removeContainer(id);
+  };
+
+  const sandboxOf = (id: string): SandboxSpec => {
+    const record = state.sandbox(id);
+    if (!record || !state.handle(id)) throw new LaunchError('', 'ENOENT', `sandbox ${id} does not exist`);
+    return record.spec;
+  };
+
+  const runningContainer = (id: string) => {
+    const container = containers.get(id);
+    const facts = container?.facts;
+    if (!container || !facts) throw new LaunchError('', 'ENOENT', `container ${id} does not exist`);
+    if (facts.state !== 'running')
+      throw new LaunchError('', 'ESRCH', `container ${id} is not running but ${facts.state}`);
+    return { container, facts };
+  };
+
+  const pidNamespace = (spec: ContainerSpec, sandbox: SandboxSpec): string | undefined => {
+    if (spec.pidOf !== undefined) return `/proc/${runningContainer(spec.pidOf).facts.pid}/ns/pid`;
+    return sandbox.pid === 'pod' ? `/proc/${state.handle(sandbox.id)?.pausePid}/ns/pid` : undefined;
+  };
+
+  const createContainer: Launcher['createContainer'] = async (spec) => {
+    const existing = containers.get(spec.id);
+    if (existing?.facts) return { pid: existing.facts.pid, warnings: [] };
+    const sandbox = sandboxOf(spec.sandboxId);
+    const host: ContainerHost = {
+      cgroups,
+      own,
+      cgroupMounts,
+      directory: state.containerDirectory(spec.id),
+      sandboxDirectory: state.sandboxDirectory(spec.sandboxId),
+      seccomp:
+        spec.privileged && spec.seccomp.kind !== 'localhost'
+          ? undefined
+          : seccomp(spec.seccomp, spec.process.capabilities),
+      devices: (spec.devices ?? []).map((device) => deviceNode(device.hostPath)),
+      pidNamespace: pidNamespace(spec, sandbox),
+    };
+    const plan = planContainer(spec, sandbox, host);
+    state.writeContainer(spec);
+    const container: Container = { spec, shim: undefined, facts: undefined };
+    containers.set(spec.id, container);
+    try {
+      const answer = await server.run(plan.steps);
+      await watch(spec.id);
+      return { pid: answer.pid ?? 0, warnings: [...plan.warnings, ...answer.warnings] };
+    } catch (error) {
+      await removeContainer(spec.id).catch((failure: unknown) =>
+        log.error({ err: failure, containerId: spec.id }, 'undoing a container failed'),
+      );
+      throw error;
+    }
+  };
+
+  // ---- sandboxes
+  const removeSandbox = async (id: string) => {
+    const record = state.sandbox(id);
+    for (const containerId of state.containerIds())
+      if (state.container(containerId)?.sandboxId === id) await removeContainer(containerId);
+    if (record) await server.run(planSandboxRemoval(record.spec.cgroupParent, state.sandboxDirectory(id), cgroups));
+    await network.release(id);
+    state.removeSandbox(id);
+  };
+
+  const createSandbox: Launcher['createSandbox'] = async (spec) => {
+    const existing = state.handle(spec.id);
+    if (existing) return existing;
+    if (spec.network === 'node' && spec.ports && spec.ports.length > 0)
+      log.debug({ sandboxId: spec.id }, 'host ports of a pod on the host network need no rules');
+    const ip = spec.network === 'pod' ? network.reserve(spec.id, spec.ports ?? []) : undefined;
+    try {
+      const shared = ip ? await network.prepare() : undefined;
+      const directory = state.sandboxDirectory(spec.id);
+      const plan = planSandbox(spec, {
+        cgroups,
+        directory,
+        pausePid: spec.pid === 'pod' ? 'own' : 'none',
+        network:
+          shared && ip
+            ? { ...shared, hostInterface: `sv${randomBytes(6).toString('hex')}`, address: ip, mac: macOf(ip) }
+            : undefined,
+      });
+      for (const warning of plan.warnings) log.warn({ sandboxId: spec.id, warning }, 'sandbox');
+      state.writeSandbox({ spec, ip });
+      const answer = await server.run(plan.steps);
+      if (ip) await network.open(spec.id);
+      const handle: SandboxHandle = {
+        id: spec.id,
+        netnsPath: ip ? `${directory}/net` : undefined,
+        ips: ip ? [ip] : [],
+        pausePid: answer.pid,
+      };
+      state.writeHandle(handle);
+      return handle;
+    } catch (error) {
+      await removeSandbox(spec.id).catch((failure: unknown) =>
+        log.error({ err: failure, sandboxId: spec.id }, 'undoing a sandbox failed'),
+      );
+      throw error;
+    }
+  };
+
+  // ---- after a restart: finish or undo what is there
+  const network: PodNetwork = createPodNetwork(
+    {
+      bridge: options.network?.bridge ?? 'sampan0',
+      podCidr: options.network?.podCidr ?? '10.244.0.0/24',
+      mtu: options.network?.mtu,
+      server,
+      log,
+    },
+    state.sandboxIds().flatMap((id) => {
+      const record = state.sandbox(id);
+      return record?.ip ? [{ id, ip: record.ip, ports: record.spec.ports ?? [] }] : [];
+    }),
+  );
+  await server.run([step('quiesce', [10_000], 'plans of a runtime that died may still be running')]);
+  for (const id of state.containerIds()) {
+    const spec = state.container(id);
+    if (!spec || !state.facts(id)) {
+      log.warn({ containerId: id }, 'removing a half-made container');
+      await removeContainer(id);
+      continue;
+    }
+    containers.set(id, { spec, shim: undefined, facts: undefined });
+    await watch(id);
+  }
+  for (const id of state.sandboxIds()) {
+    if (state.handle(id)) continue;
+    log.warn({ sandboxId: id }, 'removing a half-made sandbox');
+    await removeSandbox(id);
+  }
+  if (state.sandboxIds().some((id) => state.sandbox(id)?.ip)) await network.prepare();
+
+  return {
+    createSandbox,
+    removeSandbox,
+    createContainer,
+    removeContainer,
+
+    async updateResources(cgroup, resources) {
+      const { writes, warnings } = cgroups.limits(cgroup, resources);
+      for (const warning of warnings) log.warn({ cgroup, warning }, 'limits');
+      if (writes.length > 0) await server.run(writes.map((each) => step('write', [each.path, each.value], each.why)));
+    },
+
+    async startContainer(id) {
+      const container = containers.get(id);
+      if (!container?.facts) throw new LaunchError('', 'ENOENT', `container ${id} does not exist`);
+      if (container.facts.state === 'running') return { startedAtNs: container.facts.startedAtNs };
+      if (!container.shim) throw new LaunchError('', 'ESRCH', `container ${id} has exited`);
+      try {
+        await container.shim.start();
+      } catch (error) {
+        if (!(error instanceof LaunchError) || (error.errno === 'ECONNRESET') === container.facts.startedAtNs > 0) {
+          if (container.facts.startedAtNs > 0) return { startedAtNs: container.facts.startedAtNs };
+        }
+        throw error;
+      }
+      return { startedAtNs: container.facts.startedAtNs };
+    },
+
+    async kill(id, signal, { all = false } = {}) {
+      const container = containers.get(id);
+      if (!container || container.facts?.state === 'exited') {
+        if (!container || !all) return;
+      }
+      if (all && signal === SIGKILL) {
+        await server.run([
+          step(
+            'kill',
+            [cgroups.killFile(container.spec.cgroup), ...cgroups.killDirectories(container.spec.cgroup)],
+            'everything',
+          ),
+        ]);
+      } else if (all) {
+        throw new LaunchError('kill', 'EINVAL', 'only SIGKILL can be sent to all processes of a container');
+      } else {
+        await container.shim?.signal(signal);
+      }
+    },
+
+    async exec(spec) {
+      const { container, facts } = runningContainer(spec.containerId);
+      const process = execProcess(spec, container.spec);
+      const filter =
+        container.spec.privileged && container.spec.seccomp.kind !== 'localhost'
+          ? undefined
+          : seccomp(container.spec.seccomp, process.capabilities);
+      const plan = planExec(spec, container.spec, facts, { cgroups, own, seccomp: filter });
+      for (const warning of plan.warnings) log.debug({ containerId: spec.containerId, warning }, 'exec');
+      const { socket } = await server.open(plan.steps);
+      return openStreams(socket, spec.stdin);
+    },
+
+    async attach(containerId) {
+      const { container } = runningContainer(containerId);
+      const socket = await connectUnix(`${state.containerDirectory(containerId)}/sock`);
+      const streams = openStreams(socket, container.spec.stdin);
+      socket.write(encodeFrame('A', Uint8Array.of(container.spec.stdin ? 1 : 0)));
+      await streams.ready;
+      return streams;
+    },
+
+    async reopenLog(containerId) {
+      const { container } = runningContainer(containerId);
+      await container.shim?.reopenLog();
+    },
+
+    async dial(sandboxId, port) {
+      const spec = sandboxOf(sandboxId);
+      if (!Number.isInteger(port) || port < 1 || port > 65_535)
+        throw new LaunchError('dial', 'EINVAL', `port ${port} is not between 1 and 65535`);
+      const { socket } = await server.open([
+        step('dial', [spec.network === 'pod' ? `${state.sandboxDirectory(sandboxId)}/net` : '', port], 'port-forward'),
+      ]);
+      return socket;
+    },
+
+    onExit(callback) {
+      callbacks.push(callback);
+      for (const event of untold.splice(0)) tell(event);
+    },
+
+    async facts() {
+      const all = new Map<string, ContainerFacts>();
+      for (const id of state.containerIds()) {
+        const facts = containers.get(id)?.facts ?? state.facts(id);
+        if (!facts) continue;
+        if (facts.state === 'created') all.set(id, { state: 'created', pid: facts.pid });
+        else if (facts.state === 'running')
+          all.set(id, { state: 'running', pid: facts.pid, startedAtNs: facts.startedAtNs });
+        else all.set(id, { state: 'exited', startedAtNs: facts.startedAtNs, exit: exitOf(id, facts) });
+      }
+      return all;
+    },
+
+    async sandboxes() {
+      const all = new Map<string, SandboxHandle>();
+      for (const id of state.sandboxIds()) {
+        const handle = state.handle(id);
+        if (handle) all.set(id, handle);
+      }
+      return all;
+    },
+
+    stats: async (cgroup) => cgroups.stats(cgroup),
+
+    async close() {
+      closed = true;
+      for (const container of containers.values()) container.shim?.close();
+      server.close();
+    },
+
+    async teardown() {
+      for (const id of state.containerIds()) await removeContainer(id);
+      for (const id of state.sandboxIds()) await removeSandbox(id);
+      await network.teardown();
+      const roots = cgroups.roots();
+      if (roots.length > 0) await server.run(roots.map((path) => step('rmdir', [path], 'our root')));
+      await server.quit();
+      closed = true;
+    },
+  };
+}
+
+function deviceNode(path: string): DeviceNode {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (!facts || !(facts.isCharacterDevice() || facts.isBlockDevice()))
+    throw new LaunchError('mknod', 'ENODEV', `"${path}" is not a device`);
+  const major = ((facts.rdev >>> 8) & 0xfff) | (Math.floor(facts.rdev / 2 ** 32) & ~0xfff);
+  const minor = (facts.rdev & 0xff) | ((facts.rdev >>> 12) & ~0xff);
+  return { type: facts.isBlockDevice() ? 'b' : 'c', major, minor, mode: facts.mode & 0o777 };
+}
+
+/** What /sys/fs/cgroup looks like inside: one directory per hierarchy of the host, mounted in the cgroup namespace. */
+function cgroupMountsOf(mountInfo: string, driver: CgroupDriver): ContainerHost['cgroupMounts'] {
+  const hierarchies = findHierarchies(mountInfo);
+  const byMount = new Map<string, string[]>();
+  // Only those a container has a cgroup of its own in: of the others it would see the host's.
+  const joined = driver.own('/x');
+  for (const [controller, mount] of hierarchies.v1)
+    if (joined.some((path) => path.startsWith(`${mount}/`)))
+      byMount.set(mount, [...(byMount.get(mount) ?? []), controller]);
+  return {
+    v1: [...byMount].map(([mount, names]) => [mount.slice(mount.lastIndexOf('/') + 1), names.join(',')]),
+    unified: hierarchies.unified !== undefined,
+  };
+}

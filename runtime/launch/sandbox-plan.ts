@@ -1,0 +1,131 @@
+// SandboxSpec → launch plan, and the plan that takes it all away again. Pure.
+import type { CgroupDriver } from '../cgroups/driver.ts';
+import { cgroupSteps, type Plan } from './container-plan.ts';
+import type { SandboxSpec } from './port.ts';
+import { type Step, step } from './steps.ts';
+
+export interface SandboxNetwork {
+  bridge: string;
+  /** Unique on the host, at most 15 characters. */
+  hostInterface: string;
+  address: string;
+  prefix: number;
+  gateway: string;
+  mac: string;
+  mtu: number;
+}
+
+export interface SandboxHost {
+  cgroups: CgroupDriver;
+  /** `<state>/sandboxes/<id>`, exists. */
+  directory: string;
+  network: SandboxNetwork | undefined;
+  pausePid: 'own' | 'none';
+}
+
+/** Which namespace a sysctl belongs to; everything else would change the host. */
+function sysctlNamespace(name: string): 'network' | 'ipc' | 'uts' | undefined {
+  if (name.startsWith('net.')) return 'network';
+  if (/^kernel\.(shm|msg|sem)/.test(name) || name.startsWith('fs.mqueue.')) return 'ipc';
+  if (name === 'kernel.domainname' || name === 'kernel.hostname') return 'uts';
+  return undefined;
+}
+
+export function sysctlSteps(spec: SandboxSpec): Step[] {
+  return Object.entries(spec.sysctls ?? {}).map(([name, value]) => {
+    // `net.ipv4.conf.eth0/1.x`: a slash stands for a dot inside a name, as sysctl(8) has it.
+    const path =
+      name.includes('/') && name.indexOf('/') < name.indexOf('.')
+        ? name
+        : name.replace(/[./]/g, (c) => (c === '.' ? '/' : '.'));
+    const dotted = path.replaceAll('/', '.');
+    const where = sysctlNamespace(dotted);
+    if (!where || !/^[a-z0-9_][\w./:-]*$/i.test(path) || path.split('/').includes('..'))
+      throw new Error(`sysctl "${name}" is not separated by namespace: it would change the host`);
+    if (where === 'network' && spec.network !== 'pod')
+      throw new Error(`sysctl "${name}" needs a network namespace of the pod's own`);
+    if (where === 'ipc' && spec.ipc !== 'pod')
+      throw new Error(`sysctl "${name}" needs an IPC namespace of the pod's own`);
+    return step('write', [`/proc/sys/${path}`, value], 'sysctl of the pod');
+  });
+}
+
+export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
+  const limits = host.cgroups.limits(spec.cgroupParent, spec.resources ?? {});
+  const { network, directory } = host;
+  if (spec.hostname.length > 64) throw new Error(`hostname "${spec.hostname}" is longer than 64 bytes`);
+  const namespaces = [spec.network === 'pod' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
+  const steps: Step[] = [
+    ...cgroupSteps(host.cgroups, spec.cgroupParent, limits.writes),
+    ...(network ? [step('netlink', [], 'stays in our network namespace')] : []),
+    step('unshare', [namespaces.join(',')], 'the namespaces that the containers will share'),
+    ...namespaces.map((name) => step('bind-namespace', [name, `${directory}/${name}`], 'lives as long as this mount')),
+    ...(spec.hostname ? [step('hostname', [spec.hostname], 'what the pod calls itself')] : []),
+    ...(spec.ipc === 'pod'
+      ? [step('host-tmpfs', [`${directory}/shm`, 'mode=1777,size=65536k'], "the pod's shared memory")]
+      : []),
+    ...(spec.network === 'pod' ? [step('up', ['lo'], 'loopback')] : []),
+    ...(network
+      ? [
+          step(
+            'try-write',
+            ['/proc/sys/net/ipv4/conf/default/arp_notify', '1'],
+            'tell neighbours when an address is taken over',
+          ),
+          step(
+            'veth',
+            [network.bridge, network.hostInterface, 'eth0', network.mtu, network.mac],
+            'the cable to the bridge',
+          ),
+          step('address', ['eth0', `${network.address}/${network.prefix}`], "the pod's address"),
+          step('up', ['eth0'], ''),
+          step('default-route', [network.gateway], 'everything else by the bridge'),
+        ]
+      : []),
+    ...sysctlSteps(spec),
+    ...(spec.pid === 'pod'
+      ? [
+          step('mkdir', [`${directory}/root`, '755'], 'empty root of the pause process'),
+          step(
+            'clone',
+            [
+              'mnt,pid',
+              host.cgroups.unifiedDirectory(spec.cgroupParent),
+              '',
+              ...host.cgroups.procsFiles(spec.cgroupParent),
+            ],
+            'the pause process',
+          ),
+          step('private', [], 'nothing mounted from here on is seen outside'),
+          step('root-tmpfs', [`${directory}/root`], 'sees no file'),
+          step('joined', [], 'in its cgroup'),
+          step('pivot', [], 'its root becomes /'),
+          step('bounding', ['0'], 'no rights'),
+          step('caps', ['0', '0', '0', '0'], 'no rights'),
+          step('no-new-privs', [], 'no rights'),
+          step('pause', [], 'holds the pid namespace and reaps'),
+        ]
+      : []),
+  ];
+  return { steps, warnings: limits.warnings };
+}
+
+/** Everything a sandbox may have left behind; right on half-made ones too. */
+export function planSandboxRemoval(cgroupParent: string, directory: string, cgroups: CgroupDriver): Step[] {
+  return [
+    step(
+      'kill',
+      [cgroups.killFile(cgroupParent), ...cgroups.killDirectories(cgroupParent)],
+      'all that is left in the pod',
+    ),
+    ...['net', 'ipc', 'uts', 'shm'].map((name) => step('umount', [`${directory}/${name}`], 'drop the namespace')),
+    ...cgroups.own(cgroupParent).map((path) => step('rmdir', [path], 'cgroup')),
+  ];
+}
+
+export function planContainerRemoval(cgroup: string, cgroups: CgroupDriver): Step[] {
+  return [
+    step('kill', [cgroups.killFile(cgroup), ...cgroups.killDirectories(cgroup)], 'all that is left in the container'),
+    ...cgroups.own(cgroup).map((path) => step('rmdir', [path], 'cgroup')),
+  ];
+}

@@ -27,12 +27,17 @@ export interface AdmissionPlugin {
 }
 
 export class AdmissionChain {
-  #mutating: AdmissionPlugin[];
-  #validating: AdmissionPlugin[];
+  #mutating: AdmissionPlugin[] = [];
+  #validating: AdmissionPlugin[] = [];
 
-  constructor(plugins: readonly AdmissionPlugin[]) {
-    this.#mutating = plugins.filter((each) => each.mutate);
-    this.#validating = plugins.filter((each) => each.validate);
+  constructor(plugins: readonly AdmissionPlugin[] = []) {
+    this.use(plugins);
+  }
+
+  /** Adds plugins after those that are there. */
+  use(plugins: readonly AdmissionPlugin[]): void {
+    this.#mutating.push(...plugins.filter((each) => each.mutate));
+    this.#validating.push(...plugins.filter((each) => each.validate));
   }
 
   async mutate(request: AdmissionRequest): Promise<void> {

@@ -112,6 +112,16 @@ export class Exchange {
     return this.send(code, 'text/plain; charset=utf-8', Buffer.from(text), { 'x-content-type-options': 'nosniff' });
   }
 
+  /** 304: the client has it already. */
+  sendNotModified(headers: Readonly<Record<string, string>>): void {
+    if (this.isAnswered) return;
+    this.response.setHeader('audit-id', this.auditId);
+    this.response.setHeader('cache-control', 'no-cache, private');
+    for (const name in headers) this.response.setHeader(name, headers[name] as string);
+    this.response.statusCode = 304;
+    this.response.end();
+  }
+
   async sendError(error: ApiError): Promise<void> {
     const retryAfter = error.status.details?.retryAfterSeconds;
     await this.sendJson(error.code, JSON.stringify(error.status), 'application/json', {

@@ -1,7 +1,7 @@
 // Answers in the shape that was negotiated: the object's own bytes, a Table, or metadata only.
 import type { Kind } from '../../api/kind.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
-import { type IncludeObject, parseIncludeObject, tableOf, tableRow } from './table.ts';
+import { type IncludeObject, parseIncludeObject, tableOf, tableRow } from '../../api/table.ts';
 import type { CachedObject } from '../cache/port.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { Exchange } from './exchange.ts';

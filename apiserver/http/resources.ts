@@ -243,7 +243,7 @@ async function serveDeleteCollection(context: ResourceContext, exchange: Exchang
 export async function readDeleteOptions(context: ResourceContext, exchange: Exchange): Promise<DeleteOptions> {
   const body = await exchange.readBody();
   const type = contentType(exchange.header('content-type'));
-  const decoded = body.length > 0 ? context.codec.decodeOptions('meta.DeleteOptions', body, type) : undefined;
+  const decoded = body.length > 0 ? context.codec.decodeOptions(body, type) : undefined;
   return deleteOptions(decoded, exchange.info.query);
 }
 

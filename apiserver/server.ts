@@ -1,0 +1,303 @@
+// The API server: composes store, caches, authentication, authorization, admission, registry and HTTP. Nothing else
+// happens here.
+import { readFileSync } from 'node:fs';
+import { errors } from '../api/errors.ts';
+import type { Scheme } from '../api/scheme.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { Namespace, Pod, ServiceAccount } from '../api/types/core-v1.ts';
+import type { PriorityClass } from '../api/types/scheduling-v1.ts';
+import { type Clock, type Random, systemClock } from '../lib/clock.ts';
+import { type Logger, silentLogger } from '../lib/log.ts';
+import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
+import { defaultTolerationSeconds } from './admission/default-toleration-seconds.ts';
+import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
+import { nodeRestriction } from './admission/node-restriction.ts';
+import { priorityAdmission } from './admission/priority.ts';
+import { serviceAccountAdmission } from './admission/service-account.ts';
+import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
+import { loadBootstrapRbac } from './auth/bootstrap-rbac.ts';
+import { type Follower, follow } from './auth/follow.ts';
+import { createTokenSigner } from './auth/jwt.ts';
+import { NodeAuthorizer } from './auth/node-authorizer.ts';
+import type { ClusterPki } from './auth/pki.ts';
+import { RbacAuthorizer } from './auth/rbac.ts';
+import { ServiceAccountTokens } from './auth/service-account-token.ts';
+import { unionAuthorizer } from './auth/union.ts';
+import { bootstrap, sampanVersion } from './bootstrap.ts';
+import { createCacheSet } from './cache/index.ts';
+import { createBodyCodec } from './http/codec.ts';
+import { createDiscovery } from './http/discovery.ts';
+import type { HealthCheck } from './http/health.ts';
+import { DEFAULT_LIMITS, type InflightLimits, InflightGate } from './http/inflight.ts';
+import { KubeletProxy } from './http/kubelet-proxy.ts';
+import { listen, type Listener } from './http/listener.ts';
+import { inflightGauge, ServerMetrics } from './http/metrics.ts';
+import { createOpenApi } from './http/openapi.ts';
+import { servePath } from './http/paths.ts';
+import { Pipeline } from './http/pipeline.ts';
+import { type ResourceContext, serveResource } from './http/resources.ts';
+import { versionInfo } from './http/version.ts';
+import { formatAddress, parseRange } from './registry/address-range.ts';
+import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
+import { Registry } from './registry/registry.ts';
+import { serviceAddresses } from './registry/service-addresses.ts';
+import { ListSnapshots } from './registry/snapshots.ts';
+import { serveBinding } from './registry/subresources/binding.ts';
+import { serveEviction } from './registry/subresources/eviction.ts';
+import { serveFinalize } from './registry/subresources/finalize.ts';
+import { reviewKinds } from './registry/subresources/kinds.ts';
+import { reviewHandlers } from './registry/subresources/reviews.ts';
+import { tokenHandler } from './registry/subresources/token.ts';
+import type { Store } from './storage/port.ts';
+
+export interface ApiServerOptions {
+  store: Store;
+  scheme: Scheme;
+  pki: ClusterPki;
+  /** Default 127.0.0.1. */
+  address?: string;
+  /** 0: any free one. Default 6443. */
+  port?: number;
+  /** Where pods and nodes reach this server; default `address`. */
+  advertiseAddress?: string;
+  /** Default 10.96.0.0/12. */
+  serviceCidr?: string;
+  /** Inclusive; default 30000-32767. */
+  nodePorts?: { first: number; last: number };
+  clusterDomain?: string;
+  /** Lines `token,user,uid,"group1,group2"`. */
+  tokenAuthFile?: string;
+  limits?: InflightLimits;
+  /** More admission plugins, after the built-in ones. */
+  admission?: readonly AdmissionPlugin[];
+  clock?: Clock;
+  random?: Random;
+  log?: Logger;
+}
+
+export interface ApiServer {
+  /** Serves when it resolves: the bootstrap objects are there. */
+  start(): Promise<{ url: string; port: number }>;
+  /** Ends watches and connections; the store stays open, it is the caller's. */
+  stop(): Promise<void>;
+}
+
+/** How long connections may take to end by themselves. */
+const STOP_GRACE_MS = 2000;
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { store, scheme, pki } = options;
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? Math.random;
+  const log = options.log ?? silentLogger;
+  const address = options.address ?? '127.0.0.1';
+  const issuer = `https://kubernetes.default.svc.${options.clusterDomain ?? 'cluster.local'}`;
+  const range = parseRange(options.serviceCidr ?? '10.96.0.0/12');
+  for (const kind of reviewKinds) {
+    if (!scheme.byResource(kind.group, kind.version, kind.resource)) scheme.add(kind);
+  }
+
+  const caches = createCacheSet({ store, clock, log, random });
+  const stopped = new AbortController();
+  const rbacRoles = loadBootstrapRbac();
+  const rbac = new RbacAuthorizer();
+  const nodeRole = rbacRoles.clusterRoles.find((each) => each.metadata.name === 'system:node');
+  const nodes = new NodeAuthorizer(nodeRole?.rules ?? []);
+  const authorizer = unionAuthorizer([nodes, rbac]);
+
+  const hooks: Registry['context']['hooks'] = new Map();
+  // The chain looks things up in the registry, and the registry runs the chain: the plugins are filled in below.
+  const admission = new AdmissionChain();
+  const registry = new Registry({
+    scheme,
+    store,
+    caches,
+    admission,
+    clock,
+    random,
+    log,
+    snapshots: new ListSnapshots(clock),
+    hooks,
+  });
+  const kinds = {
+    pods: registry.kind('', 'pods'),
+    secrets: registry.kind('', 'secrets'),
+    nodes: registry.kind('', 'nodes'),
+    namespaces: registry.kind('', 'namespaces'),
+    services: registry.kind('', 'services'),
+    serviceAccounts: registry.kind('', 'serviceaccounts'),
+    priorityClasses: registry.kind('scheduling.k8s.io', 'priorityclasses'),
+  };
+  const lenient = { anyAge: true } as const;
+  admission.use([
+    namespaceLifecycle((name) => registry.find<Namespace & KubeObject>(kinds.namespaces, '', name, lenient)),
+    nodeRestriction((namespace, name) => registry.find<Pod & KubeObject>(kinds.pods, namespace, name, lenient)),
+    serviceAccountAdmission(
+      (namespace, name) => registry.find<ServiceAccount & KubeObject>(kinds.serviceAccounts, namespace, name, lenient),
+      random,
+    ),
+    priorityAdmission({
+      find: (name) => registry.find<PriorityClass & KubeObject>(kinds.priorityClasses, '', name, lenient),
+      default: () => defaultPriorityClass(caches.of(kinds.priorityClasses).list({}).items.map((each) => each.object)),
+    }),
+    defaultTolerationSeconds,
+    ...(options.admission ?? []),
+  ]);
+
+  const addresses = new AddressAllocator({ store, range, clock, random });
+  const portRange = options.nodePorts ?? { first: 30000, last: 32767 };
+  const ports = new PortAllocator({ store, ...portRange, random });
+  hooks.set('services', serviceAddresses({ addresses, ports, log }));
+
+  const signer = createTokenSigner(pki.serviceAccountKeyPem);
+  const boundKinds = { ServiceAccount: kinds.serviceAccounts, Pod: kinds.pods, Secret: kinds.secrets, Node: kinds.nodes };
+  const tokens = new ServiceAccountTokens({
+    signer,
+    issuer,
+    clock,
+    objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
+  });
+  const authenticator = createAuthenticator({
+    tokens,
+    audiences: [issuer],
+    ...(options.tokenAuthFile && { staticTokens: parseStaticTokens(readFileSync(options.tokenAuthFile, 'utf8')) }),
+  });
+
+  const gate = new InflightGate(options.limits ?? DEFAULT_LIMITS);
+  const metrics = new ServerMetrics();
+  metrics.addGauge(() => inflightGauge(gate));
+  const kubelets = new KubeletProxy({ registry, client: pki.kubeletClient, caPem: pki.caPem });
+  const connect = () => Promise.reject(errors.badRequest('Upgrade request required'));
+  const resources: ResourceContext = {
+    registry,
+    codec: createBodyCodec(scheme),
+    admission,
+    clock,
+    reviews: new Map([
+      ...reviewHandlers({ authenticator, authorizer, rbac }),
+      ['bindings', (context, exchange) => serveBinding(context, exchange, kinds.pods)],
+    ]),
+    subresources: new Map([
+      ['pods/binding', serveBinding],
+      ['pods/eviction', serveEviction],
+      ['pods/log', (_context, exchange) => kubelets.serveLog(exchange)],
+      ['pods/exec', connect],
+      ['pods/attach', connect],
+      ['pods/portforward', connect],
+      ['namespaces/finalize', serveFinalize],
+      ['serviceaccounts/token', tokenHandler({ signer, issuer, audiences: [issuer] })],
+    ]),
+  };
+
+  let state: 'starting' | 'ready' | 'stopping' = 'starting';
+  const checks: HealthCheck[] = [
+    { name: 'ping', check() {} },
+    { name: 'log', check() {} },
+    {
+      name: 'etcd',
+      on: ['healthz', 'livez', 'readyz'],
+      check: async () => void (await store.revision()),
+    },
+    { name: 'poststarthook/rbac/bootstrap-roles', check: () => failUnless(state !== 'starting', 'not finished') },
+    {
+      name: 'informer-sync',
+      on: ['readyz'],
+      check: () => failUnless(state !== 'starting', 'not synced'),
+    },
+    { name: 'shutdown', on: ['readyz'], check: () => failUnless(state !== 'stopping', 'process is shutting down') },
+  ];
+  const discovery = createDiscovery(scheme, () => `${options.advertiseAddress ?? address}:${boundPort}`);
+  const openapi = createOpenApi(scheme);
+  const paths = {
+    version: versionInfo({ version: sampanVersion() }),
+    checks,
+    metrics,
+    signer,
+    issuer,
+    discovery: discovery.serve,
+    openapi: openapi.serve,
+    apiPaths: discovery.paths,
+  };
+  const pipeline = new Pipeline({
+    authenticator,
+    authorizer,
+    gate,
+    metrics,
+    clock,
+    log,
+    isKnown: (info) => info.isResource && scheme.byResource(info.group, info.version, info.resource) !== undefined,
+    handle: (exchange) => (exchange.info.isResource ? serveResource(resources, exchange) : servePath(paths, exchange)),
+    handleUpgrade: (upgrade) => kubelets.serveUpgrade(upgrade),
+  });
+
+  let listener: Listener | undefined;
+  let boundPort = options.port ?? 6443;
+  let followers: Follower[] = [];
+
+  return {
+    async start() {
+      followers = followIndexes();
+      await Promise.all(followers.map((each) => each.synced));
+      listener = await listen({
+        address,
+        port: boundPort,
+        serving: pki.apiserver,
+        caPem: pki.caPem,
+        onRequest: (request, response, url, peer) => void pipeline.serve(request, response, url, peer),
+        onUpgrade: (request, socket, head, peer) => void pipeline.upgrade(request, socket, head, peer),
+        onProblem: (error, what) => log.error({ err: error, what }, 'listener problem'),
+      });
+      boundPort = listener.port;
+      await bootstrap({
+        registry,
+        rbac: rbacRoles,
+        caPem: pki.caPem,
+        serviceIp: formatAddress(range.base + 1),
+        advertiseAddress: options.advertiseAddress ?? address,
+        port: boundPort,
+        log,
+      });
+      state = 'ready';
+      void addresses
+        .repair(async (owner) => (await registry.find(kinds.services, owner.namespace, owner.name)) !== undefined)
+        .catch((error) => log.warn({ err: error }, 'could not check the allocated service addresses'));
+      const host = address === '0.0.0.0' ? '127.0.0.1' : address;
+      log.info({ address, port: boundPort }, 'serving');
+      return { url: `https://${host}:${boundPort}`, port: boundPort };
+    },
+
+    async stop() {
+      state = 'stopping';
+      pipeline.stop();
+      kubelets.close();
+      await listener?.close(STOP_GRACE_MS);
+      stopped.abort();
+      await Promise.all(followers.map((each) => each.done));
+      await caches.stop();
+    },
+  };
+
+  function followIndexes(): Follower[] {
+    const how = { signal: stopped.signal, clock, log };
+    const rbacKinds = ['clusterroles', 'clusterrolebindings', 'roles', 'rolebindings'];
+    return [
+      ...rbacKinds.map((resource) => {
+        const kind = registry.kind('rbac.authorization.k8s.io', resource);
+        return follow(caches.of(kind), (namespace, name, object) => rbac.apply(kind.kind, namespace, name, object), how);
+      }),
+      follow(caches.of(kinds.pods), (namespace, name, object) => nodes.applyPod(namespace, name, object as Pod | undefined), how),
+    ];
+  }
+}
+
+function failUnless(holds: boolean, problem: string): void {
+  if (!holds) throw new Error(problem);
+}
+
+function defaultPriorityClass(classes: readonly KubeObject[]): PriorityClass | undefined {
+  let found: PriorityClass | undefined;
+  for (const each of classes as readonly (PriorityClass & KubeObject)[]) {
+    if (each.globalDefault && (!found || (each.value ?? 0) < (found.value ?? 0))) found = each;
+  }
+  return found;
+}

@@ -195,7 +195,7 @@ function readMapEntry(field: WireField & { kind: 'map' }, reader: WireReader, ta
     if (number === 1 && wireType === BYTES) key = reader.string();
     else if (number === 2) {
       expectType(field.wireType, wireType, field.name);
-      value = field.read(reader, depth);
+      value = field.read(reader, depth) ?? null;
     } else reader.skip(wireType);
   }
   target[field.name] ??= {};

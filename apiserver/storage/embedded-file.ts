@@ -7,6 +7,7 @@
 import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { configure } from './embedded-writer.ts';
 import type { Version } from './mvcc.ts';
 import { StoreUnavailableError } from './port.ts';
 
@@ -50,11 +51,6 @@ export function openFile(path: string): OpenedFile {
     if (error instanceof StoreUnavailableError) throw error;
     throw new StoreUnavailableError(`${path}: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** The settings of every connection that writes. */
-export function configure(db: DatabaseSync): void {
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216');
 }
 
 /** The kernel drops SQLite's file lock with the process, however it ends; a lock file of ours would stay behind. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, test } from 'vitest';
-import { FakeClock, settle } from '../../lib/clock.ts';
+import { FakeClock } from '../../lib/clock.ts';
 import { brief, Follower, put, remove, storeContract } from './contract.ts';
 import { createEmbeddedStore } from './embedded.ts';
 import { CompactedError, StoreUnavailableError } from './port.ts';
@@ -165,7 +165,6 @@ describe('the embedded store on disk', () => {
     const store = createEmbeddedStore({ path: newPath() });
     const writing = store.commit({ key: '/registry/pods/a', expected: 0, value: Buffer.from('x') });
     const losing = store.commit({ key: '/registry/pods/a', expected: 0, value: Buffer.from('y') });
-    await settle();
     expect((await store.get('/registry/pods/a')).kv).toBeUndefined();
     const { revision } = await writing;
     expect(await losing).toMatchObject({ ok: false, current: { modRevision: revision } });

@@ -3,6 +3,9 @@
 //   commit ─▶ compared with memory and what is staged ─▶ queue ─▶ one transaction of the worker ─▶ applied, watches, ack
 //                                                          └ gathers while the previous fsync runs
 //
+// A thread takes 50 ms to start; until it is there the same transactions run on this one, so that a server can write its
+// first objects at once.
+//
 // The queue is bounded by the callers, who wait for their acknowledgement. History is kept five to ten minutes, less when it
 // grows beyond `historyBytes`.
 import { statSync } from 'node:fs';
@@ -10,7 +13,8 @@ import { Worker } from 'node:worker_threads';
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts';
 import { type Logger, silentLogger } from '../../lib/log.ts';
 import { openFile, type StoredVersion } from './embedded-file.ts';
-import type { WorkerAnswer, WorkerRequest, WriteRow } from './embedded-worker.ts';
+import type { WorkerAnswer, WorkerRequest } from './embedded-worker.ts';
+import { FileWriter, type WriteRequest, type WriteRow } from './embedded-writer.ts';
 import { Expiry } from './expiry.ts';
 import { Mvcc, toKeyValue, type Version } from './mvcc.ts';
 import { type CommitResult, type Store, type StoreEvent, StoreUnavailableError, type Write } from './port.ts';
@@ -51,6 +55,8 @@ class EmbeddedStore implements Store {
   #hub: WatchHub;
   #expiry: Expiry;
   #worker: Worker;
+  /** Writes until the worker can. */
+  #writer: FileWriter | undefined;
   #unlock: () => void;
   #lastRevision: number;
   /** The newest version of keys with writes that are not on disk yet. */
@@ -77,6 +83,7 @@ class EmbeddedStore implements Store {
     this.#lastRevision = file.revision;
     this.#hub = new WatchHub(this.#mvcc, options.watchLimit ?? 10_000);
     this.#expiry = new Expiry(this.#clock, (key, revision) => this.#expire(key, revision));
+    this.#writer = new FileWriter(options.path);
     this.#worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), {
       workerData: { path: options.path },
       execArgv: ['--disable-warning=ExperimentalWarning'],
@@ -189,6 +196,7 @@ class EmbeddedStore implements Store {
       this.#worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
       await ended;
     } else await this.#worker.terminate();
+    this.#writer?.close();
     this.#unlock();
   }
 
@@ -240,11 +248,22 @@ class EmbeddedStore implements Store {
     // Rows go only together with the mark that says so, whatever became of an earlier transaction.
     const compactRevision = drops.length > 0 || this.#mustMark ? this.#mvcc.compactRevision : undefined;
     this.#mustMark = false;
-    const request: WorkerRequest = { kind: 'write', rows, payload: payload.buffer, drops, compactRevision };
-    this.#worker.postMessage(request, [payload.buffer]);
+    const request: WriteRequest = { kind: 'write', rows, payload: payload.buffer, drops, compactRevision };
+    if (!this.#writer) return this.#worker.postMessage(request, [payload.buffer]);
+    try {
+      this.#writer.write(request);
+    } catch (error) {
+      return this.#onAnswer({ kind: 'failed', message: (error as Error).message });
+    }
+    this.#onAnswer({ kind: 'done' });
   }
 
   #onAnswer(answer: WorkerAnswer): void {
+    if (answer.kind === 'ready') {
+      this.#writer?.close();
+      this.#writer = undefined;
+      return;
+    }
     const batch = this.#inFlight;
     if (answer.kind === 'closed' || !batch) return;
     this.#inFlight = undefined;

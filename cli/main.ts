@@ -145,7 +145,9 @@ client('exec', 'run a command in a container')
   .passThroughOptions()
   .action(async (pod, command, options) => (await import('./commands/client.ts')).execCommand(pod, command, options));
 
-withApiServer(program.command('apiserver').description('run the API server alone')).action(async (options) =>
+withApiServer(program.command('apiserver').description('run the API server alone'))
+  .option('--node-name <name>', 'node of this machine, whose certificates are made too (default: the host name)')
+  .action(async (options) =>
   (await import('./commands/components.ts')).apiserverCommand(options),
 );
 connected(program.command('scheduler').description('run the scheduler alone'))

@@ -27,7 +27,14 @@ export class TestHost {
   readonly dir: string;
   #before: HostPicture;
 
-  constructor(name: string) {
+  /** `adopted`: one that another process has made and will dispose of. */
+  constructor(name: string, adopted?: { netns: string; dir: string }) {
+    if (adopted) {
+      this.netns = adopted.netns;
+      this.dir = adopted.dir;
+      this.#before = takePicture([]);
+      return;
+    }
     this.netns = `sampan-${name}-${process.pid}`;
     this.dir = mkdtempSync(join(tmpdir(), `sampan-${name}-`));
     this.#before = takePicture([this.dir, this.cgroup]);

@@ -1,0 +1,147 @@
+// Composition root of a node: runtime, kubelet and proxy in one process. They meet as they do apart: kubelet and runtime over
+// CRI on the unix socket, all three with the API server over HTTPS.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/index.ts';
+import { createCriClient } from '../../kubelet/cri/client.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { runProxy } from '../../proxy/index.ts';
+import { spawnNft } from '../../proxy/spawn-nft.ts';
+import { createLauncher } from '../../runtime/launch/index.ts';
+import { type RunningRuntime, startRuntime } from '../../runtime/index.ts';
+import { layoutOf } from '../layout.ts';
+import { connect } from './control-plane.ts';
+import type { NodeConfig } from './node-process.ts';
+
+export interface RuntimeFlags {
+  dataDir: string;
+  criSocket?: string;
+  podCidr: string;
+  bridge: string;
+  cgroupRoot: string;
+}
+
+/** The runtime with its launcher. `teardown` also ends the launcher and takes the pod network away. */
+export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<RunningRuntime & { teardown(): Promise<void> }> {
+  const layout = layoutOf(flags.dataDir);
+  const launcher = await createLauncher({
+    stateDir: join(layout.runtimeDir, 'launcher'),
+    binary: join(import.meta.dirname, '../../build/sampan-launcher'),
+    network: { bridge: flags.bridge, podCidr: flags.podCidr },
+    cgroupRoot: flags.cgroupRoot,
+    clock: systemClock,
+    log: log.child({ part: 'launcher' }),
+  });
+  const runtime = await startRuntime({
+    stateDir: layout.runtimeDir,
+    socketPath: flags.criSocket ?? layout.criSocket,
+    launcher,
+    podCidr: flags.podCidr,
+    clock: systemClock,
+    random: Math.random,
+    log: log.child({ part: 'runtime' }),
+  });
+  return {
+    ...runtime,
+    async teardown() {
+      await launcher.teardown();
+      await runtime.stop();
+    },
+  };
+}
+
+export interface RunningNode {
+  /** Ends every pod's containers, then everything else; nothing is left on the host but files. */
+  stopWithPods(): Promise<void>;
+}
+
+export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
+  const layout = layoutOf(config.dataDir);
+  const runtime = await startNodeRuntime(config, log);
+  await routeServices(config.serviceCidr, config.bridge, log);
+
+  const controller = new AbortController();
+  const as = (user: { certificatePem: string; keyPem: string }) => ({ server: config.server, caPem: config.caPem, ...user });
+  const kubelet = connect(as(config.kubelet), 'kubelet', log.child({ part: 'kubelet' }), config.nodeName);
+  const proxy = connect(as(config.proxy), 'kube-proxy', log.child({ part: 'proxy' }), config.nodeName);
+  const work = [
+    kubelet.informers.run(controller.signal),
+    proxy.informers.run(controller.signal),
+    runKubelet(
+      {
+        nodeName: config.nodeName,
+        context: kubelet,
+        criSocket: layout.criSocket,
+        stateDir: layout.kubeletDir,
+        nodeIp: config.nodeIp,
+        server: {
+          address: '0.0.0.0',
+          port: config.kubeletPort,
+          certPem: config.serving.certificatePem,
+          keyPem: config.serving.keyPem,
+          clientCaPem: config.caPem,
+        },
+        cgroupRoot: config.cgroupRoot,
+        clusterDns: config.clusterDns ? [config.clusterDns] : [],
+        clusterDomain: config.clusterDomain,
+        podCidr: config.podCidr,
+        maxPods: config.maxPods,
+        clock: systemClock,
+        random: Math.random,
+        log: log.child({ part: 'kubelet' }),
+      },
+      controller.signal,
+    ),
+    runProxy({ ...proxy, nodeName: config.nodeName, nft: spawnNft }, controller.signal),
+  ];
+
+  return {
+    async stopWithPods() {
+      await Promise.race([kubelet.events.flush(), new Promise((done) => setTimeout(done, 500))]);
+      controller.abort();
+      await Promise.allSettled(work);
+      kubelet.client.close();
+      proxy.client.close();
+      await removePods(layout.criSocket);
+      await removeKubeletState(layout.kubeletDir, createMounter());
+      await runtime.teardown();
+    },
+  };
+}
+
+/** Stops and removes every sandbox the runtime knows, with its containers; how many there were. */
+export async function removePods(criSocket: string): Promise<number> {
+  const cri = createCriClient(criSocket);
+  try {
+    const { containers = [] } = await cri.call('ListContainers', {});
+    await Promise.all(
+      containers
+        .filter((each) => each.state === 'CONTAINER_RUNNING')
+        .map((each) => cri.call('StopContainer', { containerId: each.id, timeout: 2 }).catch(() => undefined)),
+    );
+    const { items = [] } = await cri.call('ListPodSandbox', {});
+    await Promise.all(
+      items.map(async ({ id }) => {
+        await cri.call('StopPodSandbox', { podSandboxId: id });
+        await cri.call('RemovePodSandbox', { podSandboxId: id });
+      }),
+    );
+    return items.length;
+  } finally {
+    cri.close();
+  }
+}
+
+/**
+ * The host's own connections to cluster IPs: the output hook rewrites a packet only once a route for its first destination
+ * was found, which a host without a default route has not.
+ */
+function routeServices(serviceCidr: string, bridge: string, log: Logger): Promise<void> {
+  return new Promise((done) => {
+    execFile('ip', ['route', 'replace', serviceCidr, 'dev', bridge], (error, _stdout, stderr) => {
+      if (error) log.warn({ serviceCidr, bridge, reason: stderr.trim() }, 'no route to cluster IPs was added');
+      done();
+    });
+  });
+}

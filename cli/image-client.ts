@@ -1,0 +1,54 @@
+// Calls a running node's image service, on the same unix socket as CRI.
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type ImageProgress, type ImageResult, RuntimeImages, type RuntimeImagesMethods } from '../proto/runtime-images.ts';
+import { UserError } from './user-error.ts';
+
+type Streaming = (request: unknown) => ClientReadableStream<ImageProgress>;
+
+/** Runs one method to its end; `onLine` gets what it does and prints. Errors are one line for a person. */
+export async function callImages<M extends keyof RuntimeImagesMethods>(
+  criSocket: string,
+  method: M,
+  request: RuntimeImagesMethods[M],
+  onLine: (line: string) => void,
+): Promise<ImageResult> {
+  if (!existsSync(criSocket)) throw new UserError(`no runtime is listening at ${criSocket}: start one with 'sampan up'`);
+  const client = new RuntimeImages(`unix:${criSocket}`, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
+  try {
+    const call = (client as unknown as Record<M, Streaming>)[method].bind(client)(request);
+    let result: ImageResult | undefined;
+    for await (const progress of call as AsyncIterable<ImageProgress>) {
+      if (progress.result) result = progress.result;
+      else onLine(lineOf(progress));
+    }
+    return result ?? {};
+  } catch (error) {
+    throw new UserError((error as ServiceError).details || (error as Error).message);
+  } finally {
+    client.close();
+  }
+}
+
+function lineOf({ what, doneBytes, totalBytes, output }: ImageProgress): string {
+  if (output) return output.trimEnd();
+  if (totalBytes) return `${what} ${megabytes(doneBytes ?? 0)}/${megabytes(totalBytes)}`;
+  return what ?? '';
+}
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+
+export function buildOnNode(
+  criSocket: string,
+  build: { contextDir: string; tags: string[]; dockerfile?: string; buildArgs?: Record<string, string> },
+  onLine: (line: string) => void,
+): Promise<ImageResult> {
+  const { contextDir, tags, dockerfile, buildArgs } = build;
+  return callImages(
+    criSocket,
+    'Build',
+    { contextDirectory: resolve(contextDir), tags, ...(dockerfile && { dockerfile: resolve(dockerfile) }), ...(buildArgs && { buildArgs }) },
+    onLine,
+  );
+}

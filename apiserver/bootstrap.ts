@@ -29,8 +29,16 @@ export const SERVER_USER: Identity = { name: 'system:apiserver', groups: ['syste
 const NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
 const PRIORITY_CLASSES = [
-  ['system-cluster-critical', 2_000_000_000, 'Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.'],
-  ['system-node-critical', 2_000_001_000, 'Used for system critical pods that must not be moved from their current node.'],
+  [
+    'system-cluster-critical',
+    2_000_000_000,
+    'Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.',
+  ],
+  [
+    'system-node-critical',
+    2_000_001_000,
+    'Used for system critical pods that must not be moved from their current node.',
+  ],
 ] as const;
 
 export async function bootstrap(options: BootstrapOptions): Promise<void> {
@@ -95,7 +103,10 @@ async function ensureKubernetesService(options: BootstrapOptions): Promise<void>
     },
   } as KubeObject);
   if (advertiseAddress.startsWith('127.') || advertiseAddress === '0.0.0.0' || advertiseAddress.includes(':')) {
-    options.log.warn({ advertiseAddress }, 'the advertised address cannot be an endpoint: pods will not reach the API by its Service');
+    options.log.warn(
+      { advertiseAddress },
+      'the advertised address cannot be an endpoint: pods will not reach the API by its Service',
+    );
     return;
   }
   const ports = [{ name: 'https', port, protocol: 'TCP' }];
@@ -121,7 +132,8 @@ async function upsert(registry: Registry, kind: Kind, wanted: KubeObject): Promi
   await ensure(registry, kind, namespace, wanted);
   const present = await registry.find(kind, namespace, name);
   const { metadata: _, ...fields } = wanted;
-  if (present && Object.entries(fields).every(([key, value]) => covers(present[key as keyof KubeObject], value))) return;
+  if (present && Object.entries(fields).every(([key, value]) => covers(present[key as keyof KubeObject], value)))
+    return;
   const request = { ...ownRequest(namespace), name, subresource: '', isPatch: true };
   await registry.update(kind, request, (old) => {
     const object = deepClone(old) as unknown as Record<string, unknown>;
@@ -132,7 +144,9 @@ async function upsert(registry: Registry, kind: Kind, wanted: KubeObject): Promi
 
 function covers(present: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted)) {
-    return Array.isArray(present) && present.length === wanted.length && wanted.every((each, i) => covers(present[i], each));
+    return (
+      Array.isArray(present) && present.length === wanted.length && wanted.every((each, i) => covers(present[i], each))
+    );
   }
   if (typeof wanted !== 'object' || wanted === null) return deepEqual(present, wanted);
   if (typeof present !== 'object' || present === null) return false;

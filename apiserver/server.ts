@@ -138,7 +138,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ),
     priorityAdmission({
       find: (name) => registry.find<PriorityClass & KubeObject>(kinds.priorityClasses, '', name, lenient),
-      default: () => defaultPriorityClass(caches.of(kinds.priorityClasses).list({}).items.map((each) => each.object)),
+      default: () =>
+        defaultPriorityClass(
+          caches
+            .of(kinds.priorityClasses)
+            .list({})
+            .items.map((each) => each.object),
+        ),
     }),
     defaultTolerationSeconds,
     ...(options.admission ?? []),
@@ -150,7 +156,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   hooks.set('services', serviceAddresses({ addresses, ports, log }));
 
   const signer = createTokenSigner(pki.serviceAccountKeyPem);
-  const boundKinds = { ServiceAccount: kinds.serviceAccounts, Pod: kinds.pods, Secret: kinds.secrets, Node: kinds.nodes };
+  const boundKinds = {
+    ServiceAccount: kinds.serviceAccounts,
+    Pod: kinds.pods,
+    Secret: kinds.secrets,
+    Node: kinds.nodes,
+  };
   const tokens = new ServiceAccountTokens({
     signer,
     issuer,
@@ -283,9 +294,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     return [
       ...rbacKinds.map((resource) => {
         const kind = registry.kind('rbac.authorization.k8s.io', resource);
-        return follow(caches.of(kind), (namespace, name, object) => rbac.apply(kind.kind, namespace, name, object), how);
+        return follow(
+          caches.of(kind),
+          (namespace, name, object) => rbac.apply(kind.kind, namespace, name, object),
+          how,
+        );
       }),
-      follow(caches.of(kinds.pods), (namespace, name, object) => nodes.applyPod(namespace, name, object as Pod | undefined), how),
+      follow(
+        caches.of(kinds.pods),
+        (namespace, name, object) => nodes.applyPod(namespace, name, object as Pod | undefined),
+        how,
+      ),
     ];
   }
 }

@@ -17,7 +17,11 @@ export interface Follower {
   done: Promise<void>;
 }
 
-export function follow(cache: ResourceCache, apply: Apply, options: { signal: AbortSignal; clock: Clock; log: Logger }): Follower {
+export function follow(
+  cache: ResourceCache,
+  apply: Apply,
+  options: { signal: AbortSignal; clock: Clock; log: Logger },
+): Follower {
   const { signal, clock, log } = options;
   let known = new Map<string, { namespace: string; name: string }>();
   let resolveSynced: () => void = () => {};
@@ -58,9 +62,14 @@ export function follow(cache: ResourceCache, apply: Apply, options: { signal: Ab
         failures = 0;
       } catch (error) {
         failures++;
-        if (!signal.aborted) log.warn({ err: error, resource: cache.kind.resource }, 'index lost its watch, starting over');
+        if (!signal.aborted)
+          log.warn({ err: error, resource: cache.kind.resource }, 'index lost its watch, starting over');
       }
-      await sleep(clock, backoffMs({ initialMs: 50, maxMs: 5000 }, failures + 1, () => 0), signal);
+      await sleep(
+        clock,
+        backoffMs({ initialMs: 50, maxMs: 5000 }, failures + 1, () => 0),
+        signal,
+      );
     }
     resolveSynced();
   }

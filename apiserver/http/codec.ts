@@ -65,7 +65,8 @@ export function createBodyCodec(scheme: Scheme): BodyCodec {
 
     parsePatch(kind, body, type) {
       if (APPLY_PATCHES.includes(type)) throw applyNotServed(kind);
-      const accepted = kind.schema === '' ? [JSON_PATCH, MERGE_PATCH] : [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH];
+      const accepted =
+        kind.schema === '' ? [JSON_PATCH, MERGE_PATCH] : [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH];
       if (!accepted.includes(type)) throw errors.unsupportedMediaType(accepted);
       const { value: patch, problems: doubled } = decodeJsonWithProblems(body);
       if (type !== JSON_PATCH && (typeof patch !== 'object' || patch === null || Array.isArray(patch))) {

@@ -14,6 +14,8 @@ export type RawResponse = ServerResponse | Http2ServerResponse;
 
 /** Smaller answers cost more to compress than to send (upstream's threshold). */
 const GZIP_FROM_BYTES = 128 * 1024;
+/** What is read and thrown away of a body that was refused. */
+const DISCARD_LIMIT_BYTES = 16 * 1024 * 1024;
 const compress = promisify(gzip);
 
 export class Exchange {
@@ -128,9 +130,7 @@ export class Exchange {
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
       ...(error.code === 401 && { 'www-authenticate': 'Bearer realm="kubernetes-master"' }),
     });
-    // What was not read of a refused body is not waited for.
-    if (!this.request.complete && this.request.httpVersionMajor === 1)
-      this.response.once('finish', () => this.request.destroy());
+    this.#discardBody();
   }
 
   /** Starts an answer that goes on (a watch, a log): the headers leave at once. */
@@ -138,6 +138,19 @@ export class Exchange {
     this.#setCommonHeaders(type);
     this.response.statusCode = code;
     (this.response as ServerResponse).flushHeaders();
+  }
+
+  /** Reads on what a refused request still sends, so that the client sees the answer; breaks off what does not end. */
+  #discardBody(): void {
+    const { request } = this;
+    if (request.complete || request.destroyed) return;
+    let left = DISCARD_LIMIT_BYTES;
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) request.destroy();
+    });
+    request.on('error', () => {});
+    request.resume();
   }
 
   #setCommonHeaders(type: string): void {

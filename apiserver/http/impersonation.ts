@@ -6,7 +6,11 @@ import type { Exchange } from './exchange.ts';
 const PREFIX = 'impersonate-';
 
 /** The user to go on as; `authorize` throws 403 for each thing that `user` may not impersonate. */
-export function impersonated(user: Identity, exchange: Exchange, authorize: (attributes: Attributes) => void): Identity {
+export function impersonated(
+  user: Identity,
+  exchange: Exchange,
+  authorize: (attributes: Attributes) => void,
+): Identity {
   const name = exchange.header('impersonate-user');
   const groups = listHeader(exchange, 'impersonate-group');
   const uid = exchange.header('impersonate-uid');

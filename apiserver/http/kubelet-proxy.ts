@@ -59,7 +59,16 @@ export class KubeletProxy {
     const pod = await this.#pod(info.namespace, info.name);
     const container = containerOf(pod, info.query.get('container'));
     const query = new URLSearchParams();
-    for (const name of ['follow', 'previous', 'sinceSeconds', 'sinceTime', 'timestamps', 'tailLines', 'limitBytes', 'stream']) {
+    for (const name of [
+      'follow',
+      'previous',
+      'sinceSeconds',
+      'sinceTime',
+      'timestamps',
+      'tailLines',
+      'limitBytes',
+      'stream',
+    ]) {
       const value = info.query.get(name);
       if (value !== null && value !== '') query.set(name, value);
     }
@@ -104,7 +113,12 @@ export class KubeletProxy {
     const addresses = node.status?.addresses ?? [];
     for (const type of ADDRESS_TYPES) {
       const found = addresses.find((each) => each.type === type && each.address);
-      if (found) return { host: found.address, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port || DEFAULT_KUBELET_PORT, path };
+      if (found)
+        return {
+          host: found.address,
+          port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port || DEFAULT_KUBELET_PORT,
+          path,
+        };
     }
     throw errors.internal(`no preferred addresses found for node ${JSON.stringify(nodeName)}; known addresses: []`);
   }
@@ -191,14 +205,17 @@ function streamQuery(query: URLSearchParams, subresource: string): URLSearchPara
   if (subresource === 'exec') for (const each of query.getAll('command')) onward.append('command', each);
   const wanted = onward.has('input') || onward.has('output') || onward.has('error');
   if (!wanted) throw errors.badRequest('you must specify at least 1 of stdin, stdout, stderr');
-  if (subresource === 'exec' && !onward.has('command')) throw errors.badRequest('you must specify at least one command for the container');
+  if (subresource === 'exec' && !onward.has('command'))
+    throw errors.badRequest('you must specify at least one command for the container');
   return onward;
 }
 
 function containerOf(pod: Pod & KubeObject, asked: string | null): string {
   const name = pod.metadata.name;
   const names = (pod.spec?.containers ?? []).map((each) => each.name);
-  const others = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.ephemeralContainers ?? [])].map((each) => each.name);
+  const others = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.ephemeralContainers ?? [])].map(
+    (each) => each.name,
+  );
   if (asked) {
     if (names.includes(asked) || others.includes(asked)) return asked;
     throw errors.badRequest(`container ${asked} is not valid for pod ${name}`);
@@ -229,7 +246,11 @@ function checkLogOptions(pod: string, query: URLSearchParams): void {
   }
   if (query.has('sinceSeconds') && query.has('sinceTime')) {
     throw errors.invalid({ group: '', kind: 'PodLogOptions' }, pod, [
-      { type: 'FieldValueForbidden', field: '', body: 'Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified' },
+      {
+        type: 'FieldValueForbidden',
+        field: '',
+        body: 'Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',
+      },
     ]);
   }
 }
@@ -247,17 +268,28 @@ async function statusOf(answer: IncomingMessage): Promise<ApiError> {
   const text = Buffer.concat(chunks).toString('utf8').trim();
   try {
     const status = JSON.parse(text) as { kind?: string; reason?: string; message?: string; details?: object };
-    if (status.kind === 'Status') return new ApiError(code, status.reason ?? 'InternalError', status.message ?? '', status.details);
+    if (status.kind === 'Status')
+      return new ApiError(code, status.reason ?? 'InternalError', status.message ?? '', status.details);
   } catch {
     // Plain text, as kubelets answer.
   }
-  const reasons: Record<number, string> = { 400: 'BadRequest', 403: 'Forbidden', 404: 'NotFound', 405: 'MethodNotAllowed' };
-  return new ApiError(code >= 400 ? code : 500, reasons[code] ?? 'InternalError', text || `the kubelet answered ${code}`);
+  const reasons: Record<number, string> = {
+    400: 'BadRequest',
+    403: 'Forbidden',
+    404: 'NotFound',
+    405: 'MethodNotAllowed',
+  };
+  return new ApiError(
+    code >= 400 ? code : 500,
+    reasons[code] ?? 'InternalError',
+    text || `the kubelet answered ${code}`,
+  );
 }
 
 function upgradeHead(answer: IncomingMessage): string {
   const lines = [`HTTP/1.1 101 ${answer.statusMessage || 'Switching Protocols'}`];
-  for (let i = 0; i < answer.rawHeaders.length; i += 2) lines.push(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
+  for (let i = 0; i < answer.rawHeaders.length; i += 2)
+    lines.push(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 

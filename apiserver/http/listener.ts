@@ -143,7 +143,9 @@ function answerBroken(socket: Duplex, code: string | undefined): void {
     reason: tooLarge ? 'RequestEntityTooLarge' : 'BadRequest',
     code: tooLarge ? 431 : 400,
   };
-  socket.end(rawResponse(status.code, tooLarge ? 'Request Header Fields Too Large' : 'Bad Request', JSON.stringify(status)));
+  socket.end(
+    rawResponse(status.code, tooLarge ? 'Request Header Fields Too Large' : 'Bad Request', JSON.stringify(status)),
+  );
 }
 
 /** A whole HTTP/1.1 response for a socket that no response object belongs to. */

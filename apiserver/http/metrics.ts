@@ -116,7 +116,8 @@ export function inflightGauge(gate: InflightGate): string {
 /** `resources`: plural names with how many objects the cache holds. */
 export function storageGauge(resources: Iterable<{ resource: string; objects: number }>): string {
   const lines = ['# TYPE apiserver_storage_objects gauge'];
-  for (const { resource, objects } of resources) lines.push(`apiserver_storage_objects{resource="${resource}"} ${objects}`);
+  for (const { resource, objects } of resources)
+    lines.push(`apiserver_storage_objects{resource="${resource}"} ${objects}`);
   return lines.join('\n');
 }
 

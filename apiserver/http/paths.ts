@@ -58,7 +58,9 @@ function openIdConfiguration(issuer: string): object {
 function allPaths(context: PathsContext): string[] {
   const health = ['healthz', 'livez', 'readyz'].flatMap((endpoint) => [
     `/${endpoint}`,
-    ...context.checks.filter((each) => !each.on || each.on.includes(endpoint as never)).map((each) => `/${endpoint}/${each.name}`),
+    ...context.checks
+      .filter((each) => !each.on || each.on.includes(endpoint as never))
+      .map((each) => `/${endpoint}/${each.name}`),
   ]);
   return [
     '/.well-known/openid-configuration',

@@ -71,7 +71,9 @@ export class Pipeline {
       exchange.info = parseRequest(request.method ?? 'GET', url);
       await this.#serve(exchange, peer);
     } catch (error) {
-      await this.#answerError(exchange, error).catch((cause) => log.error({ err: cause }, 'could not answer a request'));
+      await this.#answerError(exchange, error).catch((cause) =>
+        log.error({ err: cause }, 'could not answer a request'),
+      );
     } finally {
       this.#running.delete(exchange);
       this.#observe(exchange, (performance.now() - started) / 1000);
@@ -130,7 +132,11 @@ export class Pipeline {
     const decision = this.#options.authorizer.authorize(attributes);
     if (decision.allowed) return;
     const { group, resource, name } = attributes;
-    throw errors.forbidden({ group, resource: attributes.isResource ? resource : '' }, name, denialText(attributes, decision.reason));
+    throw errors.forbidden(
+      { group, resource: attributes.isResource ? resource : '' },
+      name,
+      denialText(attributes, decision.reason),
+    );
   }
 
   async #answerError(exchange: Exchange, thrown: unknown): Promise<void> {
@@ -144,8 +150,10 @@ export class Pipeline {
 
   #translate(thrown: unknown, method: string | undefined, path: string | undefined): ApiError {
     if (thrown instanceof ApiError) return thrown;
-    if (thrown instanceof CompactedError) return errors.expired('The resourceVersion for the provided list is too old.');
-    if (thrown instanceof StoreUnavailableError) return errors.serviceUnavailable(`storage is not available: ${thrown.message}`);
+    if (thrown instanceof CompactedError)
+      return errors.expired('The resourceVersion for the provided list is too old.');
+    if (thrown instanceof StoreUnavailableError)
+      return errors.serviceUnavailable(`storage is not available: ${thrown.message}`);
     this.#options.log.error({ err: thrown, method, path }, 'request failed');
     return ApiError.from(thrown);
   }

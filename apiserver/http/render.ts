@@ -29,7 +29,8 @@ export function sendEntry(
 ): Promise<void> {
   const { shape, mediaType } = negotiated;
   if (shape.kind === 'object') return exchange.sendJson(code, entry.bytes, mediaType);
-  if (shape.kind === 'partial') return exchange.sendJson(code, JSON.stringify(partialOf(entry.object, shape.version)), mediaType);
+  if (shape.kind === 'partial')
+    return exchange.sendJson(code, JSON.stringify(partialOf(entry.object, shape.version)), mediaType);
   const table = tableOf(kind, [entry.object], {
     nowMs,
     version: shape.version,
@@ -104,6 +105,8 @@ export function shapedEvent(
     apiVersion: `meta.k8s.io/${shape.version}`,
     metadata: { resourceVersion },
     columnDefinitions: null,
-    rows: [tableRow(kind, object, { nowMs: options.nowMs, version: shape.version, includeObject: options.includeObject })],
+    rows: [
+      tableRow(kind, object, { nowMs: options.nowMs, version: shape.version, includeObject: options.includeObject }),
+    ],
   };
 }

@@ -217,7 +217,11 @@ async function serveDelete(context: ResourceContext, exchange: Exchange, kind: K
   const request = { ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0), options };
   const result = await context.registry.delete(kind, info.name, request);
   if (result.kind === 'deleted' && !RETURNS_DELETED.has(keyOf(kind))) {
-    return exchange.sendJson(200, JSON.stringify(deletedStatus(kind, info.name, result.entry.object)), negotiated.mediaType);
+    return exchange.sendJson(
+      200,
+      JSON.stringify(deletedStatus(kind, info.name, result.entry.object)),
+      negotiated.mediaType,
+    );
   }
   return sendEntry(exchange, 200, kind, result.entry, negotiated, context.clock.now());
 }

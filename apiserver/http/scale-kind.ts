@@ -24,12 +24,7 @@ export const scaleKind: Kind = {
   ],
   cells(object: KubeObject, { nowMs }) {
     const { spec, status, metadata } = object as Scale & KubeObject;
-    return [
-      metadata.name ?? '',
-      spec?.replicas ?? 0,
-      status?.replicas ?? 0,
-      age(metadata.creationTimestamp, nowMs),
-    ];
+    return [metadata.name ?? '', spec?.replicas ?? 0, status?.replicas ?? 0, age(metadata.creationTimestamp, nowMs)];
   },
   hasStatus: false,
   hasGeneration: false,

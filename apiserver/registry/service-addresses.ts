@@ -10,7 +10,11 @@ import type { WriteHook } from './types.ts';
 
 type Spec = NonNullable<Service['spec']>;
 
-export function serviceAddresses(options: { addresses: AddressAllocator; ports: PortAllocator; log: Logger }): WriteHook {
+export function serviceAddresses(options: {
+  addresses: AddressAllocator;
+  ports: PortAllocator;
+  log: Logger;
+}): WriteHook {
   const { addresses, ports, log } = options;
 
   return {
@@ -49,12 +53,20 @@ export function serviceAddresses(options: { addresses: AddressAllocator; ports: 
         await ports.release(gone);
       } catch (error) {
         // The repair at the next start finds it.
-        log.warn({ err: error, service: `${old.metadata.namespace}/${old.metadata.name}` }, 'could not release service addresses');
+        log.warn(
+          { err: error, service: `${old.metadata.namespace}/${old.metadata.name}` },
+          'could not release service addresses',
+        );
       }
     },
   };
 
-  async function takeAddress(spec: Spec, old: Spec | undefined, owner: ServiceRef, dryRun: boolean): Promise<string | undefined> {
+  async function takeAddress(
+    spec: Spec,
+    old: Spec | undefined,
+    owner: ServiceRef,
+    dryRun: boolean,
+  ): Promise<string | undefined> {
     if (spec.type === 'ExternalName' || spec.clusterIP === 'None') return undefined;
     if (old && addressOf(old) !== undefined && addressOf(old) === spec.clusterIP) return undefined;
     // The address of an existing Service does not change; validation says so.

@@ -22,7 +22,14 @@ export async function serveBinding(context: ResourceContext, exchange: Exchange,
   const name = info.name || (binding.metadata.name as string);
   await context.registry.update(
     kind,
-    { ...writeRequest(exchange, kind, options.dryRun), name, subresource: 'binding', isPatch: true, raw: true, internal: true },
+    {
+      ...writeRequest(exchange, kind, options.dryRun),
+      name,
+      subresource: 'binding',
+      isPatch: true,
+      raw: true,
+      internal: true,
+    },
     (old) => bound(old as Pod & KubeObject, binding, context.clock.now()),
   );
   await exchange.sendJson(
@@ -33,7 +40,9 @@ export async function serveBinding(context: ResourceContext, exchange: Exchange,
 
 function checkBinding(binding: Binding, name: string): void {
   if (name && binding.metadata.name && binding.metadata.name !== name) {
-    throw errors.badRequest(`the name of the object (${binding.metadata.name}) does not match the name on the URL (${name})`);
+    throw errors.badRequest(
+      `the name of the object (${binding.metadata.name}) does not match the name on the URL (${name})`,
+    );
   }
   const found = [];
   const kind = binding.target?.kind ?? '';
@@ -47,14 +56,17 @@ function bound(old: Pod & KubeObject, binding: Binding, nowMs: number): KubeObje
   if (old.metadata.deletionTimestamp) {
     throw errors.conflict(PODS, name, `pod ${name} is being deleted, cannot be assigned to a host`);
   }
-  if (old.spec?.nodeName) throw errors.conflict(PODS, name, `pod ${name} is already assigned to node "${old.spec.nodeName}"`);
-  if (old.spec?.schedulingGates?.length) throw errors.conflict(PODS, name, `pod ${name} has non-empty .spec.schedulingGates`);
+  if (old.spec?.nodeName)
+    throw errors.conflict(PODS, name, `pod ${name} is already assigned to node "${old.spec.nodeName}"`);
+  if (old.spec?.schedulingGates?.length)
+    throw errors.conflict(PODS, name, `pod ${name} has non-empty .spec.schedulingGates`);
   const pod = deepClone(old);
   if (binding.metadata.uid) pod.metadata.uid = binding.metadata.uid;
   if (binding.metadata.resourceVersion) pod.metadata.resourceVersion = binding.metadata.resourceVersion;
   const spec = pod.spec as NonNullable<Pod['spec']>;
   spec.nodeName = binding.target.name;
-  if (binding.metadata.annotations) pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
+  if (binding.metadata.annotations)
+    pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
   const status = (pod.status ??= {});
   const conditions = (status.conditions ?? []).filter((each) => each.type !== 'PodScheduled');
   conditions.push({ type: 'PodScheduled', status: 'True', lastTransitionTime: timestamp(nowMs) });

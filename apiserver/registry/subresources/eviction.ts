@@ -12,7 +12,8 @@ export async function serveEviction(context: ResourceContext, exchange: Exchange
   const { info } = exchange;
   if (info.verb !== 'create') throw errors.methodNotAllowedPath();
   const written = writeOptions(info.query, 'CreateOptions');
-  const eviction = (await readObject(context, exchange, evictionKind, written.fieldValidation)) as KubeObject & Eviction;
+  const eviction = (await readObject(context, exchange, evictionKind, written.fieldValidation)) as KubeObject &
+    Eviction;
   if (eviction.metadata.name && eviction.metadata.name !== info.name) {
     throw errors.badRequest('name in URL does not match name in Eviction object');
   }

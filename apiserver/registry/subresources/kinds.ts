@@ -2,9 +2,7 @@
 // resources of their own (create only); the others are bodies of subresources. None is stored.
 import type { Kind } from '../../../api/kind.ts';
 
-function bodyKind(
-  facts: Pick<Kind, 'group' | 'version' | 'kind' | 'resource' | 'schema' | 'namespaced'>,
-): Kind {
+function bodyKind(facts: Pick<Kind, 'group' | 'version' | 'kind' | 'resource' | 'schema' | 'namespaced'>): Kind {
   return {
     ...facts,
     listKind: `${facts.kind}List`,

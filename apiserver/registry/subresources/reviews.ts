@@ -53,7 +53,10 @@ export function reviewHandlers(options: ReviewOptions): Map<string, SubresourceH
         return { spec, status: decide(authorizer, exchange.user, spec, 'SelfSubjectAccessReview') };
       }),
     ],
-    ['subjectaccessreviews.authorization.k8s.io', answering((body) => subjectReview(authorizer, body, 'SubjectAccessReview'))],
+    [
+      'subjectaccessreviews.authorization.k8s.io',
+      answering((body) => subjectReview(authorizer, body, 'SubjectAccessReview')),
+    ],
     [
       'localsubjectaccessreviews.authorization.k8s.io',
       answering((body, exchange) => {
@@ -164,6 +167,8 @@ function userInfo(user: Identity): UserInfo {
     username: user.name,
     ...(user.uid && { uid: user.uid }),
     groups: [...user.groups],
-    ...(user.extra && { extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])) }),
+    ...(user.extra && {
+      extra: Object.fromEntries(Object.entries(user.extra).map(([key, values]) => [key, [...values]])),
+    }),
   };
 }

@@ -28,7 +28,8 @@ export function tokenHandler(options: {
     const { info } = exchange;
     if (info.verb !== 'create') throw errors.methodNotAllowedPath();
     const written = writeOptions(info.query, 'CreateOptions');
-    const request = (await readObject(context, exchange, tokenRequestKind, written.fieldValidation)) as KubeObject & TokenRequest;
+    const request = (await readObject(context, exchange, tokenRequestKind, written.fieldValidation)) as KubeObject &
+      TokenRequest;
     checkNames(request, info.name, info.namespace);
     const account = (await context.registry.get(kind, info.namespace, info.name)).object;
     const spec = request.spec ?? {};
@@ -75,8 +76,10 @@ function checkNames(request: TokenRequest, name: string, namespace: string): voi
 function failIfInvalid(name: string, seconds: number): void {
   const found = [];
   const field = 'spec.expirationSeconds';
-  if (seconds < MIN_SECONDS) found.push(fieldErrors.invalid(field, seconds, 'may not specify a duration less than 10 minutes'));
-  if (seconds > MAX_SECONDS) found.push(fieldErrors.invalid(field, seconds, 'may not specify a duration larger than 2^32 seconds'));
+  if (seconds < MIN_SECONDS)
+    found.push(fieldErrors.invalid(field, seconds, 'may not specify a duration less than 10 minutes'));
+  if (seconds > MAX_SECONDS)
+    found.push(fieldErrors.invalid(field, seconds, 'may not specify a duration larger than 2^32 seconds'));
   if (found.length > 0) throw errors.invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, name, found);
 }
 
@@ -104,7 +107,8 @@ async function boundObject(
       `cannot bind token to object of type apiVersion=${reference.apiVersion ?? ''}, kind=${reference.kind ?? ''}`,
     );
   }
-  const pod = (await registry.get(registry.kind('', 'pods'), info.namespace, reference.name ?? '')).object as Pod & KubeObject;
+  const pod = (await registry.get(registry.kind('', 'pods'), info.namespace, reference.name ?? '')).object as Pod &
+    KubeObject;
   const claim = checkUid('Pod', pod, reference.uid);
   if (pod.spec?.serviceAccountName !== info.name) {
     throw errors.badRequest(

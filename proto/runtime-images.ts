@@ -1,0 +1,54 @@
+// Loads the runtime's image service for grpc-js, and its messages as types (camelCase names).
+import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { fileURLToPath } from 'node:url';
+
+const definition = loadSync(fileURLToPath(new URL('./sampan-runtime-v1.proto', import.meta.url)), {
+  keepCase: false,
+  longs: Number,
+  enums: String,
+  defaults: true,
+});
+const loaded = loadPackageDefinition(definition) as unknown as { sampan: { runtime: { v1: GrpcObject } } };
+
+/** Served on the same socket as CRI. */
+export const RuntimeImages = loaded.sampan.runtime.v1['Images'] as ServiceClientConstructor;
+
+export interface Login {
+  username?: string;
+  password?: string;
+}
+
+/** Method name to its request; every one streams ImageProgress. */
+export interface RuntimeImagesMethods {
+  Import: { path: string; name?: string };
+  Export: { images: string[]; path: string };
+  Build: {
+    contextDirectory: string;
+    dockerfile?: string;
+    tags: string[];
+    buildArgs?: Record<string, string>;
+    noCache?: boolean;
+  };
+  Pull: { image: string; login?: Login | null };
+  Push: { image: string; as?: string; login?: Login | null };
+  Tag: { image: string; name: string };
+  Collect: Record<string, never>;
+}
+
+export interface ImageProgress {
+  what?: string;
+  doneBytes?: number;
+  totalBytes?: number;
+  output?: string;
+  /** Set in the last message. */
+  result?: ImageResult | null;
+}
+
+export interface ImageResult {
+  ids?: string[];
+  names?: string[];
+  digest?: string;
+  removedBlobs?: number;
+  removedLayers?: number;
+}

@@ -1,0 +1,102 @@
+// The service sampan.runtime.v1.Images on the CRI socket: import, export, build, pull, push, tag and garbage
+// collection, each with its progress streamed. A reader that is slow misses progress, never the result.
+import { readFileSync } from 'node:fs';
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import {
+  type ImageProgress,
+  type ImageResult,
+  type Login,
+  RuntimeImages,
+  type RuntimeImagesMethods,
+} from '../../proto/runtime-images.ts';
+import type { CriContext } from '../cri/context.ts';
+import { invalidField } from '../cri/errors.ts';
+import { type AdditionalService, report } from '../cri/server.ts';
+import type { ImageRecord } from '../images/index.ts';
+import { buildImage, exportArchive, importArchive, type OnProgress, pullImage, pushImage } from '../images/index.ts';
+import { runStepWith } from './run-step.ts';
+
+type Work<M extends keyof RuntimeImagesMethods> = (
+  context: CriContext,
+  request: RuntimeImagesMethods[M],
+  onProgress: OnProgress,
+) => Promise<ImageResult>;
+
+const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
+  Import: async (context, { path, name }, onProgress) =>
+    resultOf(await importArchive(context.images, absolute(path, 'path'), { name: name || undefined, onProgress })),
+  Export: async (context, { images, path }) => {
+    if (images.length === 0) throw invalidField('images', 'it is required');
+    await exportArchive(context.images, images, absolute(path, 'path'));
+    return { names: images };
+  },
+  Build: async (context, request, onProgress) =>
+    resultOf([
+      await buildImage(context.images, {
+        contextDirectory: absolute(request.contextDirectory, 'context_directory'),
+        ...(request.dockerfile ? { dockerfile: readFileSync(absolute(request.dockerfile, 'dockerfile'), 'utf8') } : {}),
+        tags: request.tags,
+        buildArgs: request.buildArgs ?? {},
+        noCache: request.noCache ?? false,
+        run: runStepWith(context),
+        pull: (reference) => pullImage(context.images, reference, { ...registryOptions(context, null), onProgress }),
+        onProgress,
+      }),
+    ]),
+  Pull: async (context, { image, login }, onProgress) =>
+    resultOf([await pullImage(context.images, image, { ...registryOptions(context, login), onProgress })]),
+  Push: async (context, { image, as, login }, onProgress) => ({
+    digest: await pushImage(context.images, image, {
+      ...registryOptions(context, login),
+      ...(as ? { as } : {}),
+      onProgress,
+    }),
+  }),
+  Tag: async (context, { image, name }) => resultOf([context.images.catalog.tag(image, name)]),
+  Collect: async (context) => {
+    const removed = await context.images.collect(context.store.containers.list().map((c) => c.diffIds));
+    return { removedBlobs: removed.blobs, removedLayers: removed.layers };
+  },
+};
+
+function registryOptions(context: CriContext, login: Login | null | undefined) {
+  const { insecureRegistries, clock, random } = context;
+  const credentials = login?.username
+    ? { kind: 'basic' as const, username: login.username, password: login.password ?? '' }
+    : undefined;
+  return { insecureRegistries, clock, random, credentials };
+}
+
+function absolute(path: string, field: string): string {
+  if (!path.startsWith('/')) throw invalidField(field, `"${path}" is not an absolute path`);
+  return path;
+}
+
+function resultOf(images: readonly ImageRecord[]): ImageResult {
+  return { ids: images.map((image) => image.id), names: images.flatMap((image) => image.repoTags) };
+}
+
+export function imagesAdminService(context: CriContext): AdditionalService {
+  const implementation: AdditionalService['implementation'] = {};
+  for (const [method, work] of Object.entries(works) as [string, Work<keyof RuntimeImagesMethods>][]) {
+    implementation[method] = (call: ServerWritableStream<RuntimeImagesMethods['Import'], ImageProgress>) => {
+      let isBlocked = false;
+      call.on('drain', () => {
+        isBlocked = false;
+      });
+      const onProgress: OnProgress = (progress) => {
+        // Byte counts may be skipped; output may not.
+        if ((isBlocked && progress.output === undefined) || call.cancelled) return;
+        isBlocked = !call.write(progress);
+      };
+      work(context, call.request as never, onProgress).then(
+        (result) => {
+          call.write({ what: 'done', result });
+          call.end();
+        },
+        (error: unknown) => call.emit('error', report(context, method, error)),
+      );
+    };
+  }
+  return { definition: RuntimeImages.service, implementation };
+}

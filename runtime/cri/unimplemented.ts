@@ -1,0 +1,7 @@
+// Calls of the protocol that this runtime does not have, each refused by name.
+import { status } from '@grpc/grpc-js';
+import { CriError } from './errors.ts';
+
+export const unimplemented = (method: string) => async (): Promise<never> => {
+  throw new CriError(status.UNIMPLEMENTED, `${method} is not implemented`);
+};

@@ -1,0 +1,162 @@
+// The content store: blobs by digest, verified while they are written, in `root`/sha256/<hex>. A blob that is there is
+// whole and has its digest; what is being written lives in `root`/ingest and is swept at start.
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { digestOf, parseDigest } from './digest.ts';
+import { ImageError } from './errors.ts';
+
+export interface BlobExpectation {
+  digest?: string;
+  /** Bytes. */
+  size?: number;
+}
+
+export class ContentStore {
+  #root: string;
+  #ingest: string;
+  #sequence = 0;
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#ingest = join(root, 'ingest');
+    rmSync(this.#ingest, { recursive: true, force: true });
+    mkdirSync(this.#ingest, { recursive: true, mode: 0o700 });
+  }
+
+  path(digest: string): string {
+    const { algorithm, hex } = parseDigest(digest);
+    return join(this.#root, algorithm, hex);
+  }
+
+  has(digest: string): boolean {
+    return existsSync(this.path(digest));
+  }
+
+  size(digest: string): number {
+    return statSync(this.path(digest)).size;
+  }
+
+  /** A small blob (manifest, config) as bytes. */
+  read(digest: string): Buffer {
+    try {
+      return readFileSync(this.path(digest));
+    } catch (error) {
+      throw new ImageError('not-found', `blob ${digest} is not in the content store`, { cause: error });
+    }
+  }
+
+  readJson<T>(digest: string): T {
+    try {
+      return JSON.parse(this.read(digest).toString('utf8')) as T;
+    } catch (error) {
+      if (error instanceof ImageError) throw error;
+      throw new ImageError('invalid', `blob ${digest} is not JSON`, { cause: error });
+    }
+  }
+
+  stream(digest: string): Readable {
+    return createReadStream(this.path(digest), { highWaterMark: 256 * 1024 });
+  }
+
+  putBytes(bytes: Uint8Array, expect: BlobExpectation = {}): { digest: string; size: number } {
+    const digest = digestOf(bytes);
+    verify(expect, digest, bytes.length);
+    if (!this.has(digest)) {
+      const writer = this.#open();
+      writer.write(bytes);
+      writer.commit(digest);
+    }
+    return { digest, size: bytes.length };
+  }
+
+  /** Writes a stream; nothing is kept when the stream fails or does not have the expected digest and size. */
+  async put(
+    source: AsyncIterable<Uint8Array>,
+    expect: BlobExpectation = {},
+    onBytes?: (count: number) => void,
+  ): Promise<{ digest: string; size: number }> {
+    const algorithm = expect.digest === undefined ? 'sha256' : parseDigest(expect.digest).algorithm;
+    const hash = createHash(algorithm);
+    const writer = this.#open();
+    let size = 0;
+    try {
+      for await (const chunk of source) {
+        hash.update(chunk);
+        writer.write(chunk);
+        size += chunk.length;
+        if (expect.size !== undefined && size > expect.size) break;
+        onBytes?.(chunk.length);
+      }
+      const digest = `${algorithm}:${hash.digest('hex')}`;
+      verify(expect, digest, size);
+      writer.commit(digest);
+      return { digest, size };
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+  }
+
+  remove(digest: string): void {
+    rmSync(this.path(digest), { force: true });
+  }
+
+  /** Digests of every blob. */
+  list(): string[] {
+    const digests: string[] = [];
+    for (const algorithm of ['sha256', 'sha512']) {
+      const directory = join(this.#root, algorithm);
+      if (existsSync(directory)) for (const hex of readdirSync(directory)) digests.push(`${algorithm}:${hex}`);
+    }
+    return digests;
+  }
+
+  #open(): { write(chunk: Uint8Array): void; commit(digest: string): void; abandon(): void } {
+    const temporary = join(this.#ingest, String(this.#sequence++));
+    const fd = openSync(temporary, 'wx', 0o600);
+    return {
+      write: (chunk) => {
+        for (let offset = 0; offset < chunk.length; ) offset += writeSync(fd, chunk, offset);
+      },
+      commit: (digest) => {
+        const path = this.path(digest);
+        mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 });
+        fsyncSync(fd);
+        closeSync(fd);
+        renameSync(temporary, path);
+      },
+      abandon: () => {
+        closeSync(fd);
+        rmSync(temporary, { force: true });
+      },
+    };
+  }
+}
+
+function verify(expect: BlobExpectation, digest: string, size: number): void {
+  if (expect.size !== undefined && expect.size !== size) {
+    const what = size < expect.size ? 'truncated' : 'longer than announced';
+    throw new ImageError(
+      'corrupt',
+      `blob ${expect.digest ?? digest} is ${what}: want ${expect.size} bytes, got ${size}`,
+    );
+  }
+  if (expect.digest !== undefined && expect.digest !== digest) {
+    throw new ImageError('corrupt', `blob has digest ${digest}, want ${expect.digest}`);
+  }
+}

@@ -1,0 +1,153 @@
+// Images as the rest of the runtime uses them: the catalog, the blobs behind it and the unpacked layers, kept
+// consistent: an image is in the catalog only when all its blobs are there and all its layers are unpacked.
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import type { Logger } from '../../lib/log.ts';
+import { chainIds, Snapshots } from '../snapshots/snapshots.ts';
+import type { RootfsView } from '../snapshots/view.ts';
+import { Catalog, type ImageRecord, imageRecord } from './catalog.ts';
+import { ContentStore } from './content.ts';
+import { ImageError } from './errors.ts';
+import { compressionOf, type Descriptor, type ImageConfig, type Manifest, type Platform } from './oci.ts';
+
+/** One step of long work, for a person to watch. */
+export interface Progress {
+  /** What is being done: `layer sha256:ab…`, `step 2/5 COPY . /app`. */
+  what: string;
+  /** Bytes so far and in all, where known. */
+  doneBytes?: number;
+  totalBytes?: number;
+  /** Output of a build step. */
+  output?: string;
+}
+
+export type OnProgress = (progress: Progress) => void;
+
+export class Images {
+  readonly content: ContentStore;
+  readonly catalog: Catalog;
+  readonly snapshots: Snapshots;
+  readonly platform: Platform;
+  /** The state directory. */
+  readonly root: string;
+  #log: Logger;
+  #busy = 0;
+
+  /** Keeps `stateDir`/blobs, `stateDir`/images.json and `stateDir`/snapshots. */
+  constructor(options: { stateDir: string; platform: Platform; log: Logger }) {
+    this.root = options.stateDir;
+    this.content = new ContentStore(join(options.stateDir, 'blobs'));
+    this.catalog = new Catalog(join(options.stateDir, 'images.json'));
+    this.snapshots = new Snapshots(join(options.stateDir, 'snapshots'));
+    this.platform = options.platform;
+    this.#log = options.log;
+  }
+
+  /** Runs `work` while nothing it has written yet is collected as garbage. */
+  async exclusiveOfGc<T>(work: () => Promise<T>): Promise<T> {
+    this.#busy++;
+    try {
+      return await work();
+    } finally {
+      this.#busy--;
+    }
+  }
+
+  /**
+   * Makes an image of a manifest whose blobs are all in the content store: checks it, unpacks its layers, adds it to
+   * the catalog under `names`. `digest` is what the names' repository knows it by (manifest or index).
+   */
+  async admit(
+    manifest: Descriptor,
+    names: readonly string[],
+    options: { digest?: string; onProgress?: OnProgress } = {},
+  ): Promise<ImageRecord> {
+    const parsed = this.content.readJson<Manifest>(manifest.digest);
+    if (!parsed.config || !Array.isArray(parsed.layers)) {
+      throw new ImageError('invalid', `manifest ${manifest.digest} has no config or layers`);
+    }
+    const config = this.content.readJson<ImageConfig>(parsed.config.digest);
+    if (config.os !== undefined && config.os !== this.platform.os) {
+      throw new ImageError('unsupported', `image ${manifest.digest} is for ${config.os}/${config.architecture}`);
+    }
+    const record = imageRecord(manifest, { config: parsed.config, layers: parsed.layers }, config);
+    await this.unpack(record, options.onProgress);
+    return this.catalog.add(record, names, options.digest);
+  }
+
+  /** Unpacks the layers that are not there yet, lowest first. */
+  async unpack(image: Pick<ImageRecord, 'layers' | 'diffIds'>, onProgress?: OnProgress): Promise<void> {
+    const chain = chainIds(image.diffIds);
+    for (const [i, chainId] of chain.entries()) {
+      if (this.snapshots.has(chainId)) continue;
+      const layer = image.layers[i] as Descriptor;
+      onProgress?.({ what: `unpack layer ${layer.digest}` });
+      await this.snapshots.unpack(chainId, image.diffIds[i] as string, () => this.openLayer(layer.digest));
+    }
+  }
+
+  /** The layer's tar, decompressed. */
+  async *openLayer(digest: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const blob = this.content.stream(digest);
+    try {
+      const chunks = blob[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+      const first = await chunks.next();
+      const head = first.done ? Buffer.alloc(0) : first.value;
+      const kind = compressionOf(head);
+      const all = (async function* () {
+        if (!first.done) yield head;
+        for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+      })();
+      if (kind === 'none') {
+        yield* all;
+        return;
+      }
+      const source = Readable.from(all);
+      const unzip = source.pipe(kind === 'gzip' ? createGunzip() : createZstdDecompress());
+      source.on('error', (error) => unzip.destroy(error));
+      try {
+        for await (const chunk of unzip) yield chunk as Buffer;
+      } catch (error) {
+        throw new ImageError('corrupt', `layer ${digest} does not decompress`, { cause: error });
+      } finally {
+        source.destroy();
+      }
+    } finally {
+      blob.destroy();
+    }
+  }
+
+  chain(image: Pick<ImageRecord, 'diffIds'>): string[] {
+    return chainIds(image.diffIds);
+  }
+
+  view(image: Pick<ImageRecord, 'diffIds'>): RootfsView {
+    return this.snapshots.view(this.chain(image));
+  }
+
+  /**
+   * Removes blobs and layers that no image refers to. `inUse` are diff id stacks of images that are gone from the
+   * catalog but still run. Does nothing while a pull, import or build is under way: the next call will.
+   */
+  async collect(inUse: readonly (readonly string[])[] = []): Promise<{ blobs: number; layers: number }> {
+    if (this.#busy > 0 || this.snapshots.isUnpacking) return { blobs: 0, layers: 0 };
+    const blobs = new Set<string>();
+    const layers = new Set<string>();
+    for (const image of this.catalog.list()) {
+      for (const part of [image.manifest, image.config, ...image.layers]) blobs.add(part.digest);
+      for (const digest of image.repoDigests) blobs.add(digest.slice(digest.indexOf('@') + 1));
+      for (const id of chainIds(image.diffIds)) layers.add(id);
+    }
+    for (const diffIds of inUse) for (const id of chainIds(diffIds)) layers.add(id);
+    let removed = 0;
+    for (const digest of this.content.list()) {
+      if (blobs.has(digest)) continue;
+      this.content.remove(digest);
+      removed++;
+    }
+    const swept = await this.snapshots.sweep(layers);
+    if (removed + swept.length > 0) this.#log.info({ blobs: removed, layers: swept.length }, 'image garbage collected');
+    return { blobs: removed, layers: swept.length };
+  }
+}

@@ -60,7 +60,9 @@ describe('endpoints of a Service', () => {
       'kubernetes.io/service-name': 'web',
       'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
     });
-    expect(slice.metadata.ownerReferences).toMatchObject([{ kind: 'Service', name: 'web', controller: true, blockOwnerDeletion: true }]);
+    expect(slice.metadata.ownerReferences).toMatchObject([
+      { kind: 'Service', name: 'web', controller: true, blockOwnerDeletion: true },
+    ]);
     expect(slice.ports).toEqual([{ name: 'http', protocol: 'TCP', port: 8080 }]);
     expect(slice.endpoints).toContainEqual({
       addresses: ['10.244.0.1'],
@@ -75,13 +77,18 @@ describe('endpoints of a Service', () => {
       each.status = { ...each.status, conditions: [{ type: 'Ready', status: 'False' }] };
     });
     await harness.run();
-    const conditions = Object.fromEntries((slices(harness)[0]?.endpoints ?? []).map((each) => [each.targetRef?.name, each.conditions]));
+    const conditions = Object.fromEntries(
+      (slices(harness)[0]?.endpoints ?? []).map((each) => [each.targetRef?.name, each.conditions]),
+    );
     expect(conditions).toEqual({
       a: { ready: false, serving: true, terminating: true },
       b: { ready: false, serving: false, terminating: false },
     });
     expect(endpoints(harness)?.subsets).toMatchObject([
-      { notReadyAddresses: [{ ip: '10.244.0.2', nodeName: 'node-a', targetRef: { name: 'b' } }], ports: [{ name: 'http', port: 8080, protocol: 'TCP' }] },
+      {
+        notReadyAddresses: [{ ip: '10.244.0.2', nodeName: 'node-a', targetRef: { name: 'b' } }],
+        ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+      },
     ]);
     await harness.stop();
   });
@@ -94,7 +101,9 @@ describe('endpoints of a Service', () => {
     Object.assign(unready.spec as object, { hostname: 'a-0', subdomain: 'web' });
     await harness.create(podKind, unready);
     await harness.run();
-    expect(slices(harness)[0]?.endpoints).toMatchObject([{ hostname: 'a-0', conditions: { ready: true, serving: false, terminating: false } }]);
+    expect(slices(harness)[0]?.endpoints).toMatchObject([
+      { hostname: 'a-0', conditions: { ready: true, serving: false, terminating: false } },
+    ]);
     expect(slices(harness)[0]?.metadata.labels).toHaveProperty(['service.kubernetes.io/headless'], '');
     expect(endpoints(harness)?.subsets).toMatchObject([{ addresses: [{ ip: '10.244.0.1', hostname: 'a-0' }] }]);
     await harness.stop();
@@ -103,8 +112,14 @@ describe('endpoints of a Service', () => {
   it('are none of ours without a selector or for an ExternalName', async () => {
     const harness = start();
     await harness.create(serviceKind, service({ selector: undefined }));
-    await harness.create(serviceKind, { ...service({ type: 'ExternalName' }), metadata: { name: 'ext', namespace: 'default' } });
-    await harness.create(endpointsKind, { metadata: { name: 'web', namespace: 'default' }, subsets: [{ addresses: [{ ip: '192.0.2.1' }] }] } as Endpoints);
+    await harness.create(serviceKind, {
+      ...service({ type: 'ExternalName' }),
+      metadata: { name: 'ext', namespace: 'default' },
+    });
+    await harness.create(endpointsKind, {
+      metadata: { name: 'web', namespace: 'default' },
+      subsets: [{ addresses: [{ ip: '192.0.2.1' }] }],
+    } as Endpoints);
     await harness.run();
     expect(slices(harness)).toEqual([]);
     expect(endpoints(harness)?.subsets).toEqual([{ addresses: [{ ip: '192.0.2.1' }] }]);
@@ -117,7 +132,10 @@ describe('endpoints of a Service', () => {
     for (let i = 0; i < 150; i++) await harness.create(podKind, pod(`p${i}`, i));
     await harness.create(podKind, pod('odd', 200, 9090));
     await harness.run();
-    const sizes = () => slices(harness).map((slice) => `${slice.ports?.[0]?.port}:${slice.endpoints?.length}`).sort();
+    const sizes = () =>
+      slices(harness)
+        .map((slice) => `${slice.ports?.[0]?.port}:${slice.endpoints?.length}`)
+        .sort();
     expect(sizes()).toEqual(['8080:100', '8080:50', '9090:1']);
     harness.takeWrites();
     harness.client.change(podKind, 'default/p3', () => undefined);
@@ -143,13 +161,24 @@ describe('endpoints of a Service', () => {
   });
 
   it('equal the ready pods after any faults, each address once, and then nothing is written', async () => {
-    const step = fc.tuple(fc.constantFrom('add' as const, 'remove' as const, 'unready' as const, 'drop' as const, 'duplicate' as const, 'compact' as const), fc.nat(250));
+    const step = fc.tuple(
+      fc.constantFrom(
+        'add' as const,
+        'remove' as const,
+        'unready' as const,
+        'drop' as const,
+        'duplicate' as const,
+        'compact' as const,
+      ),
+      fc.nat(250),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.nat(1000), async (steps, seed) => {
         const faults = seededRandom(seed);
         let faulty = false;
         const lose = ({ ref, verb }: { ref: { resource: string }; verb: string }) => {
-          if (faulty && verb !== 'watch' && ref.resource.startsWith('endpoint') && faults() < 0.3) throw new NetworkError('lost');
+          if (faulty && verb !== 'watch' && ref.resource.startsWith('endpoint') && faults() < 0.3)
+            throw new NetworkError('lost');
         };
         const harness = start({ seed, before: lose, after: lose });
         await harness.create(serviceKind, service());
@@ -159,9 +188,11 @@ describe('endpoints of a Service', () => {
         for (const [what, n] of steps) {
           const key = `default/p${n}`;
           const present = harness.client.object<Pod>(podKind, key);
-          if (what === 'add' && !present) await harness.client.resource<Pod>(podKind, 'default').create(pod(`p${n}`, n));
+          if (what === 'add' && !present)
+            await harness.client.resource<Pod>(podKind, 'default').create(pod(`p${n}`, n));
           else if (what === 'remove' && present) harness.client.change(podKind, key, () => undefined);
-          else if (what === 'unready' && present) change(harness, `p${n}`, (each) => void (each.status = { ...each.status, conditions: [] }));
+          else if (what === 'unready' && present)
+            change(harness, `p${n}`, (each) => void (each.status = { ...each.status, conditions: [] }));
           else if (what === 'drop') harness.client.dropWatches();
           else if (what === 'duplicate') harness.client.duplicateEvents(n);
           else if (what === 'compact') {
@@ -177,10 +208,14 @@ describe('endpoints of a Service', () => {
         const ready = (each: Pod) => each.status?.conditions?.some((found) => found.type === 'Ready') ?? false;
         const wanted = pods.map((each) => `${keyOf(each)} ${ready(each)}`).sort();
         const all = slices(harness).flatMap((slice) => slice.endpoints ?? []);
-        expect(all.map((each) => `${each.targetRef?.namespace}/${each.targetRef?.name} ${each.conditions?.ready}`).sort()).toEqual(wanted);
+        expect(
+          all.map((each) => `${each.targetRef?.namespace}/${each.targetRef?.name} ${each.conditions?.ready}`).sort(),
+        ).toEqual(wanted);
         for (const slice of slices(harness)) expect(slice.endpoints?.length).toBeLessThanOrEqual(maxEndpointsPerSlice);
         const legacy = (endpoints(harness)?.subsets ?? []).flatMap((each) => each.addresses ?? []);
-        expect(legacy.map((each) => `default/${each.targetRef?.name}`).sort()).toEqual(pods.filter(ready).map(keyOf).sort());
+        expect(legacy.map((each) => `default/${each.targetRef?.name}`).sort()).toEqual(
+          pods.filter(ready).map(keyOf).sort(),
+        );
         harness.takeWrites();
         harness.client.change<Service>(serviceKind, 'default/web', (each) => each);
         await harness.run(10_000);

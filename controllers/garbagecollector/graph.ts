@@ -58,7 +58,7 @@ export class Graph {
         attemptDelete.add(owner.uid);
     }
     if (!old || !sameOwners(old.owners, node.owners)) {
-      if (node.owners.some((owner) => !this.#isSolid(owner.uid))) attemptDelete.add(node.uid);
+      if (node.owners.some((owner) => !this.#isSolid(owner, node))) attemptDelete.add(node.uid);
     }
     if (node.isDeletingDependents && !old?.isDeletingDependents) {
       attemptDelete.add(node.uid);
@@ -79,9 +79,12 @@ export class Graph {
     return { attemptDelete: [...(this.#dependents.get(uid) ?? []), ...waiting], attemptOrphan: [] };
   }
 
-  #isSolid(uid: string): boolean {
-    const owner = this.#nodes.get(uid);
-    return owner !== undefined && !owner.isDeletingDependents;
+  /** The owner is known as the reference names it, in the dependent's namespace or in none, and stays. */
+  #isSolid(reference: OwnerReference, dependent: GraphNode): boolean {
+    const owner = this.#nodes.get(reference.uid);
+    if (!owner || owner.isDeletingDependents) return false;
+    const isReachable = owner.namespace === undefined || owner.namespace === dependent.namespace;
+    return isReachable && owner.name === reference.name && owner.kind.kind === reference.kind;
   }
 
   #link(owner: string, dependent: string): void {

@@ -31,8 +31,19 @@ describe('a ReplicaSet that is refused its pods', () => {
     expect(refusals).toBeLessThanOrEqual(8); // 1 + 2 succeed, the batch of 4 ends it; not 47 failures
     expect(harness.client.objects(podKind)).toHaveLength(3);
     const status = () => harness.client.object<ReplicaSet>(replicaSetKind, 'default/web')?.status;
-    expect(status()?.conditions).toMatchObject([{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: expect.stringContaining('exceeded quota') }]);
-    expect(harness.messages().some((each) => each.startsWith('FailedCreate: Error creating: pods is forbidden: exceeded quota'))).toBe(true);
+    expect(status()?.conditions).toMatchObject([
+      {
+        type: 'ReplicaFailure',
+        status: 'True',
+        reason: 'FailedCreate',
+        message: expect.stringContaining('exceeded quota'),
+      },
+    ]);
+    expect(
+      harness
+        .messages()
+        .some((each) => each.startsWith('FailedCreate: Error creating: pods is forbidden: exceeded quota')),
+    ).toBe(true);
     quota = 1_000;
     await harness.run(60_000);
     expect(harness.client.objects(podKind)).toHaveLength(50);
@@ -46,7 +57,11 @@ describe('a ReplicaSet that is refused its pods', () => {
       before: ({ verb, ref }) => {
         if (verb !== 'create' || ref.resource !== 'pods') return;
         tries++;
-        const error = errors.forbidden(ref, '', 'unable to create new content in namespace default because it is being terminated');
+        const error = errors.forbidden(
+          ref,
+          '',
+          'unable to create new content in namespace default because it is being terminated',
+        );
         throw error;
       },
     });

@@ -31,7 +31,13 @@ const pod = (name: string, facts: Facts = {}): Pod => ({
   spec: { containers: [], ...(facts.node !== null && { nodeName: facts.node ?? 'node-a' }) },
   status: {
     phase: facts.phase ?? 'Running',
-    conditions: [{ type: 'Ready', status: facts.ready === false ? 'False' : 'True', lastTransitionTime: ago(facts.readyAgo ?? 1800) }],
+    conditions: [
+      {
+        type: 'Ready',
+        status: facts.ready === false ? 'False' : 'True',
+        lastTransitionTime: ago(facts.readyAgo ?? 1800),
+      },
+    ],
     containerStatuses: [{ name: 'c', restartCount: facts.restarts ?? 0, image: '', imageID: '', ready: true }],
   },
 });
@@ -103,13 +109,19 @@ describe('status', () => {
       observedGeneration: 3,
     });
     expect(nextAvailableInMs(waiting, pods.slice(0, 3), nowMs)).toBe(50_000);
-    expect(replicaSetStatus(set(0), [], undefined, nowMs)).toEqual({ replicas: 0, terminatingReplicas: 0, observedGeneration: 3 });
+    expect(replicaSetStatus(set(0), [], undefined, nowMs)).toEqual({
+      replicas: 0,
+      terminatingReplicas: 0,
+      observedGeneration: 3,
+    });
   });
 
   it('keeps the time of a failure that goes on and drops one that is over', () => {
     const failure = { reason: 'FailedCreate', message: 'quota' } as const;
     const failed = replicaSetStatus(set(1), [], failure, nowMs);
-    expect(failed.conditions).toEqual([{ type: 'ReplicaFailure', status: 'True', lastTransitionTime: rfc3339(nowMs), ...failure }]);
+    expect(failed.conditions).toEqual([
+      { type: 'ReplicaFailure', status: 'True', lastTransitionTime: rfc3339(nowMs), ...failure },
+    ]);
     const later = replicaSetStatus(set(1, { status: failed }), [], failure, nowMs + 60_000);
     expect(later.conditions).toEqual(failed.conditions);
     expect(replicaSetStatus(set(1, { status: failed }), [], undefined, nowMs)).not.toHaveProperty('conditions');

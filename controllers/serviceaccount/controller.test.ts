@@ -21,7 +21,10 @@ describe('a new namespace', () => {
     expect(account()).toBeDefined();
     expect(ca()?.data).toEqual({ 'ca.crt': 'CA' });
     harness.client.change(serviceAccountKind, 'dev/default', () => undefined);
-    harness.client.change<ConfigMap>(configMapKind, 'dev/kube-root-ca.crt', (each) => ({ ...each, data: { 'ca.crt': 'forged' } }));
+    harness.client.change<ConfigMap>(configMapKind, 'dev/kube-root-ca.crt', (each) => ({
+      ...each,
+      data: { 'ca.crt': 'forged' },
+    }));
     await harness.run();
     expect(account()).toBeDefined();
     expect(ca()?.data).toEqual({ 'ca.crt': 'CA' });

@@ -131,6 +131,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const prober = new Prober({ cri, clock, events, onVerdict: (uid) => pods.runtimeChanged(uid) });
   const services = context.informers.of<Service>(refs.services);
   const podContext: PodContext = {
+    gate: { isOpen: false },
     client,
     cri,
     cache,

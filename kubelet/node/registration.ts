@@ -128,9 +128,8 @@ export class NodeRegistration {
     this.#announceReadiness(status);
     const isDue = clock.now() - this.#reportedAtMs >= REPORT_MS;
     if (!isDue && !statusChanged(pick(old), pick(status))) return;
-    // Strategic: conditions merge by type, so that those of others stay theirs.
-    const body = { status: pick(status) };
-    this.#node = await nodes.patch(facts.nodeName, 'strategic', body, { subresource: 'status', signal });
+    const body = { status: { ...pick(status), conditions: status.conditions } };
+    this.#node = await nodes.patch(facts.nodeName, 'merge', body, { subresource: 'status', signal });
     this.#reportedAtMs = clock.now();
   }
 

@@ -47,7 +47,9 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
   const old = facts.old.find((each) => each.name === container.name);
   if (!latest) return unobserved(facts, container, isInit, old);
 
-  const state = stateOf(facts, latest);
+  // What was reported of this very instance stays: its message file may be gone by now.
+  const isReported = old?.containerID === `${facts.runtimeName}://${latest.id}` && old.state?.terminated !== undefined;
+  const state = isReported && old?.state && latest.state === 'exited' ? old.state : stateOf(facts, latest);
   const previous = previousContainer(observed, container.name);
   let lastState: ContainerState = {};
   if (previous?.state === 'exited') lastState = stateOf(facts, previous);

@@ -16,6 +16,8 @@ import type { RuntimeCache } from './runtime-cache.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 export interface PodContext {
+  /** Closed until the API's pods and the runtime's containers are both known: before that no worker acts. */
+  gate: { isOpen: boolean };
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

@@ -13,7 +13,6 @@ export class Pods {
   #context: PodContext;
   #workers = new Map<string, PodWorker>();
   #uidByKey = new Map<string, string>();
-  #isStarted = false;
   #node: () => Node | undefined;
 
   constructor(context: PodContext, node: () => Node | undefined) {
@@ -39,7 +38,7 @@ export class Pods {
    * has of pods that are not in the API any more is stopped and removed.
    */
   start(): void {
-    this.#isStarted = true;
+    this.#context.gate.isOpen = true;
     for (const worker of this.#workers.values()) worker.wake();
     for (const identity of this.#context.cache.identities()) this.runtimeChanged(identity.uid);
     void this.#removeLeftDirectories();
@@ -53,10 +52,7 @@ export class Pods {
     if (known !== undefined && known !== uid) this.#workers.get(known)?.markRemoved();
     this.#uidByKey.set(key, uid);
     const worker = this.#workers.get(uid);
-    if (worker) {
-      if (this.#isStarted) worker.setPod(pod);
-      return;
-    }
+    if (worker) return worker.setPod(pod);
     const made = this.#add(pod);
     if (this.#isNew(pod)) {
       const result = admitPod({
@@ -67,7 +63,7 @@ export class Pods {
       });
       if (!result.admitted) made.reject(result.reason, result.message);
     }
-    if (this.#isStarted) made.wake();
+    made.wake();
   }
 
   remove(pod: Pod): void {
@@ -78,7 +74,7 @@ export class Pods {
 
   /** From the runtime's cache or a probe. */
   runtimeChanged(uid: string): void {
-    if (!this.#isStarted) return;
+    if (!this.#context.gate.isOpen) return;
     const worker = this.#workers.get(uid);
     if (worker) return worker.wake();
     const identity = this.#context.cache.identities().find((each) => each.uid === uid);

@@ -16,6 +16,8 @@ interface Slot {
   /** The newest object known: from the watch or from our own writes. */
   api: Pod;
   wanted: PodStatus | undefined;
+  /** The last status sent and what the server made of it: sending the same again would change nothing. */
+  sent: { status: PodStatus; answer: PodStatus | undefined } | undefined;
   isSending: boolean;
   timer: Timer | undefined;
   idle: (() => void)[];
@@ -50,7 +52,7 @@ export class StatusWriter {
     const slot = this.#slot(uid, pod);
     slot.wanted = status;
     if (slot.isSending) return;
-    if (isDeepStrictEqual(status, slot.api.status)) {
+    if (!needsWriting(slot, status)) {
       slot.wanted = undefined;
       this.#settle(slot);
       return;
@@ -92,6 +94,7 @@ export class StatusWriter {
       slot = {
         api: pod,
         wanted: undefined,
+        sent: undefined,
         isSending: false,
         timer: undefined,
         idle: [],
@@ -116,8 +119,9 @@ export class StatusWriter {
       while (slot.wanted && this.#slots.get(uid) === slot) {
         const status = slot.wanted;
         try {
-          if (!isDeepStrictEqual(status, slot.api.status)) {
+          if (needsWriting(slot, status)) {
             const written = await this.#patch(slot, status);
+            slot.sent = { status, answer: written.status };
             if (isNewer(written, slot.api)) slot.api = written;
           }
           if (slot.wanted === status) slot.wanted = undefined;
@@ -178,6 +182,13 @@ export class StatusWriter {
   }
 }
 
+function needsWriting(slot: Slot, status: PodStatus): boolean {
+  const api = slot.api.status ?? {};
+  if (Object.keys(statusPatch(api, status)).length === 0) return false;
+  const { sent } = slot;
+  return !(sent && isDeepStrictEqual(sent.status, status) && isDeepStrictEqual(sent.answer, slot.api.status));
+}
+
 /** What turns `old` into `wanted` as a merge patch; the conditions of others stay as `old` has them. */
 export function statusPatch(old: PodStatus, wanted: PodStatus): Record<string, unknown> {
   const foreign = (old.conditions ?? []).filter((each) => !OWN_CONDITIONS.has(each.type));
@@ -185,12 +196,20 @@ export function statusPatch(old: PodStatus, wanted: PodStatus): Record<string, u
   const target: Record<string, unknown> = { ...wanted, conditions: [...own, ...foreign] };
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(target)) {
-    if (!isDeepStrictEqual(value, (old as Record<string, unknown>)[key])) patch[key] = value;
+    if (!isDeepStrictEqual(value, withoutNulls((old as Record<string, unknown>)[key]))) patch[key] = value;
   }
   for (const key of ['reason', 'message', 'podIP', 'podIPs', 'initContainerStatuses']) {
     if (key in old && !(key in target)) patch[key] = null;
   }
   return patch;
+}
+
+/** The API writes some empty times as null. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).filter(([, each]) => each !== null && each !== undefined);
+  return Object.fromEntries(entries.map(([key, each]) => [key, withoutNulls(each)]));
 }
 
 /** Resource versions of one server are comparable numbers (KEP-5504); what is not is taken as newer. */

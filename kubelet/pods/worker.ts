@@ -111,7 +111,7 @@ export class PodWorker {
   }
 
   wake(): void {
-    if (this.#isWakeQueued || this.#isClosed) return;
+    if (this.#isWakeQueued || this.#isClosed || !this.#context.gate.isOpen) return;
     this.#isWakeQueued = true;
     queueMicrotask(() => {
       this.#isWakeQueued = false;
@@ -453,7 +453,8 @@ export class PodWorker {
     });
     this.#lastStatus = status;
     if (this.#isRemoved) return;
-    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && this.#startFailures.size === 0;
+    const hasRun = observed.containers.some((each) => each.state === 'running' || each.state === 'exited');
+    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && !hasRun;
     statuses.update(pod, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
   }
 

@@ -8,7 +8,7 @@ import { findHierarchies } from '../cgroups/hierarchy.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { sleep } from '../../lib/abort.ts';
 import type { Logger } from '../../lib/log.ts';
-import { createPodNetwork, type PodNetwork } from '../network/bridge-network.ts';
+import { createPodNetwork, type NetworkOptions, type PodNetwork } from '../network/bridge-network.ts';
 import { macOf } from '../network/ipam.ts';
 import { parseOwnLimits } from './capabilities.ts';
 import { type ContainerHost, type DeviceNode, planContainer } from './container-plan.ts';
@@ -39,7 +39,7 @@ export interface LauncherOptions {
   /** `build/sampan-launcher`. */
   binary: string;
   /** Default: bridge `sampan0`, podCidr 10.244.0.0/24, the MTU of the interface with the default route. */
-  network?: { bridge?: string; podCidr?: string; mtu?: number };
+  network?: { bridge?: string; podCidr?: string; mtu?: number; nft?: NetworkOptions['nft'] };
   /** Everything of ours lives below this cgroup, in every hierarchy. Default `/sampan`. */
   cgroupRoot?: string;
   clock: Clock;
@@ -269,6 +269,7 @@ export async function createLauncher(options: LauncherOptions): Promise<Launcher
       bridge: options.network?.bridge ?? 'sampan0',
       podCidr: options.network?.podCidr ?? '10.244.0.0/24',
       mtu: options.network?.mtu,
+      nft: options.network?.nft,
       server,
       log,
     },

@@ -17,6 +17,7 @@ import { NodeRegistration } from './node/registration.ts';
 import { BackoffTable } from './pods/crash-backoff.ts';
 import type { PodContext } from './pods/context.ts';
 import { podEvents } from './pods/events.ts';
+import { rotateLogs } from './pods/log-rotation.ts';
 import { Pods } from './pods/pods.ts';
 import { RuntimeCache } from './pods/runtime-cache.ts';
 import { watchRuntime } from './pods/runtime-watch.ts';
@@ -207,7 +208,11 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     : undefined;
   if (server) nodeFacts.port = server.port;
 
-  const running = [watchRuntime({ cri, cache, clock, random, log, onListed }, signal), registration.run(signal)];
+  const running = [
+    watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
+    registration.run(signal),
+    rotateLogs({ cri, cache, clock, log }, signal),
+  ];
   await Promise.race([Promise.all([listed, informer.synced(signal)]), aborted(signal)]).catch(() => {});
   if (!signal.aborted) {
     pods.start();

@@ -42,6 +42,7 @@ export async function* readLog(
       }
       let position = options.tailLines === undefined ? 0 : await tailStart(handle, options.tailLines);
       let rest: Buffer = Buffer.alloc(0);
+      let isDrained = false;
       for (;;) {
         // Asked before reading: what was written before the container stopped is then read for certain.
         const wasRunning = following.isRunning();
@@ -62,10 +63,16 @@ export async function* readLog(
         const now = statSync(path, { throwIfNoEntry: false });
         const current = await handle.stat();
         if (now && now.ino !== current.ino) {
+          // Rotated: what was written between the last read and the rename comes first.
+          if (!isDrained) {
+            isDrained = true;
+            continue;
+          }
           await handle.close();
           handle = await open(path, 'r');
           position = 0;
           rest = Buffer.alloc(0);
+          isDrained = false;
           continue;
         }
         if (now && now.size < position) position = 0;

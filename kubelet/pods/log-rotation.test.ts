@@ -1,0 +1,51 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { FakeClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import type { CriClient } from '../cri/client.ts';
+import { rotateOnce } from './log-rotation.ts';
+import { RuntimeCache } from './runtime-cache.ts';
+
+it('sets large logs aside, keeps four, and takes a refused rotation back', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'rotation-test-'));
+  try {
+    const path = join(dir, '0.log');
+    const clock = new FakeClock();
+    const cache = new RuntimeCache(() => {});
+    const labels = {
+      'io.kubernetes.pod.uid': 'u',
+      'io.kubernetes.pod.name': 'p',
+      'io.kubernetes.pod.namespace': 'n',
+      'io.kubernetes.container.name': 'c',
+    };
+    cache.applyContainer({ id: 'c1', labels, state: 'CONTAINER_RUNNING', logPath: path });
+    let refuse = false;
+    const cri = {
+      async call() {
+        if (refuse) throw new Error('no');
+        writeFileSync(path, '');
+        return {};
+      },
+    } as unknown as CriClient;
+    const once = () => rotateOnce({ cri, cache, clock, log: silentLogger, maxBytes: 10 });
+
+    writeFileSync(path, 'short');
+    await once();
+    expect(readdirSync(dir)).toEqual(['0.log']);
+    for (let round = 0; round < 6; round++) {
+      writeFileSync(path, 'longer than ten bytes');
+      await once();
+      await clock.advance(1000);
+    }
+    expect(readdirSync(dir)).toHaveLength(5);
+    refuse = true;
+    writeFileSync(path, 'longer than ten bytes');
+    await once();
+    expect(existsSync(path)).toBe(true);
+    expect(readdirSync(dir)).toHaveLength(5);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});

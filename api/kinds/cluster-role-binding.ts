@@ -1,5 +1,7 @@
 // rbac.authorization.k8s.io/v1 ClusterRoleBinding: gives a cluster role to subjects in the whole cluster.
 import type { ClusterRoleBinding } from '../types/rbac-v1.ts';
+import { nameIsPathSegment } from '../names.ts';
+import { validateBinding, validateBindingUpdate } from '../validation/rbac.ts';
 import { defineKind } from './define.ts';
 import { BINDING_COLUMNS, bindingCells, setBindingDefaults } from './parts/rbac.ts';
 
@@ -14,4 +16,7 @@ export const clusterRoleBinding = defineKind<ClusterRoleBinding>({
   cells: (object, { nowMs }) => bindingCells(object, nowMs),
   allowCreateOnUpdate: true,
   setDefaults: setBindingDefaults,
+  validateName: nameIsPathSegment,
+  validate: (object) => validateBinding(object, false),
+  validateUpdate: (object, old) => validateBindingUpdate(object, old, false),
 });

@@ -1,7 +1,13 @@
 // apps/v1 Deployment: replaces a ReplicaSet by the next, step by step.
 import { age } from '../duration.ts';
 import { selectorFromObject } from '../selectors.ts';
-import type { Deployment } from '../types/apps-v1.ts';
+import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
+import { deepEqual, semanticEqual } from '../equality.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
+import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { validateSelectedTemplate } from '../validation/pod-template.ts';
+import { intOrPercent, isZero, notMoreThan100Percent, validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { templateCells } from './parts/workload.ts';
@@ -37,8 +43,7 @@ export const deployment = defineKind<Deployment>({
   },
 
   setDefaults(object) {
-    const spec = object.spec;
-    if (!spec) return;
+    const spec = (object.spec ??= {} as DeploymentSpec);
     spec.replicas ??= 1;
     const strategy = (spec.strategy ??= {});
     strategy.type ||= 'RollingUpdate';
@@ -49,6 +54,71 @@ export const deployment = defineKind<Deployment>({
     }
     spec.revisionHistoryLimit ??= 10;
     spec.progressDeadlineSeconds ??= 600;
-    setPodTemplateDefaults(spec.template);
+    setPodTemplateDefaults(spec);
   },
+  prepareForCreate(object) {
+    object.status = {};
+  },
+  /** Annotations count here too: the deployment's own are copied to its ReplicaSets. */
+  prepareForUpdate({ metadata }, { metadata: was }) {
+    if (!semanticEqual(metadata.annotations, was.annotations)) metadata.generation = (was.generation ?? 0) + 1;
+  },
+
+  validate,
+  validateUpdate(object, old) {
+    const found = validate(object);
+    const selector = object.spec?.selector;
+    if (!deepEqual(selector, old.spec?.selector)) found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
+    return found;
+  },
+  validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
+  warnings: (object) => [
+    ...nameWarning(object.metadata.name, 'workload'),
+    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
+  ],
 });
+
+function validate(object: Deployment): FieldError[] {
+  return [...findings(object)];
+}
+
+const TEMPLATE_WORDS = { empty: 'deployment', deadline: 'ReplicaSet' };
+
+function* findings({ spec = { selector: {}, template: {} } }: Deployment): Findings {
+  yield* nonNegative(spec.replicas, 'spec.replicas');
+  yield* validateSelectedTemplate(spec, 'spec', TEMPLATE_WORDS);
+  yield* strategy(spec.strategy ?? {}, 'spec.strategy');
+  yield* nonNegative(spec.minReadySeconds, 'spec.minReadySeconds');
+  yield* nonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit');
+  const deadline = spec.progressDeadlineSeconds;
+  yield* nonNegative(deadline, 'spec.progressDeadlineSeconds');
+  if (deadline !== undefined && deadline <= (spec.minReadySeconds ?? 0)) {
+    yield fieldErrors.invalid('spec.progressDeadlineSeconds', deadline, 'must be greater than minReadySeconds');
+  }
+}
+
+function* strategy(each: DeploymentStrategy, field: string): Findings {
+  const rolling = each.rollingUpdate;
+  if (each.type === 'Recreate') {
+    if (rolling) {
+      yield fieldErrors.forbidden(`${field}.rollingUpdate`, "may not be specified when strategy `type` is 'Recreate'");
+    }
+  } else if (each.type !== 'RollingUpdate') {
+    const found = fieldErrors.notSupported(field, '', ['Recreate', 'RollingUpdate']);
+    yield { ...found, body: found.body.replace('""', JSON.stringify(each)) };
+  } else if (!rolling) {
+    yield fieldErrors.required(`${field}.rollingUpdate`, 'this should be defaulted and never be nil');
+  } else {
+    const { maxUnavailable, maxSurge } = rolling;
+    yield* intOrPercent(maxUnavailable, `${field}.rollingUpdate.maxUnavailable`);
+    yield* intOrPercent(maxSurge, `${field}.rollingUpdate.maxSurge`);
+    if (isZero(maxUnavailable) && isZero(maxSurge)) {
+      yield fieldErrors.invalid(
+        `${field}.rollingUpdate.maxUnavailable`,
+        maxUnavailable,
+        'may not be 0 when `maxSurge` is 0',
+      );
+    }
+    yield* notMoreThan100Percent(maxUnavailable, `${field}.rollingUpdate.maxUnavailable`);
+  }
+}

@@ -1,6 +1,8 @@
 // discovery.k8s.io/v1 EndpointSlice: a part of a Service's addresses.
 import { age } from '../duration.ts';
 import type { EndpointSlice } from '../types/discovery-v1.ts';
+import { semanticEqual } from '../equality.ts';
+import { validateEndpointSlice, validateEndpointSliceUpdate } from '../validation/endpoints.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { firstThree } from './parts/cells.ts';
 
@@ -33,4 +35,13 @@ export const endpointSlice = defineKind<EndpointSlice>({
       port.protocol ||= 'TCP';
     }
   },
+  /** There is no spec: everything but the metadata counts. */
+  prepareForUpdate(object, old) {
+    const { metadata, apiVersion: _a, kind: _k, ...content } = object;
+    const { metadata: was, apiVersion: _b, kind: _l, ...oldContent } = old;
+    if (!semanticEqual(content, oldContent)) metadata.generation = (was.generation ?? 0) + 1;
+  },
+
+  validate: validateEndpointSlice,
+  validateUpdate: validateEndpointSliceUpdate,
 });

@@ -1,6 +1,7 @@
 // core/v1 Endpoints: a Service's addresses in the old form (deprecated in favour of EndpointSlice, still read by many).
 import { age } from '../duration.ts';
 import type { Endpoints } from '../types/core-v1.ts';
+import { validateEndpoints } from '../validation/endpoints.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { firstThree, hostPort } from './parts/cells.ts';
 
@@ -25,6 +26,9 @@ export const endpoints = defineKind<Endpoints>({
       for (const port of subset.ports ?? []) port.protocol ||= 'TCP';
     }
   },
+
+  validate: validateEndpoints,
+  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
 });
 
 function readyAddresses(object: Endpoints): string[] {

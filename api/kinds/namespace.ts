@@ -1,6 +1,8 @@
 // core/v1 Namespace: deletion is two-phased, by spec.finalizers, which only the finalize subresource may change.
 import { age } from '../duration.ts';
 import type { Namespace } from '../types/core-v1.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { isQualifiedName, nameIsDnsLabel } from '../names.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 export const namespace = defineKind<Namespace>({
@@ -36,4 +38,25 @@ export const namespace = defineKind<Namespace>({
     object.spec = { ...object.spec, finalizers: old.spec?.finalizers };
     object.status = old.status;
   },
+
+  validateName: nameIsDnsLabel,
+  validate,
+  validateUpdate: () => [],
+  validateStatusUpdate({ metadata, status }) {
+    const expected = metadata.deletionTimestamp ? 'Terminating' : 'Active';
+    if (status?.phase === expected) return [];
+    const when = metadata.deletionTimestamp ? 'is not empty' : 'is empty';
+    const message = `may only be '${expected}' if \`deletionTimestamp\` ${when}`;
+    return [fieldErrors.invalid('status.Phase', status?.phase ?? '', message)];
+  },
 });
+
+function validate({ spec }: Namespace): FieldError[] {
+  return (spec?.finalizers ?? []).flatMap((finalizer) => {
+    const messages = isQualifiedName(finalizer);
+    if (messages.length === 0 && !finalizer.includes('/') && finalizer !== 'kubernetes') {
+      messages.push('name is neither a standard finalizer name nor is it fully qualified');
+    }
+    return messages.map((message) => fieldErrors.invalid('spec.finalizers', finalizer, message));
+  });
+}

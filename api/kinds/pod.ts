@@ -2,7 +2,10 @@
 import type { PodSchedulingGate, Pod } from '../types/core-v1.ts';
 import { isPodTerminal } from '../pod-conditions.ts';
 import { podQosClass } from '../pod-resources.ts';
+import { validatePod, validatePodStatusUpdate, validatePodUpdate } from '../validation/pod.ts';
+import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';
+import { applyMatchLabelKeys } from './parts/match-label-keys.ts';
 import { POD_COLUMNS, podCells } from './parts/pod-cells.ts';
 import { setPodDefaults } from './parts/pod-defaults.ts';
 
@@ -44,6 +47,7 @@ export const pod = defineKind<Pod>({
   },
 
   prepareForCreate(object) {
+    applyMatchLabelKeys(object);
     object.status = { phase: 'Pending', qosClass: podQosClass(object) };
     const gates: PodSchedulingGate[] = object.spec?.schedulingGates ?? [];
     if (gates.length > 0) {
@@ -64,6 +68,11 @@ export const pod = defineKind<Pod>({
     if (object.status) object.status.qosClass ||= old.status?.qosClass;
   },
 
+  validate: validatePod,
+  validateUpdate: validatePodUpdate,
+  validateStatusUpdate: validatePodStatusUpdate,
+  warnings: (object) => [...nameWarning(object.metadata.name, 'Pod'), ...podWarnings(object)],
+
   /** Nothing runs yet, or any more: nothing to wait for. */
   gracefulDelete(object, requested) {
     if (!object.spec?.nodeName || isPodTerminal(object)) return { gracePeriodSeconds: 0 };
@@ -75,6 +84,8 @@ export const pod = defineKind<Pod>({
 /** The old single field mirrors the first of the list. */
 function pairPodIPs({ status }: Pod): void {
   if (!status) return;
-  if (status.podIPs?.length) status.podIP = status.podIPs[0]?.ip;
-  else if (status.podIP) status.podIPs = [{ ip: status.podIP }];
+  const first = status.podIPs?.[0]?.ip;
+  // Where they differ, somebody who only knows the old field has set it.
+  if (status.podIP && status.podIP !== first) status.podIPs = [{ ip: status.podIP }];
+  else if (first) status.podIP = first;
 }

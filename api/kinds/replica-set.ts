@@ -1,7 +1,13 @@
 // apps/v1 ReplicaSet: keeps a number of equal pods.
 import { age } from '../duration.ts';
 import { formatLabelSelector, selectorFromObject } from '../selectors.ts';
-import type { ReplicaSet } from '../types/apps-v1.ts';
+import type { ReplicaSet, ReplicaSetSpec } from '../types/apps-v1.ts';
+import { deepEqual } from '../equality.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
+import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { validateSelectedTemplate } from '../validation/pod-template.ts';
+import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { templateCells } from './parts/workload.ts';
@@ -47,9 +53,36 @@ export const replicaSet = defineKind<ReplicaSet>({
   },
 
   setDefaults(object) {
-    const spec = object.spec;
-    if (!spec) return;
+    const spec = (object.spec ??= {} as ReplicaSetSpec);
     spec.replicas ??= 1;
-    setPodTemplateDefaults(spec.template);
+    setPodTemplateDefaults(spec);
   },
+  prepareForCreate(object) {
+    object.status = { replicas: 0 };
+  },
+
+  validate,
+  validateUpdate(object, old) {
+    const found = validate(object);
+    const selector = object.spec?.selector;
+    if (!deepEqual(selector, old.spec?.selector)) found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
+    return found;
+  },
+  validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
+  warnings: (object) => [
+    ...nameWarning(object.metadata.name, 'workload'),
+    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
+  ],
 });
+
+function validate(object: ReplicaSet): FieldError[] {
+  return [...findings(object)];
+}
+
+const TEMPLATE_WORDS = { empty: 'deployment', deadline: 'ReplicaSet' };
+
+function* findings({ spec = { selector: {} } }: ReplicaSet): Findings {
+  yield* nonNegative(spec.replicas, 'spec.replicas');
+  yield* nonNegative(spec.minReadySeconds, 'spec.minReadySeconds');
+  yield* validateSelectedTemplate(spec, 'spec', TEMPLATE_WORDS);
+}

@@ -1,5 +1,7 @@
 // rbac.authorization.k8s.io/v1 RoleBinding: gives a role to subjects inside one namespace.
 import type { RoleBinding } from '../types/rbac-v1.ts';
+import { nameIsPathSegment } from '../names.ts';
+import { validateBinding, validateBindingUpdate } from '../validation/rbac.ts';
 import { defineKind } from './define.ts';
 import { BINDING_COLUMNS, bindingCells, setBindingDefaults } from './parts/rbac.ts';
 
@@ -14,4 +16,7 @@ export const roleBinding = defineKind<RoleBinding>({
   cells: (object, { nowMs }) => bindingCells(object, nowMs),
   allowCreateOnUpdate: true,
   setDefaults: setBindingDefaults,
+  validateName: nameIsPathSegment,
+  validate: (object) => validateBinding(object, true),
+  validateUpdate: (object, old) => validateBindingUpdate(object, old, true),
 });

@@ -2,6 +2,14 @@
 import { age } from '../duration.ts';
 import { formatLabels } from '../selectors.ts';
 import type { Service, ServicePort } from '../types/core-v1.ts';
+import { nameIsDns1035Label } from '../names.ts';
+import {
+  dropTypeFields,
+  isExternallyAccessible,
+  validateService,
+  validateServiceStatus,
+  validateServiceUpdate,
+} from '../validation/service.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 export const service = defineKind<Service>({
@@ -41,15 +49,48 @@ export const service = defineKind<Service>({
       port.protocol ||= 'TCP';
       if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === '') port.targetPort = port.port;
     }
-    const isExternal =
-      spec.type === 'NodePort' ||
-      spec.type === 'LoadBalancer' ||
-      (spec.type === 'ClusterIP' && (spec.externalIPs?.length ?? 0) > 0);
-    if (isExternal) spec.externalTrafficPolicy ||= 'Cluster';
+    if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster';
     if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
     if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster';
+    if (spec.type === 'LoadBalancer') {
+      for (const ingress of object.status?.loadBalancer?.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
+    }
+  },
+  prepareForCreate(object) {
+    object.status = { loadBalancer: {} };
+    mirrorClusterIP(object);
+  },
+  prepareForUpdate(object, old) {
+    if (!object.spec || !old.spec) return;
+    dropTypeFields(object.spec, old.spec);
+    mirrorClusterIP(object, old);
+    if (old.spec.type === 'LoadBalancer' && object.spec.type !== 'LoadBalancer') object.status = { loadBalancer: {} };
+  },
+
+  validateName: nameIsDns1035Label,
+  validate: validateService,
+  validateUpdate: validateServiceUpdate,
+  validateStatusUpdate: validateServiceStatus,
+  warnings: ({ spec = {} }) => {
+    const found: string[] = [];
+    if (spec.clusterIP !== 'None') return found;
+    if (spec.externalIPs?.length) found.push('spec.externalIPs is ignored when spec.clusterIP is "None"');
+    if (spec.sessionAffinity !== 'None') {
+      found.push('spec.SessionAffinity is ignored for headless services');
+    }
+    return found;
   },
 });
+
+/** clusterIP and clusterIPs[0] are one thing: whichever the client changed is followed by the other. */
+function mirrorClusterIP({ spec }: Service, old?: Service): void {
+  if (!spec || spec.type === 'ExternalName') return;
+  const was = old?.spec;
+  const isSame = spec.clusterIPs?.length && was?.clusterIPs?.[0] === spec.clusterIPs[0];
+  if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
+  else if (spec.clusterIP && was && spec.clusterIP !== was.clusterIP && isSame) spec.clusterIPs = [spec.clusterIP];
+  else if (was && !spec.clusterIP && was.clusterIP && isSame) delete spec.clusterIPs;
+}
 
 const portText = (port: ServicePort): string =>
   port.nodePort ? `${port.port}:${port.nodePort}/${port.protocol}` : `${port.port}/${port.protocol}`;

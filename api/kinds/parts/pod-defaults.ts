@@ -15,8 +15,7 @@ import { pullPolicyFor } from './images.ts';
 import { setVolumeDefaults } from './volume-defaults.ts';
 
 export function setPodDefaults(pod: Pod): void {
-  const spec = pod.spec;
-  if (!spec) return;
+  const spec = (pod.spec ??= {} as PodSpec);
   setPodSpecDefaults(spec);
   spec.enableServiceLinks ??= true;
   for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
@@ -27,10 +26,11 @@ export function setPodDefaults(pod: Pod): void {
   setPodLevelRequests(spec);
 }
 
-export function setPodTemplateDefaults(template: PodTemplateSpec | undefined): void {
-  if (!template) return;
+/** A missing template is an empty one, so that what it lacks is reported field by field. */
+export function setPodTemplateDefaults(owner: { template?: PodTemplateSpec }): void {
+  const template = (owner.template ??= {});
   template.metadata ??= {};
-  if (template.spec) setPodSpecDefaults(template.spec);
+  setPodSpecDefaults((template.spec ??= {} as PodSpec));
 }
 
 function setPodSpecDefaults(spec: PodSpec): void {

@@ -2,9 +2,8 @@
 import { age } from '../../duration.ts';
 import type { Cell } from '../../kind.ts';
 import type { ObjectMeta } from '../../types/meta.ts';
+import { RBAC_GROUP } from '../../validation/rbac.ts';
 import type { RoleRef, Subject } from '../../types/rbac-v1.ts';
-
-export const RBAC_GROUP = 'rbac.authorization.k8s.io';
 
 export interface Binding {
   metadata: ObjectMeta;

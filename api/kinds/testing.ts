@@ -1,0 +1,37 @@
+// For the tests of kinds: a small pod, and findings as people read them.
+import { deepClone } from '../equality.ts';
+import { type FieldError, fieldErrorMessage } from '../field-error.ts';
+import type { Kind } from '../kind.ts';
+import type { KubeObject } from '../object.ts';
+import type { Container, Pod, PodSpec } from '../types/core-v1.ts';
+
+export const CONTEXT = { nowMs: Date.UTC(2026, 0, 1), user: 'tester' };
+
+export const messagesOf = (found: readonly FieldError[]): string[] => found.map(fieldErrorMessage);
+
+/** As the registry makes it of what a client sent: defaulted and prepared. */
+export function created<T extends KubeObject>(kind: Kind<T>, sent: T): T {
+  const object = deepClone(sent);
+  kind.setDefaults?.(object);
+  kind.prepareForCreate?.(object, CONTEXT);
+  return object;
+}
+
+/** What is wrong with an object that a client sends. */
+export const createErrors = <T extends KubeObject>(kind: Kind<T>, sent: T): string[] =>
+  messagesOf(kind.validate(created(kind, sent)));
+
+/** What is wrong with changing the stored `before` into `after`. */
+export function updateErrors<T extends KubeObject>(kind: Kind<T>, before: T, after: T): string[] {
+  const old = created(kind, before);
+  const object = created(kind, after);
+  kind.prepareForUpdate?.(object, old, CONTEXT);
+  return messagesOf(kind.validateUpdate(object, old));
+}
+
+export function podOf(spec: Partial<PodSpec> = {}, container: Partial<Container> = {}): Pod {
+  return {
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { containers: [{ name: 'app', image: 'nginx:1', ...container }], ...spec },
+  };
+}

@@ -1,0 +1,120 @@
+// IP addresses and CIDRs as upstream reads them: IPv4 octets may have leading zeros; which addresses no endpoint can have.
+import { fieldErrors } from '../field-error.ts';
+import type { Findings } from './checks.ts';
+
+const { duplicate, invalid } = fieldErrors;
+
+export type IpFamily = 'IPv4' | 'IPv6';
+
+/** Four octets or eight 16-bit groups; undefined for what is no address. A zone is no part of one. */
+export function parseIp(text: string): number[] | undefined {
+  return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
+}
+
+function parseIpv4(text: string): number[] | undefined {
+  const parts = text.split('.');
+  if (parts.length !== 4) return undefined;
+  const octets = parts.map((part) => (/^[0-9]+$/.test(part) ? Number(part) : 256));
+  return octets.every((octet) => octet <= 255) ? octets : undefined;
+}
+
+function parseIpv6(text: string): number[] | undefined {
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const groups = halves.map((half) => (half === '' ? [] : groupsOf(half)));
+  if (groups.some((half) => half === undefined)) return undefined;
+  const [left = [], right = []] = groups as number[][];
+  const missing = 8 - left.length - right.length;
+  if (halves.length === 1) return missing === 0 ? left : undefined;
+  return missing >= 1 ? [...left, ...new Array<number>(missing).fill(0), ...right] : undefined;
+}
+
+function groupsOf(half: string): number[] | undefined {
+  const parts = half.split(':');
+  const groups: number[] = [];
+  for (const [index, part] of parts.entries()) {
+    if (index === parts.length - 1 && part.includes('.')) {
+      const octets = parseIpv4(part);
+      if (!octets) return undefined;
+      const [a = 0, b = 0, c = 0, d = 0] = octets;
+      groups.push(a * 256 + b, c * 256 + d);
+    } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) groups.push(Number.parseInt(part, 16));
+    else return undefined;
+  }
+  return groups;
+}
+
+export const ipFamily = (address: string): IpFamily => (address.includes(':') ? 'IPv6' : 'IPv4');
+
+export function* validIp(address: string | undefined, field: string): Findings {
+  if (!parseIp(address ?? '')) {
+    yield invalid(field, address ?? '', 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
+  }
+}
+
+export function* validCidr(cidr: string, field: string): Findings {
+  const [address = '', length = '', ...rest] = cidr.split('/');
+  const isValid =
+    rest.length === 0 &&
+    parseIp(address) !== undefined &&
+    /^[0-9]{1,3}$/.test(length) &&
+    Number(length) <= (ipFamily(address) === 'IPv4' ? 32 : 128);
+  if (!isValid) yield invalid(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
+}
+
+/** Not an address that only means something on one node. */
+export function* nonSpecialIp(address: string | undefined, field: string): Findings {
+  const text = address ?? '';
+  const parsed = parseIp(text);
+  if (!parsed) {
+    yield invalid(field, text, 'must be a valid IP address');
+    return;
+  }
+  const isMapped = parsed.length === 8 && parsed.slice(0, 5).every((group) => group === 0) && parsed[5] === 0xffff;
+  const octets =
+    parsed.length === 4
+      ? parsed
+      : isMapped
+        ? parsed.slice(6).flatMap((group) => [group >> 8, group & 0xff])
+        : undefined;
+  const [first = 0, second = 0] = octets ?? parsed;
+  const last = parsed.at(-1);
+  const isZeroButLast = parsed.slice(0, -1).every((part) => part === 0);
+  const facts = octets
+    ? {
+        unspecified: octets.every((octet) => octet === 0),
+        loopback: first === 127,
+        linkLocal: first === 169 && second === 254,
+        multicast: first === 224 && second === 0 && octets[2] === 0,
+      }
+    : {
+        unspecified: isZeroButLast && last === 0,
+        loopback: isZeroButLast && last === 1,
+        linkLocal: (first & 0xffc0) === 0xfe80,
+        multicast: (first & 0xff0f) === 0xff02,
+      };
+  if (facts.unspecified) yield invalid(field, text, `may not be unspecified (${text})`);
+  if (facts.loopback) yield invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
+  if (facts.linkLocal) yield invalid(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)');
+  if (facts.multicast) {
+    yield invalid(field, text, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)');
+  }
+}
+
+export function isDualStack(addresses: readonly string[]): boolean {
+  return new Set(addresses.map((each) => ipFamily(each))).size === 2;
+}
+
+/** At most one address of each family, none twice: the rule of podIPs and hostIPs. */
+export function* onePerFamily(entries: readonly { ip: string }[], field: string): Findings {
+  for (const [i, entry] of entries.entries()) yield* validIp(entry.ip, `${field}[${i}]`);
+  if (entries.length < 2) return;
+  if (!isDualStack(entries.map((each) => each.ip)) || entries.length > 2) {
+    yield invalid(field, entries, 'may specify no more than one IP for each IP family');
+  }
+  const seen = new Set<string>();
+  for (const [i, entry] of entries.entries()) {
+    if (seen.has(entry.ip)) yield duplicate(`${field}[${i}]`, entry);
+    seen.add(entry.ip);
+  }
+}

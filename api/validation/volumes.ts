@@ -1,0 +1,168 @@
+// The volumes of a pod: exactly one source each. Sources of the node and the cluster are here, projected ones in
+// projected-volumes.ts, disks of networks and clouds in remote-volumes.ts.
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { isDns1123Subdomain } from '../names.ts';
+import { quantityOf } from '../quantity.ts';
+import type { ObjectMeta } from '../types/meta.ts';
+import type { Volume } from '../types/core-v1.ts';
+import {
+  dnsLabel,
+  descendingPath,
+  fileMode,
+  type Findings,
+  oneOf,
+  optionalOneOf,
+  pathWithoutBacksteps,
+} from './checks.ts';
+import { validateKeysToPaths } from './key-paths.ts';
+import { validateClaimSpec } from './persistent-volume-claims.ts';
+import { validateDownwardFile, validateProjectedVolume } from './projected-volumes.ts';
+import { REMOTE_SOURCES } from './remote-volumes.ts';
+
+const { duplicate, forbidden, invalid, required } = fieldErrors;
+
+export interface VolumeContext {
+  /** Absent for templates. */
+  podMeta: ObjectMeta | undefined;
+}
+
+/** The volumes found good, by name, for the mounts to refer to; and what is wrong with the others. */
+export function checkVolumes(
+  volumes: readonly Volume[] | undefined,
+  field: string,
+  context: VolumeContext,
+): { byName: Map<string, Volume>; found: FieldError[] } {
+  const byName = new Map<string, Volume>();
+  const found: FieldError[] = [];
+  const podName = context.podMeta?.name;
+  const createdClaims = new Set(
+    podName ? (volumes ?? []).filter((each) => each.ephemeral).map((each) => `${podName}-${each.name}`) : [],
+  );
+  for (const [i, volume] of (volumes ?? []).entries()) {
+    const at = `${field}[${i}]`;
+    const own = [...validateVolume(volume, at, context)];
+    if (byName.has(volume.name)) own.push(duplicate(`${at}.name`, volume.name));
+    if (own.length === 0) byName.set(volume.name, volume);
+    found.push(...own);
+    const claimName = volume.persistentVolumeClaim?.claimName;
+    if (claimName !== undefined && createdClaims.has(claimName)) {
+      const message = 'must not reference a PVC that gets created for an ephemeral volume';
+      found.push(invalid(`${at}.persistentVolumeClaim.claimName`, claimName, message));
+    }
+  }
+  return { byName, found };
+}
+
+type SourceName = Exclude<keyof Volume, 'name'>;
+type SourceCheck = (volume: Volume, field: string, context: VolumeContext) => Findings;
+
+/** In upstream's order: the first source is checked, the others are one too many. */
+const SOURCES: [SourceName, SourceCheck][] = [
+  ['emptyDir', emptyDir],
+  ['hostPath', hostPath],
+  ['gitRepo', gitRepo],
+  ['secret', secret],
+  ['persistentVolumeClaim', claim],
+  ['downwardAPI', downwardApi],
+  ['configMap', configMap],
+  ['projected', (volume, field) => validateProjectedVolume(volume.projected ?? {}, field)],
+  ['csi', csi],
+  ['ephemeral', ephemeral],
+  ['image', image],
+  ...REMOTE_SOURCES,
+];
+
+function* validateVolume(volume: Volume, field: string, context: VolumeContext): Findings {
+  let sources = 0;
+  for (const [name, check] of SOURCES) {
+    if (volume[name] === undefined) continue;
+    if (sources++ > 0) yield forbidden(`${field}.${name}`, 'may not specify more than 1 volume type');
+    else yield* check(volume, `${field}.${name}`, context);
+  }
+  if (sources === 0) yield required(field, 'must specify a volume type');
+  if (!volume.name) yield required(`${field}.name`);
+  else yield* dnsLabel(volume.name, `${field}.name`);
+}
+
+function* emptyDir({ emptyDir: source }: Volume, field: string): Findings {
+  if (quantityOf(source?.sizeLimit).nanos < 0n) {
+    yield forbidden(`${field}.sizeLimit`, 'SizeLimit field must be a valid resource quantity');
+  }
+}
+
+const HOST_PATH_TYPES = [
+  '',
+  'BlockDevice',
+  'CharDevice',
+  'Directory',
+  'DirectoryOrCreate',
+  'File',
+  'FileOrCreate',
+  'Socket',
+];
+
+function* hostPath({ hostPath: source }: Volume, field: string): Findings {
+  if (!source?.path) {
+    yield required(`${field}.path`);
+    return;
+  }
+  yield* pathWithoutBacksteps(source.path, `${field}.path`);
+  yield* optionalOneOf(source.type, HOST_PATH_TYPES, `${field}.type`);
+}
+
+function* gitRepo({ gitRepo: source }: Volume, field: string): Findings {
+  if (!source?.repository) yield required(`${field}.repository`);
+  yield* descendingPath(source?.directory ?? '', `${field}.directory`);
+}
+
+function* secret({ secret: source }: Volume, field: string): Findings {
+  if (!source?.secretName) yield required(`${field}.secretName`);
+  yield* fileMode(source?.defaultMode, `${field}.defaultMode`);
+  yield* validateKeysToPaths(source?.items, `${field}.items`);
+}
+
+function* configMap({ configMap: source }: Volume, field: string): Findings {
+  if (!source?.name) yield required(`${field}.name`);
+  yield* fileMode(source?.defaultMode, `${field}.defaultMode`);
+  yield* validateKeysToPaths(source?.items, `${field}.items`);
+}
+
+function* claim({ persistentVolumeClaim: source }: Volume, field: string): Findings {
+  if (!source?.claimName) yield required(`${field}.claimName`);
+}
+
+function* downwardApi({ downwardAPI: source }: Volume, field: string): Findings {
+  yield* fileMode(source?.defaultMode, `${field}.defaultMode`);
+  for (const file of source?.items ?? []) yield* validateDownwardFile(file, field);
+}
+
+const CSI_DRIVER = /^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$/;
+
+function* csi({ csi: source }: Volume, field: string): Findings {
+  const driver = source?.driver ?? '';
+  if (driver === '') yield required(`${field}.driver`);
+  else if (driver.length > 63) {
+    yield { type: 'FieldValueTooLong', field: `${field}.driver`, body: 'Too long: may not be more than 63 bytes' };
+  } else if (!CSI_DRIVER.test(driver)) {
+    for (const message of isDns1123Subdomain(driver.toLowerCase())) yield invalid(`${field}.driver`, driver, message);
+  }
+  if (source?.nodePublishSecretRef && !source.nodePublishSecretRef.name) {
+    yield required(`${field}.nodePublishSecretRef.name`);
+  }
+}
+
+function* ephemeral(volume: Volume, field: string, { podMeta }: VolumeContext): Findings {
+  const template = volume.ephemeral?.volumeClaimTemplate;
+  if (!template) yield required(`${field}.volumeClaimTemplate`);
+  else yield* validateClaimSpec(template.spec, `${field}.volumeClaimTemplate.spec`);
+  if (!podMeta?.name || !volume.name) return;
+  const claimName = `${podMeta.name}-${volume.name}`;
+  for (const message of isDns1123Subdomain(claimName)) {
+    yield invalid(`${field.slice(0, -'.ephemeral'.length)}.name`, volume.name, `PVC name "${claimName}": ${message}`);
+  }
+}
+
+function* image({ image: source }: Volume, field: string, { podMeta }: VolumeContext): Findings {
+  if (podMeta && !source?.reference) yield required(`${field}.reference`);
+  yield* oneOf(source?.pullPolicy, ['Always', 'IfNotPresent', 'Never'], `${field}.pullPolicy`);
+}

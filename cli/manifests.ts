@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { KubeObject } from '../api/object.ts';
-import { parseYamlDocuments } from '../api/yaml.ts';
+import { parseYamlDocuments, type YamlDocument } from '../api/yaml.ts';
 import { UserError } from './user-error.ts';
 
 export interface Manifest {
@@ -39,14 +39,15 @@ function filesOf(path: string, recursive: boolean): string[] {
 function readFile(path: string): Manifest[] {
   const text = readFileSync(path === '-' ? 0 : path, 'utf8');
   const name = path === '-' ? 'standard input' : path;
-  let documents: unknown[];
+  let documents: YamlDocument[];
   try {
     documents = parseYamlDocuments(text);
   } catch (error) {
     throw new UserError(`error parsing ${name}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return documents.flatMap((document, index) => {
-    const where = documents.length > 1 ? `${name}, document ${index + 1}` : name;
+  return documents.flatMap(({ value: document, line, duplicates }) => {
+    const where = documents.length > 1 ? `${name}, line ${line}` : name;
+    if (duplicates.length > 0) throw new UserError(`error parsing ${name}: yaml: ${duplicates.join(', ')}`);
     if (document === null || document === undefined) return [];
     if (typeof document !== 'object' || Array.isArray(document))
       throw new UserError(`${where}: not a Kubernetes object`);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../api/types/core-v1.ts';
-import type { EndpointSlice } from '../api/types/discovery-v1.ts';
+import type { EndpointConditions, EndpointSlice } from '../api/types/discovery-v1.ts';
 import { rulesOfService } from './rules.ts';
 
 const service = (spec: Service['spec']): Service => ({
@@ -8,7 +8,7 @@ const service = (spec: Service['spec']): Service => ({
   spec: { clusterIP: '10.96.0.5', ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec },
 });
 
-type Conditions = NonNullable<EndpointSlice['endpoints'][number]['conditions']>;
+type Conditions = EndpointConditions;
 const slice = (...endpoints: [ip: string, node: string, conditions?: Conditions][]): EndpointSlice => ({
   metadata: { namespace: 'default', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
   addressType: 'IPv4',

@@ -22,8 +22,14 @@ export interface RuntimeFlags {
   cgroupRoot: string;
 }
 
-/** The runtime with its launcher. `teardown` also ends the launcher and takes the pod network away. */
-export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<RunningRuntime & { teardown(): Promise<void> }> {
+export interface NodeRuntime extends RunningRuntime {
+  /** Settles when the pods' bridge is there. */
+  network: Promise<void>;
+  /** Ends the launcher and takes the pod network away, then stops. */
+  teardown(): Promise<void>;
+}
+
+export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<NodeRuntime> {
   const layout = layoutOf(flags.dataDir);
   const launcher = await createLauncher({
     stateDir: join(layout.runtimeDir, 'launcher'),
@@ -42,9 +48,13 @@ export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promis
     random: Math.random,
     log: log.child({ part: 'runtime' }),
   });
+  // The first pod should not wait for the bridge; a failure shows again, with its reason, when a pod needs it.
+  const network = launcher.prepareNetwork().catch((error: unknown) => log.error({ err: error }, 'the pod network was not made'));
   return {
     ...runtime,
+    network,
     async teardown() {
+      await network;
       await launcher.teardown();
       await runtime.stop();
     },
@@ -59,7 +69,7 @@ export interface RunningNode {
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const layout = layoutOf(config.dataDir);
   const runtime = await startNodeRuntime(config, log);
-  await routeServices(config.serviceCidr, config.bridge, log);
+  void runtime.network.then(() => routeServices(config.serviceCidr, config.bridge, log));
 
   const controller = new AbortController();
   const as = (user: { certificatePem: string; keyPem: string }) => ({ server: config.server, caPem: config.caPem, ...user });
@@ -118,7 +128,7 @@ export async function removePods(criSocket: string): Promise<number> {
     await Promise.all(
       containers
         .filter((each) => each.state === 'CONTAINER_RUNNING')
-        .map((each) => cri.call('StopContainer', { containerId: each.id, timeout: 2 }).catch(() => undefined)),
+        .map((each) => cri.call('StopContainer', { containerId: each.id, timeout: 1 }).catch(() => undefined)),
     );
     const { items = [] } = await cri.call('ListPodSandbox', {});
     await Promise.all(

@@ -416,6 +416,10 @@ export async function createLauncher(options: LauncherOptions): Promise<Launcher
       server.close();
     },
 
+    async prepareNetwork() {
+      await network.prepare();
+    },
+
     async teardown() {
       for (const id of state.containerIds()) await removeContainer(id);
       for (const id of state.sandboxIds()) await removeSandbox(id);

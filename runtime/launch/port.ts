@@ -192,6 +192,8 @@ export interface Launcher {
   stats(cgroup: string): Promise<CgroupStats>;
   /** Lets go of everything; containers, shims and the resident launcher go on. */
   close(): Promise<void>;
+  /** Makes the pods' bridge and rules now, instead of with the first pod that needs them. */
+  prepareNetwork(): Promise<void>;
   /** Removes every sandbox and container it knows, the bridge, the rules and the cgroups, and ends the resident launcher. */
   teardown(): Promise<void>;
 }

@@ -164,6 +164,8 @@ export class FakeLauncher implements Launcher {
 
   async close(): Promise<void> {}
 
+  async prepareNetwork(): Promise<void> {}
+
   async teardown(): Promise<void> {
     this.loseEverything();
   }

@@ -162,8 +162,10 @@ export function createFakeClient(options: FakeOptions): FakeClient {
     if (uid && uid !== old.metadata.uid) throw errors.conflict(ref, old.metadata.name as string, 'uid mismatch');
     const before = old as KubeObject & { spec?: unknown; status?: unknown };
     let next = copy(given) as KubeObject & { spec?: unknown; status?: unknown };
-    if (subresource === 'status') next = { ...copy(before), status: next.status };
-    else if (subresource === 'finalize') next = { ...copy(before), spec: next.spec };
+    if (subresource === 'status') {
+      const { labels, annotations } = next.metadata;
+      next = { ...copy(before), metadata: { ...copy(before.metadata), labels, annotations }, status: next.status };
+    } else if (subresource === 'finalize') next = { ...copy(before), spec: next.spec };
     else if (subresource === undefined && !withoutStatus.has(ref.resource)) next.status = copy(before).status;
     const { creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation } = old.metadata;
     next.metadata = {

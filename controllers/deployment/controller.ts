@@ -165,22 +165,21 @@ export function runDeploymentController(context: ControllersContext, signal: Abo
     await writeBack(deployment, { ...deployment.status, conditions }, undefined);
   }
 
-  /** Both writes carry the resourceVersion that the plan was made from: a plan from a stale cache is refused and made again. */
+  /**
+   * Status and revision in one write: annotations pass through the status subresource, and there do not count as a new
+   * generation. The resourceVersion is the one the plan was made from: a plan from a stale cache is refused and made again.
+   */
   async function writeBack(
     deployment: Deployment,
     status: DeploymentStatus,
     revision: string | undefined,
   ): Promise<void> {
-    const { name, namespace, resourceVersion } = deployment.metadata;
-    const resource = client.resource<Deployment>(deploymentKind, namespace);
-    let current = deployment;
-    if (revision !== undefined) {
-      const metadata = { resourceVersion, annotations: { [revisionAnnotation]: revision } };
-      current = await resource.patch(name as string, 'merge', { metadata });
-    }
     const next = storedStatus(status);
-    if (!deepEqual(next, deployment.status ?? {}))
-      await resource.update({ ...current, status: next }, { subresource: 'status' });
+    if (revision === undefined && deepEqual(next, deployment.status ?? {})) return;
+    const metadata = { ...deployment.metadata };
+    if (revision !== undefined) metadata.annotations = { ...metadata.annotations, [revisionAnnotation]: revision };
+    const resource = client.resource<Deployment>(deploymentKind, metadata.namespace);
+    await resource.update({ ...deployment, metadata, status: next }, { subresource: 'status' });
   }
 
   return runController(

@@ -73,23 +73,21 @@ export function createEtcdStore(options: EtcdStoreOptions): Store {
     watchLimit: options.watchLimit ?? 10_000,
     ringLimit: 4_000,
     open: async () => (await etcd.watchClient.watch()) as unknown as WatchStream,
-    nudge(stream) {
-      if (canAskProgress) stream.write({ progress_request: {} });
-      else void nudgeByMarker();
-    },
+    nudge: (stream) => void nudge(stream),
     seen: () => seen,
     clock,
     random,
     log,
   });
 
-  async function nudgeByMarker(): Promise<void> {
+  /** A write of the marker is an event that the stream must bring; where etcd answers truthfully, asking is cheaper. */
+  async function nudge(stream: WatchStream): Promise<void> {
     try {
       canAskProgress ??= answersProgressTruthfully((await etcd.maintenance.status()).version);
-      const response = await etcd.kv.put({ key: Buffer.from(markerKey), value: Buffer.from('1') });
-      saw(Number(response.header.revision));
+      if (canAskProgress) stream.write({ progress_request: {} });
+      else saw(Number((await etcd.kv.put({ key: Buffer.from(markerKey), value: Buffer.from('1') })).header.revision));
     } catch (error) {
-      log.debug({ err: error }, 'progress marker not written');
+      log.debug({ err: error }, 'etcd could not be asked for progress');
     }
   }
 

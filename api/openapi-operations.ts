@@ -1,0 +1,311 @@
+// Which requests a kind answers, as OpenAPI operations: enough for clients to find paths, kinds, query parameters and
+// patch types. One neutral description, written in either dialect.
+import type { Kind } from './kind.ts';
+import { type Dialect, definitionOf, type JsonSchema, type SchemaSet } from './openapi-schemas.ts';
+
+type QueryType = 'string' | 'boolean' | 'integer';
+
+const QUERY: Readonly<Record<string, QueryType>> = {
+  allowWatchBookmarks: 'boolean',
+  continue: 'string',
+  dryRun: 'string',
+  fieldManager: 'string',
+  fieldSelector: 'string',
+  fieldValidation: 'string',
+  force: 'boolean',
+  gracePeriodSeconds: 'integer',
+  ignoreStoreReadErrorWithClusterBreakingPotential: 'boolean',
+  labelSelector: 'string',
+  limit: 'integer',
+  orphanDependents: 'boolean',
+  pretty: 'string',
+  propagationPolicy: 'string',
+  resourceVersion: 'string',
+  resourceVersionMatch: 'string',
+  sendInitialEvents: 'boolean',
+  timeoutSeconds: 'integer',
+  watch: 'boolean',
+};
+
+const LIST = [
+  'allowWatchBookmarks',
+  'continue',
+  'fieldSelector',
+  'labelSelector',
+  'limit',
+  'resourceVersion',
+  'resourceVersionMatch',
+  'sendInitialEvents',
+  'timeoutSeconds',
+  'watch',
+];
+const WRITE = ['dryRun', 'fieldManager', 'fieldValidation'];
+const DELETE = [
+  'dryRun',
+  'gracePeriodSeconds',
+  'ignoreStoreReadErrorWithClusterBreakingPotential',
+  'orphanDependents',
+  'propagationPolicy',
+];
+
+const BODY_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+const PATCH_TYPES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  'application/strategic-merge-patch+json',
+];
+
+interface Operation {
+  method: 'get' | 'put' | 'post' | 'delete' | 'patch';
+  action: string;
+  id: string;
+  gvk: { group: string; version: string; kind: string };
+  query: readonly string[];
+  consumes: readonly string[];
+  /** Undefined: no body. */
+  body: JsonSchema | undefined;
+  answer: JsonSchema;
+}
+
+/** Adds the paths of `kind` to `paths`. */
+export function addPaths(
+  paths: Record<string, JsonSchema>,
+  kind: Kind,
+  own: JsonSchema,
+  schemas: SchemaSet,
+  dialect: Dialect,
+): void {
+  const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
+  const scope = kind.namespaced ? '/namespaces/{namespace}' : '';
+  const collection = `${root}${scope}/${kind.resource}`;
+  const name = `${camel(kind.group)}${capital(kind.version)}`;
+  const scoped = kind.namespaced ? 'Namespaced' : '';
+  const listName = definitionOf(kind.group, kind.version, kind.listKind);
+  const list = listName ? schemas.ref(listName) : { type: 'object' };
+  const status = schemas.ref('meta.Status');
+  const has = (verb: string) => kind.verbs.includes(verb as never);
+  const write = (path: string, named: boolean, operations: (Operation | undefined)[]) => {
+    const present = operations.filter((each) => each !== undefined);
+    if (present.length === 0) return;
+    const item: JsonSchema = {};
+    for (const each of present) item[each.method] = writeOperation(each, tagOf(kind), dialect);
+    const parameters = [...(named ? ['name'] : []), ...(path.includes('{namespace}') ? ['namespace'] : [])];
+    item['parameters'] = [
+      ...parameters.map((each) => parameter(each, 'path', 'string', dialect)),
+      parameter('pretty', 'query', 'string', dialect),
+    ];
+    paths[path] = item;
+  };
+  const operation = (
+    wanted: boolean,
+    method: Operation['method'],
+    action: string,
+    id: string,
+    query: readonly string[],
+    answer: JsonSchema,
+    body?: JsonSchema,
+    gvk: Operation['gvk'] = kind,
+  ): Operation | undefined =>
+    wanted
+      ? {
+          method,
+          action,
+          id,
+          gvk: { group: gvk.group, version: gvk.version, kind: gvk.kind },
+          query,
+          consumes: method !== 'patch' ? BODY_TYPES : kind.schema === '' ? PATCH_TYPES.slice(0, 2) : PATCH_TYPES,
+          body,
+          answer,
+        }
+      : undefined;
+  const patchBody = () => schemas.add('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', { type: 'object' });
+
+  write(collection, false, [
+    operation(has('list'), 'get', 'list', `list${name}${scoped}${kind.kind}`, LIST, list),
+    operation(has('create'), 'post', 'post', `create${name}${scoped}${kind.kind}`, WRITE, own, own),
+    operation(
+      has('deletecollection'),
+      'delete',
+      'deletecollection',
+      `delete${name}Collection${scoped}${kind.kind}`,
+      [...new Set([...LIST.slice(1), ...DELETE])],
+      status,
+      schemas.ref('meta.DeleteOptions'),
+    ),
+  ]);
+  if (kind.namespaced) {
+    write(`${root}/${kind.resource}`, false, [
+      operation(has('list'), 'get', 'list', `list${name}${kind.kind}ForAllNamespaces`, LIST, list),
+    ]);
+  }
+  write(`${collection}/{name}`, true, [
+    operation(has('get'), 'get', 'get', `read${name}${scoped}${kind.kind}`, [], own),
+    operation(has('update'), 'put', 'put', `replace${name}${scoped}${kind.kind}`, WRITE, own, own),
+    operation(
+      has('patch'),
+      'patch',
+      'patch',
+      `patch${name}${scoped}${kind.kind}`,
+      [...WRITE, 'force'],
+      own,
+      patchBody(),
+    ),
+    operation(
+      has('delete'),
+      'delete',
+      'delete',
+      `delete${name}${scoped}${kind.kind}`,
+      DELETE,
+      status,
+      schemas.ref('meta.DeleteOptions'),
+    ),
+  ]);
+  for (const sub of subresourcesOf(kind)) {
+    const found = sub.kind === kind.kind ? undefined : definitionOf(sub.group, sub.version, sub.kind);
+    const shape = sub.kind === kind.kind ? own : found ? schemas.ref(found) : { type: 'string' };
+    const id = `${name}${scoped}${kind.kind}${capital(sub.name)}`;
+    const isConnect = !found && sub.kind !== kind.kind;
+    const verb = (each: string) => sub.verbs.includes(each);
+    write(`${collection}/{name}/${sub.name}`, true, [
+      operation(
+        verb('get'),
+        'get',
+        isConnect ? 'connect' : 'get',
+        isConnect ? `connectGet${id}` : `read${id}`,
+        [],
+        shape,
+        undefined,
+        sub,
+      ),
+      operation(
+        verb('create'),
+        'post',
+        isConnect ? 'connect' : 'post',
+        isConnect ? `connectPost${id}` : `create${id}`,
+        isConnect ? [] : WRITE,
+        shape,
+        isConnect ? undefined : shape,
+        sub,
+      ),
+      operation(
+        verb('update'),
+        'put',
+        isConnect ? 'connect' : 'put',
+        isConnect ? `connectPut${id}` : `replace${id}`,
+        isConnect ? [] : WRITE,
+        shape,
+        isConnect ? undefined : shape,
+        sub,
+      ),
+      // A connect PATCH is a proxied request, not a patch of the kind.
+      operation(
+        verb('patch') && !isConnect,
+        'patch',
+        'patch',
+        `patch${id}`,
+        [...WRITE, 'force'],
+        shape,
+        patchBody(),
+        sub,
+      ),
+    ]);
+  }
+}
+
+interface Subresource {
+  name: string;
+  group: string;
+  version: string;
+  kind: string;
+  verbs: readonly string[];
+}
+
+function subresourcesOf(kind: Kind): Subresource[] {
+  const { group, version } = kind;
+  const found: Subresource[] = [];
+  if (kind.hasStatus)
+    found.push({ name: 'status', group, version, kind: kind.kind, verbs: ['get', 'patch', 'update'] });
+  if (kind.scale) {
+    found.push({
+      name: 'scale',
+      group: 'autoscaling',
+      version: 'v1',
+      kind: 'Scale',
+      verbs: ['get', 'patch', 'update'],
+    });
+  }
+  for (const each of kind.subresources ?? []) found.push({ group, version, ...each });
+  return found;
+}
+
+function writeOperation(operation: Operation, tag: string, dialect: Dialect): JsonSchema {
+  const query = operation.query.map((each) => parameter(each, 'query', QUERY[each] as QueryType, dialect));
+  const extensions = {
+    'x-kubernetes-action': operation.action,
+    'x-kubernetes-group-version-kind': operation.gvk,
+  };
+  const code = operation.method === 'post' && operation.action === 'post' ? '201' : '200';
+  if (dialect === 'v2') {
+    const body = operation.body && {
+      in: 'body',
+      name: 'body',
+      required: operation.method !== 'delete',
+      schema: operation.body,
+    };
+    return {
+      consumes: operation.body ? operation.consumes : ['*/*'],
+      produces: BODY_TYPES,
+      schemes: ['https'],
+      tags: [tag],
+      operationId: operation.id,
+      parameters: body ? [body, ...query] : query,
+      responses: { [code]: { description: 'OK', schema: operation.answer }, 401: { description: 'Unauthorized' } },
+      ...extensions,
+    };
+  }
+  const content = (types: readonly string[], schema: JsonSchema) =>
+    Object.fromEntries(types.map((each) => [each, { schema }]));
+  return {
+    tags: [tag],
+    operationId: operation.id,
+    parameters: query,
+    ...(operation.body && {
+      requestBody: {
+        ...(operation.method !== 'delete' && { required: true }),
+        content: content(operation.consumes, operation.body),
+      },
+    }),
+    responses: {
+      [code]: { description: 'OK', content: content(['application/json', 'application/yaml'], operation.answer) },
+      401: { description: 'Unauthorized' },
+    },
+    ...extensions,
+  };
+}
+
+function parameter(name: string, place: 'path' | 'query', type: QueryType, dialect: Dialect): JsonSchema {
+  return {
+    name,
+    in: place,
+    ...(place === 'path' && { required: true }),
+    ...(dialect === 'v3' ? { schema: { type, uniqueItems: true } } : { type, uniqueItems: true }),
+  };
+}
+
+const capital = (word: string) => (word[0] ?? '').toUpperCase() + word.slice(1);
+
+/** `rbac.authorization.k8s.io` → `RbacAuthorization`, the core group → `Core`. */
+function camel(group: string): string {
+  return group === ''
+    ? 'Core'
+    : group
+        .replace(/\.k8s\.io$/, '')
+        .split('.')
+        .map(capital)
+        .join('');
+}
+
+function tagOf(kind: Kind): string {
+  const name = camel(kind.group);
+  return `${(name[0] as string).toLowerCase()}${name.slice(1)}_${kind.version}`;
+}

@@ -1,0 +1,177 @@
+// OpenAPI documents, built when they are first asked for and kept as bytes until the scheme changes: one 3.0 document per
+// group version with an index of them, and one 2.0 document as JSON and as gnostic's protobuf.
+import { createHash } from 'node:crypto';
+import type { Kind } from './kind.ts';
+import { encodeGnostic } from './openapi-gnostic.ts';
+import { addPaths } from './openapi-operations.ts';
+import { type Dialect, definitionOf, type JsonSchema, openApiName, SchemaSet } from './openapi-schemas.ts';
+import type { Scheme } from './scheme.ts';
+
+export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+export const OPENAPI_V3_PROTOBUF = 'application/com.github.proto-openapi.spec.v3@v1.0+protobuf';
+
+export interface OpenApiOptions {
+  /** As in /version: `v1.36.0`. */
+  version: string;
+  /** The structural schema of a custom resource; without it, it is an object with metadata. */
+  customSchema?(kind: Kind): JsonSchema | undefined;
+}
+
+export interface OpenApiDocument {
+  bytes: Buffer;
+  /** Changes with the content; without quotes. */
+  etag: string;
+}
+
+export class OpenApiDocuments {
+  #scheme: Scheme;
+  #options: OpenApiOptions;
+  #revision = -1;
+  #documents = new Map<string, OpenApiDocument>();
+
+  constructor(scheme: Scheme, options: OpenApiOptions) {
+    this.#scheme = scheme;
+    this.#options = options;
+  }
+
+  /** GET /openapi/v3: where the document of each group version is, with a hash that lets clients keep it. */
+  index(): OpenApiDocument {
+    return this.#kept('index', () => {
+      const paths: Record<string, { serverRelativeURL: string }> = {};
+      for (const { group, versions } of this.#scheme.groups()) {
+        for (const version of versions) {
+          const path = group === '' ? `api/${version}` : `apis/${group}/${version}`;
+          paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${this.hash(path)}` };
+        }
+      }
+      return Buffer.from(JSON.stringify({ paths }));
+    });
+  }
+
+  /** What `?hash=` must be for `path` (`api/v1`, `apis/apps/v1`); upper-case hexadecimal. Cheap: builds no document. */
+  hash(path: string): string {
+    const place = this.#place(path);
+    const kinds = place ? this.#scheme.inGroupVersion(place.group, place.version) : [];
+    const hash = createHash('sha512').update(this.#options.version);
+    for (const each of kinds) {
+      hash.update(
+        JSON.stringify([
+          each.kind,
+          each.listKind,
+          each.resource,
+          each.namespaced,
+          each.verbs,
+          each.schema === '' ? (this.#options.customSchema?.(each) ?? null) : each.schema,
+          each.hasStatus,
+          each.scale !== undefined,
+          each.subresources ?? null,
+        ]),
+      );
+    }
+    return hash.digest('hex').toUpperCase();
+  }
+
+  /** GET /openapi/v3/PATH; undefined when there is no such group version. */
+  v3(path: string): OpenApiDocument | undefined {
+    const place = this.#place(path);
+    if (!place) return undefined;
+    return this.#kept(`v3 ${path}`, () => {
+      const { paths, schemas } = this.#describe('v3', this.#scheme.inGroupVersion(place.group, place.version));
+      return Buffer.from(
+        JSON.stringify({
+          openapi: '3.0.0',
+          info: { title: 'Kubernetes', version: this.#options.version },
+          paths,
+          components: { schemas, securitySchemes: BEARER },
+        }),
+      );
+    });
+  }
+
+  /** GET /openapi/v2 as JSON. */
+  v2(): OpenApiDocument {
+    return this.#kept('v2', () => Buffer.from(JSON.stringify(this.#v2())));
+  }
+
+  /** GET /openapi/v2 as protobuf, for clients that ask for OPENAPI_V2_PROTOBUF. */
+  v2Protobuf(): OpenApiDocument {
+    return this.#kept('v2 protobuf', () => encodeGnostic(this.#v2()));
+  }
+
+  #v2(): JsonSchema {
+    const { paths, schemas } = this.#describe('v2', this.#scheme.kinds());
+    return {
+      swagger: '2.0',
+      info: { title: 'Kubernetes', version: this.#options.version },
+      paths,
+      definitions: schemas,
+      securityDefinitions: BEARER,
+      security: [{ BearerToken: [] }],
+    };
+  }
+
+  #describe(dialect: Dialect, kinds: readonly Kind[]): { paths: JsonSchema; schemas: JsonSchema } {
+    const set = new SchemaSet(dialect, this.#scheme);
+    const paths: Record<string, JsonSchema> = {};
+    for (const kind of kinds) {
+      const own = kind.schema === '' ? set.add(customName(kind), this.#custom(kind, set)) : set.ref(kind.schema);
+      const list = definitionOf(kind.group, kind.version, kind.listKind);
+      if (list) set.ref(list);
+      addPaths(paths, kind, own, set, dialect);
+    }
+    const sorted = (from: Record<string, JsonSchema>) =>
+      Object.fromEntries(Object.entries(from).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return { paths: sorted(paths), schemas: sorted(set.schemas) };
+  }
+
+  #custom(kind: Kind, set: SchemaSet): JsonSchema {
+    const given = this.#options.customSchema?.(kind) ?? {
+      type: 'object',
+      'x-kubernetes-preserve-unknown-fields': true,
+    };
+    return {
+      ...given,
+      properties: {
+        ...(given['properties'] as JsonSchema | undefined),
+        apiVersion: { type: 'string' },
+        kind: { type: 'string' },
+        metadata: set.ref('meta.ObjectMeta'),
+      },
+      'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.kind }],
+    };
+  }
+
+  #place(path: string): { group: string; version: string } | undefined {
+    const [, version, group, groupVersion] = /^(?:api\/([^/]+)|apis\/([^/]+)\/([^/]+))$/.exec(path) ?? ([] as string[]);
+    const place = version ? { group: '', version } : { group: group ?? '', version: groupVersion ?? '' };
+    return this.#scheme.hasGroupVersion(place.group, place.version) ? place : undefined;
+  }
+
+  #kept(name: string, build: () => Buffer): OpenApiDocument {
+    if (this.#revision !== this.#scheme.revision) {
+      this.#documents.clear();
+      this.#revision = this.#scheme.revision;
+    }
+    let found = this.#documents.get(name);
+    if (!found) {
+      const bytes = build();
+      found = { bytes, etag: createHash('sha512').update(bytes).digest('hex').toUpperCase() };
+      this.#documents.set(name, found);
+    }
+    return found;
+  }
+}
+
+const BEARER = {
+  BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'Bearer Token authentication' },
+};
+
+/** `example.com/v1 Widget` → `com.example.v1.Widget`. */
+function customName(kind: Kind): string {
+  return `${kind.group.split('.').reverse().join('.')}.${kind.version}.${kind.kind}`;
+}
+
+/** The name of a kind's schema in the documents. */
+export function schemaName(kind: Kind): string {
+  return kind.schema === '' ? customName(kind) : openApiName(kind.schema);
+}

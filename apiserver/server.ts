@@ -218,9 +218,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     { name: 'shutdown', on: ['readyz'], check: () => failUnless(state !== 'stopping', 'process is shutting down') },
   ];
   const discovery = createDiscovery(scheme, () => `${options.advertiseAddress ?? address}:${boundPort}`);
-  const openapi = createOpenApi(scheme);
+  const version = versionInfo({ version: sampanVersion() });
+  const openapi = createOpenApi(scheme, version.gitVersion);
   const paths = {
-    version: versionInfo({ version: sampanVersion() }),
+    version,
     checks,
     metrics,
     signer,

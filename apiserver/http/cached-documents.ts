@@ -8,7 +8,6 @@ export interface CachedDocument {
   bytes: Buffer;
   /** Quoted, as in the header. */
   etag: string;
-  hash: string;
 }
 
 export class CachedDocuments {
@@ -29,7 +28,7 @@ export class CachedDocuments {
     if (!found) {
       const bytes = render();
       const hash = createHash('sha512').update(bytes).digest('hex').toUpperCase();
-      found = { bytes, hash, etag: `"${hash}"` };
+      found = { bytes, etag: `"${hash}"` };
       this.#byName.set(name, found);
     }
     return found;

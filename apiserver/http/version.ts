@@ -8,7 +8,7 @@ export interface ServerVersion {
 }
 
 /** Upstream's fields; gitVersion is a semantic version with ours as build metadata. */
-export function versionInfo({ version }: ServerVersion): Record<string, string> {
+export function versionInfo({ version }: ServerVersion): Record<string, string> & { gitVersion: string } {
   const { major, minor, patch } = API_LEVEL;
   const arch = process.arch === 'x64' ? 'amd64' : process.arch;
   return {

@@ -1,6 +1,6 @@
 // apps/v1 Deployment: replaces a ReplicaSet by the next, step by step.
 import { age } from '../duration.ts';
-import { selectorFromObject } from '../selectors.ts';
+import { formatLabelSelector, selectorFromObject } from '../selectors.ts';
 import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
 import { deepEqual, semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
@@ -29,7 +29,7 @@ export const deployment = defineKind<Deployment>({
     object.status?.availableReplicas ?? 0,
     age(object.metadata.creationTimestamp, nowMs),
     ...templateCells(object.spec?.template),
-    selectorFromObject(object.spec?.selector).toString(),
+    formatLabelSelector(object.spec?.selector),
   ],
   hasStatus: true,
   hasGeneration: true,

@@ -1,0 +1,183 @@
+// The server as real kubectl binaries see it: `kubectl` of the PATH, or those that SAMPAN_KUBECTL names (with spaces
+// between). Without any the suite is skipped.
+import { execFile, spawn } from 'node:child_process';
+import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from './testing/server.ts';
+
+const MANIFEST = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: "blue"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: REPLICAS
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: nginx, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+`;
+
+const binaries = process.env['SAMPAN_KUBECTL']?.split(' ').filter((each) => each !== '') ?? findKubectl();
+
+function findKubectl(): string[] {
+  for (const dir of (process.env['PATH'] ?? '').split(delimiter)) {
+    try {
+      accessSync(join(dir, 'kubectl'), constants.X_OK);
+      return [join(dir, 'kubectl')];
+    } catch {
+      // Not here.
+    }
+  }
+  return [];
+}
+
+describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
+  let server: TestServer;
+  let environment: Record<string, string>;
+  let dir: string;
+
+  interface Result {
+    code: number;
+    out: string;
+    err: string;
+  }
+
+  function kubectl(args: string, input = ''): Promise<Result> {
+    return new Promise((resolve) => {
+      const child = execFile(binary, args.split(' '), { env: environment, timeout: 15_000 }, (error, out, err) => {
+        resolve({ code: error ? Number(error.code ?? 1) : 0, out, err });
+      });
+      child.stdin?.end(input);
+    });
+  }
+
+  async function ok(args: string, input = ''): Promise<string> {
+    const result = await kubectl(args, input);
+    expect(result.code, `kubectl ${args}: ${result.err}`).toBe(0);
+    return result.out;
+  }
+
+  beforeAll(async () => {
+    server = await startTestServer();
+    dir = server.dir;
+    mkdirSync(join(dir, 'home'));
+    writeFileSync(join(dir, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 });
+    environment = { PATH: process.env['PATH'] ?? '', HOME: join(dir, 'home'), KUBECONFIG: join(dir, 'kubeconfig') };
+    await server.call('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 'default' } } });
+  });
+  afterAll(() => server.stop());
+
+  it('tells what the server is', async () => {
+    expect(await ok('version')).toMatch(/Server Version:.*v1\.36\.\d+\+sampan/);
+    const resources = await ok('api-resources');
+    for (const each of ['pods', 'deployments', 'configmaps', 'selfsubjectaccessreviews']) expect(resources).toContain(each);
+    expect(await ok('api-versions')).toContain('apps/v1');
+    expect(await ok('explain pods.spec.containers')).toContain('FIELDS');
+    expect(await ok('cluster-info')).toContain('control plane');
+    expect(await ok('get --raw /readyz')).toBe('ok');
+  });
+
+  it('applies, applies again, changes and deletes', async () => {
+    const manifest = (replicas: number) => MANIFEST.replace('REPLICAS', String(replicas));
+    expect(await ok('apply -f -', manifest(2))).toBe('configmap/settings created\ndeployment.apps/web created\nservice/web created\n');
+    expect(await ok('apply -f -', manifest(2))).toBe('configmap/settings unchanged\ndeployment.apps/web unchanged\nservice/web unchanged\n');
+    expect(await ok('apply -f -', manifest(3))).toContain('deployment.apps/web configured');
+    expect(await ok('get deploy web -o jsonpath={.spec.replicas}')).toBe('3');
+    expect(await ok('diff -f -', manifest(3))).toBe('');
+    const table = await ok('get deploy,svc,cm -o wide');
+    expect(table).toMatch(/NAME\s+READY\s+UP-TO-DATE\s+AVAILABLE\s+AGE\s+CONTAINERS\s+IMAGES\s+SELECTOR/);
+    expect(table).toMatch(/service\/web\s+ClusterIP\s+10\./);
+    expect(await ok('get deploy -o name')).toBe('deployment.apps/web\n');
+    expect(JSON.parse(await ok('get deploy web -o json')).kind).toBe('Deployment');
+    expect(await ok('get cm settings -o yaml')).toContain('color: blue');
+    expect(await ok('get deploy -l app=web -A')).toContain('web');
+    expect((await kubectl('get deploy -l app=none')).err).toContain('No resources found');
+    expect(await ok('get cm --field-selector metadata.name=settings -o name')).toBe('configmap/settings\n');
+    expect(await ok('describe deploy web')).toContain('StrategyType:           RollingUpdate');
+    expect(await ok('describe svc web')).toMatch(/Selector:\s+app=web/);
+  });
+
+  it('changes what is there', async () => {
+    expect(await ok('scale deploy web --replicas=5')).toContain('scaled');
+    expect(await ok('label deploy web tier=front')).toContain('labeled');
+    expect(await ok('annotate deploy web note=hi')).toContain('annotated');
+    expect(await ok('patch deploy web -p {"spec":{"replicas":4}}')).toContain('patched');
+    expect(await ok('patch deploy web --type=merge -p {"spec":{"replicas":3}}')).toContain('patched');
+    expect(await ok('patch deploy web --type=json -p [{"op":"replace","path":"/spec/replicas","value":2}]')).toContain('patched');
+    expect(await ok('set image deploy/web c=nginx:2')).toContain('image updated');
+    expect(await ok('rollout restart deploy web')).toContain('restarted');
+    expect(await ok('rollout pause deploy web')).toContain('paused');
+    expect(await ok('rollout resume deploy web')).toContain('resumed');
+    expect(await ok('rollout history deploy web')).toContain('deployment.apps/web');
+    environment['EDITOR'] = 'sed -i s/blue/green/';
+    expect(await ok('edit cm settings')).toContain('configmap/settings edited');
+    expect(await ok('get cm settings -o jsonpath={.data.color}')).toBe('green');
+    expect(await ok('wait --for=jsonpath={.spec.replicas}=2 deploy/web')).toContain('condition met');
+  });
+
+  it('creates with its own commands', async () => {
+    expect(await ok('create deployment made --image=nginx')).toBe('deployment.apps/made created\n');
+    expect(await ok('create secret generic s --from-literal=a=b')).toBe('secret/s created\n');
+    expect(await ok('create configmap c --from-literal=a=b')).toBe('configmap/c created\n');
+    expect(await ok('create namespace n')).toBe('namespace/n created\n');
+    expect(await ok('create role r --verb=get --resource=pods')).toContain('created');
+    expect(await ok('create rolebinding rb --role=r --user=u')).toContain('created');
+    expect(await ok('run p --image=nginx')).toBe('pod/p created\n');
+    expect(await ok('expose deploy made --port=80')).toBe('service/made exposed\n');
+    expect(await ok('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-file}\n')).toContain('created');
+    expect((await ok('create token default')).split('.')).toHaveLength(3);
+    expect(await ok('describe pod p')).toMatch(/Service Account:\s+default/);
+    expect(await ok('get secret s -o jsonpath={.data.a}')).toBe('Yg==');
+  });
+
+  it('asks who it is and what it may', async () => {
+    expect(await ok('auth can-i delete pods')).toBe('yes\n');
+    expect(await ok('auth whoami')).toContain('kubernetes-admin');
+    expect(await ok('auth can-i --list')).toContain('*.*');
+    const refused = await kubectl('get secrets --as bob');
+    expect(refused.err).toContain('secrets is forbidden: User "bob" cannot list resource "secrets" in API group "" in the namespace "default"');
+  });
+
+  it('watches', async () => {
+    const child = spawn(binary, ['get', 'cm', '-w', '-o', 'name'], { env: environment });
+    let seen = '';
+    const named = new Promise<void>((resolve) => {
+      child.stdout.on('data', (chunk: Buffer) => {
+        seen += chunk;
+        if (seen.includes('settings')) void server.call('POST', '/api/v1/namespaces/default/configmaps', { body: { metadata: { name: 'appears' } } });
+        if (seen.includes('configmap/appears')) resolve();
+      });
+    });
+    await named;
+    const gone = new Promise((resolve) => child.on('close', resolve));
+    child.kill();
+    await gone;
+  });
+
+  it('deletes and waits', async () => {
+    expect(await ok('delete pod p')).toContain('pod "p" deleted');
+    expect(await ok('delete deploy made')).toContain('deleted');
+    expect(await ok('delete -f -', MANIFEST.replace('REPLICAS', '1'))).toContain('deployment.apps "web" deleted');
+    expect(await ok('delete cm --all')).toContain('deleted');
+    expect((await kubectl('get deploy web')).err).toBe('Error from server (NotFound): deployments.apps "web" not found\n');
+  });
+
+  it('says what is wrong with a manifest', async () => {
+    const bad = await kubectl('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndota: {}\n');
+    expect(bad.err).toContain('strict decoding error: unknown field "dota"');
+    const invalid = await kubectl('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n');
+    expect(invalid.err).toContain('The ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name"');
+    expect((await kubectl('get gadgets')).err).toContain('the server doesn\'t have a resource type "gadgets"');
+  });
+});

@@ -1,3 +1,4 @@
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ApiError } from '../api/errors.ts';
 import type { ConfigMap } from '../api/types/core-v1.ts';
@@ -261,5 +262,51 @@ describe('requests', () => {
     expect(server.sessions.size).toBe(1);
     stop.abort();
     for (const watch of watches) expect((await watch.next()).done).toBe(true);
+  });
+
+  it('takes a new session after GOAWAY and lets the old one finish its streams', async () => {
+    await start(({ stream, query }) => {
+      if (query.get('watch')) {
+        stream.respond({ ':status': 200 });
+        stream.write('{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"1"}}}\n');
+      } else answerJson(stream, { metadata: { name: 'a' } });
+    });
+    const stop = new AbortController();
+    const watch = client.resource(configMaps).watch({ signal: stop.signal })[Symbol.asyncIterator]();
+    await watch.next();
+    const [first] = server.sessions;
+    first?.goaway();
+    await expect.poll(async () => (await client.resource(configMaps, 'ns').get('a')) && server.sessions.size).toBe(2);
+    stop.abort();
+    expect((await watch.next()).done).toBe(true);
+    await expect.poll(() => server.sessions.size).toBe(1);
+  });
+
+  it('drops a peer that does not answer pings', async () => {
+    const clock = new FakeClock();
+    await start(({ stream }) => answerJson(stream, { metadata: { name: 'a' } }), clock);
+    let isDeaf = false;
+    const { port } = new URL(server.url);
+    const between = createTcpServer((socket) => {
+      const upstream = connectTcp(Number(port), '127.0.0.1');
+      socket.on('data', (chunk) => void (isDeaf || upstream.write(chunk))).on('close', () => upstream.destroy());
+      upstream.on('data', (chunk) => void (isDeaf || socket.write(chunk))).on('close', () => socket.destroy());
+      for (const each of [socket, upstream]) each.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+    client = createClient(
+      { server: `http://127.0.0.1:${(between.address() as AddressInfo).port}`, userAgent: 'test' },
+      { clock, log: silentLogger },
+    );
+    await client.resource(configMaps, 'ns').get('a');
+    isDeaf = true;
+    const lost = client.resource(configMaps, 'ns').get('a');
+    const outcome = lost.catch((error) => error);
+    await clock.advance(31_000);
+    expect(await outcome).toBeInstanceOf(NetworkError);
+    isDeaf = false;
+    expect((await client.resource(configMaps, 'ns').get('a')).metadata.name).toBe('a');
+    client.close();
+    await new Promise((resolve) => between.close(resolve));
   });
 });

@@ -70,7 +70,7 @@ function planAddressType(input: SliceInput, type: AddressType, plan: SlicePlan):
     const own = present.filter((slice) => portsKey(slice.ports) === key);
     count += planGroup(input.service, type, group, own, unused, plan);
   }
-  // A Service always has a slice, empty if need be, so that a reader can tell "no endpoints" from "not known yet".
+  // A Service always has a slice, empty if need be, so that readers can tell none from not yet known.
   if (count === 0) {
     const placeholder = unused.shift();
     if (placeholder)

@@ -386,6 +386,29 @@ describe('watches', () => {
   });
 });
 
+test('a cache that starts anew serves watches from before its start, as far as the history goes', async () => {
+  const { store, set } = setUp();
+  const before = await put(store, pod('a', 'early'));
+  await store.compact(before);
+  const added = await put(store, pod('a', 'x', { labels: { app: 'web' } }));
+  const changed = await put(store, pod('a', 'x', { labels: { app: 'db' } }));
+  const removed = await remove(store, 'a', 'early');
+  await set.stop();
+  const { pods } = setUp({ store });
+  await pods.ready();
+  expect(pods.revision).toBe(removed);
+  expect(pods.list({}).items.map((each) => each.revision)).toEqual([changed]);
+  const all = collect(pods, { from: { kind: 'revision', revision: before } });
+  const web = collect(pods, {
+    from: { kind: 'revision', revision: before },
+    matches: (object) => object.metadata.labels?.app === 'web',
+  });
+  await settle();
+  expect(all.brief()).toEqual([`ADDED x@${added}`, `MODIFIED x@${changed}`, `DELETED early@${removed}`]);
+  expect(web.brief()).toEqual([`ADDED x@${added}`, `DELETED x@${changed}`]);
+  expect(() => collect(pods, { from: { kind: 'revision', revision: before - 1 } })).toThrow(/too old resource version/);
+});
+
 describe('when the store has compacted what the cache needs', () => {
   test('watches get the difference, and a revision from the gap is refused rather than half served', async () => {
     const memory = createMemoryStore();

@@ -303,7 +303,7 @@ async function play(
   await memory.close();
   const sum = (of: (client: Client) => number) => clients.reduce((total, client) => total + of(client), 0);
   return {
-    cacheRelists: lists() - 1,
+    cacheRelists: lists(),
     relists: sum((client) => client.relists) - clients.length,
     bookmarks: sum((client) => client.bookmarks),
   };

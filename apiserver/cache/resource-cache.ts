@@ -41,6 +41,8 @@ export interface ResourceCacheOptions {
 /** Changes applied before other work gets its turn. */
 const APPLY_AT_ONCE = 500;
 const WAIT_MS = 3_000;
+/** How far back a cache that starts reads, so that clients can resume from before a restart of the server. */
+const RESUMABLE_REVISIONS = 2_000;
 const RETRY = { initialMs: 100, maxMs: 5_000, jitter: 0.5 };
 
 export class KindCache implements ResourceCache {
@@ -178,7 +180,7 @@ export class KindCache implements ResourceCache {
 
   /** Sends every watch that wants bookmarks one at the newest revision the store confirms. */
   async sendBookmarks(): Promise<void> {
-    if (this.#watchers.size === 0) return;
+    if (![...this.#watchers].some((watcher) => watcher.options.bookmarks)) return;
     let event: CacheEvent | undefined;
     try {
       await this.current(this.#stop.signal);
@@ -204,11 +206,12 @@ export class KindCache implements ResourceCache {
 
   async #run(signal: AbortSignal): Promise<void> {
     const { clock, log, random } = this.#options;
-    let mustList = true;
+    let mustList = false;
     let failures = 0;
     while (!signal.aborted) {
       try {
-        if (mustList) await this.#relist();
+        if (!this.#isLoaded) await this.#load();
+        else if (mustList) await this.#relist();
         mustList = false;
         failures = 0;
         await this.#follow(signal);
@@ -227,20 +230,29 @@ export class KindCache implements ResourceCache {
     }
   }
 
+  async #load(): Promise<void> {
+    const { store, clock } = this.#options;
+    const recent = await store.recent?.(this.#prefix, RESUMABLE_REVISIONS);
+    const { kvs, revision: since } = recent?.base ?? (await store.list(this.#prefix));
+    if (this.#stop.signal.aborted) return;
+    const nowMs = clock.now();
+    this.#ring = new Ring(since, this.#options.ring);
+    this.#state.replace(kvs, 0, nowMs);
+    for (const event of recent?.events ?? []) {
+      const change = this.#state.apply(event, nowMs);
+      if (change) this.#ring.push(change);
+    }
+    this.#ring.trim(nowMs);
+    this.#revision = recent?.revision ?? since;
+    this.#isLoaded = true;
+    this.#loaded.resolve();
+  }
+
   async #relist(): Promise<void> {
     const { kvs, revision } = await this.#options.store.list(this.#prefix);
-    if (this.#stop.signal.aborted) return;
     const before = this.#revision;
+    if (this.#stop.signal.aborted || revision <= before) return;
     const nowMs = this.#options.clock.now();
-    if (!this.#isLoaded) {
-      this.#state.replace(kvs, 0, nowMs);
-      this.#ring = new Ring(revision, this.#options.ring);
-      this.#revision = revision;
-      this.#isLoaded = true;
-      this.#loaded.resolve();
-      return;
-    }
-    if (revision <= before) return;
     const changes = this.#state.replace(kvs, before, nowMs);
     this.#ring.addGap(before, revision);
     this.#publish(changes, revision, nowMs);

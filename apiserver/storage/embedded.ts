@@ -119,6 +119,11 @@ class EmbeddedStore implements Store {
     return this.#mvcc.list(prefix, options);
   }
 
+  async recent(prefix: string, revisions: number) {
+    this.#check();
+    return this.#mvcc.recent(prefix, revisions);
+  }
+
   watch(prefix: string, fromRevision: number, signal: AbortSignal) {
     this.#check();
     return this.#hub.open(prefix, fromRevision, signal);

@@ -57,6 +57,10 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       open();
       return commit(write);
     },
+    async recent(prefix, revisions) {
+      open();
+      return mvcc.recent(prefix, revisions);
+    },
     watch(prefix, fromRevision, signal) {
       open();
       return hub.open(prefix, fromRevision, signal);

@@ -11,6 +11,7 @@ import {
   type KeyValue,
   type ListOptions,
   type ListResult,
+  type RecentHistory,
   type StoreEvent,
 } from './port.ts';
 
@@ -120,6 +121,16 @@ export class Mvcc {
       if (version.key.startsWith(prefix)) events.push(toEvent(version));
     }
     return events;
+  }
+
+  /** See `Store.recent`. */
+  recent(prefix: string, revisions: number): RecentHistory {
+    const since = Math.max(this.#compactRevision, this.#revision - revisions, 0);
+    return {
+      base: this.list(prefix, { revision: since }),
+      events: this.eventsSince(prefix, since),
+      revision: this.#revision,
+    };
   }
 
   /**

@@ -61,6 +61,13 @@ export interface ListResult {
   count: number;
 }
 
+export interface RecentHistory {
+  base: ListResult;
+  events: StoreEvent[];
+  /** The store's revision: the state after the last event. */
+  revision: number;
+}
+
 export interface Store {
   /** The store's current revision, linearizable. */
   revision(): Promise<number>;
@@ -69,6 +76,11 @@ export interface Store {
   /** Keys that start with `prefix`, in byte order. */
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
   commit(write: Write): Promise<CommitResult>;
+  /**
+   * The state under `prefix` up to so many revisions ago, as far as history goes, and every event since: a cache that starts
+   * with it lets watches resume from before a restart. Absent where history is not at hand.
+   */
+  recent?(prefix: string, revisions: number): Promise<RecentHistory>;
   /** Events of keys that start with `prefix` with modRevision > fromRevision. Ends when `signal` aborts. */
   watch(prefix: string, fromRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>;
   /**

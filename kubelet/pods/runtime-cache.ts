@@ -24,7 +24,8 @@ export class RuntimeCache {
   #sandboxes = new Map<string, Entry<ObservedSandbox>>();
   #containers = new Map<string, Entry<ObservedContainer>>();
   /** Ids known to be removed, with the moment; forgotten two listings later. */
-  #removed = new Map<string, number>();
+  #removedContainers = new Map<string, number>();
+  #removedSandboxes = new Map<string, number>();
   #pods = new Map<string, ObservedPod>();
   #members = new Map<string, { identity: PodIdentity; sandboxes: Set<string>; containers: Set<string> }>();
   #counter = 0;
@@ -66,7 +67,7 @@ export class RuntimeCache {
 
   applySandbox(status: PodSandboxStatus): void {
     const fact = observeSandbox(status);
-    if (!fact || this.#removed.has(fact.id)) return;
+    if (!fact || this.#removedSandboxes.has(fact.id)) return;
     const old = this.#sandboxes.get(fact.id)?.fact;
     // Not ready is final; an address once known stays known.
     if (old && !old.isReady) fact.isReady = false;
@@ -78,7 +79,7 @@ export class RuntimeCache {
 
   applyContainer(status: ContainerStatus): void {
     const fact = observeContainer(status);
-    if (!fact || this.#removed.has(fact.id)) return;
+    if (!fact || this.#removedContainers.has(fact.id)) return;
     const old = this.#containers.get(fact.id);
     if (old && rank[old.fact.state] > rank[fact.state]) {
       old.seen = ++this.#counter;
@@ -90,7 +91,7 @@ export class RuntimeCache {
   }
 
   removeContainer(id: string): void {
-    this.#removed.set(id, ++this.#counter);
+    this.#removedContainers.set(id, ++this.#counter);
     const entry = this.#containers.get(id);
     if (!entry) return;
     this.#containers.delete(id);
@@ -99,7 +100,7 @@ export class RuntimeCache {
   }
 
   removeSandbox(id: string): void {
-    this.#removed.set(id, ++this.#counter);
+    this.#removedSandboxes.set(id, ++this.#counter);
     const entry = this.#sandboxes.get(id);
     if (!entry) return;
     this.#sandboxes.delete(id);
@@ -118,6 +119,7 @@ export class RuntimeCache {
       else this.removeContainer(id);
       return true;
     }
+    if (this.#sandboxes.has(id)) return true;
     const known = this.#containers.get(id)?.fact.state;
     if (event.containerEventType === 'CONTAINER_STOPPED_EVENT') return known === 'exited';
     if (event.containerEventType === 'CONTAINER_STARTED_EVENT') return known === 'running' || known === 'exited';
@@ -137,8 +139,8 @@ export class RuntimeCache {
     for (const [id, entry] of [...this.#sandboxes]) {
       if (entry.seen < token && !sandboxIds.has(id)) this.removeSandbox(id);
     }
-    for (const [id, at] of this.#removed)
-      if (at < token && !containerIds.has(id) && !sandboxIds.has(id)) this.#removed.delete(id);
+    forget(this.#removedContainers, token, containerIds);
+    forget(this.#removedSandboxes, token, sandboxIds);
   }
 
   #membersOf(identity: PodIdentity) {
@@ -156,4 +158,9 @@ export class RuntimeCache {
     if (members && members.sandboxes.size === 0 && members.containers.size === 0) this.#members.delete(uid);
     this.#onChange(uid);
   }
+}
+
+/** What was removed before the listing began and is not in it will not be heard of again. */
+function forget(removed: Map<string, number>, token: number, listed: ReadonlySet<string>): void {
+  for (const [id, at] of removed) if (at < token && !listed.has(id)) removed.delete(id);
 }

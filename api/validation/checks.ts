@@ -1,11 +1,14 @@
-// The smallest checks that many kinds share. A check is a generator of findings: `yield` one, `yield*` another check's.
+// The smallest checks that many kinds share. A check gives its findings one by one: as a generator (`yield` one, `yield*`
+// another check's) or, where it is small and called often, as a list that is nearly always the empty one.
 // Field paths, values and messages are upstream's (k8s.io/kubernetes/pkg/apis/core/validation).
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { isDns1123Label, isDns1123Subdomain, isPortName, isPortNumber, isQualifiedName, rangeError } from '../names.ts';
 
 const { invalid, notSupported, required } = fieldErrors;
 
-export type Findings = Generator<FieldError, void, undefined>;
+export type Findings = Iterable<FieldError>;
+
+const NONE: readonly FieldError[] = [];
 
 export const NOT_NEGATIVE = 'must be greater than or equal to 0';
 export const POSITIVE = 'must be greater than zero';
@@ -13,12 +16,12 @@ export const IMMUTABLE = 'field is immutable';
 export const MAX_INT32 = 2_147_483_647;
 
 /** One finding for each message. */
-export function* invalidEach(field: string, value: unknown, messages: readonly string[]): Findings {
-  for (const message of messages) yield invalid(field, value, message);
+export function invalidEach(field: string, value: unknown, messages: readonly string[]): Findings {
+  return messages.length === 0 ? NONE : messages.map((message) => invalid(field, value, message));
 }
 
-export function* nonNegative(value: number | undefined, field: string): Findings {
-  if ((value ?? 0) < 0) yield invalid(field, value, NOT_NEGATIVE);
+export function nonNegative(value: number | undefined, field: string): Findings {
+  return (value ?? 0) < 0 ? [invalid(field, value, NOT_NEGATIVE)] : NONE;
 }
 
 export const dnsLabel = (value: string, field: string): Findings => invalidEach(field, value, isDns1123Label(value));
@@ -35,35 +38,35 @@ export const labelKey = qualifiedName;
 export const userId = (value: number | undefined, field: string): Findings => idInRange(value, field);
 export const groupId = userId;
 
-function* idInRange(value: number | undefined, field: string): Findings {
-  if (value !== undefined && (value < 0 || value > MAX_INT32)) yield invalid(field, value, rangeError(0, MAX_INT32));
+function idInRange(value: number | undefined, field: string): Findings {
+  if (value === undefined || (value >= 0 && value <= MAX_INT32)) return NONE;
+  return [invalid(field, value, rangeError(0, MAX_INT32))];
 }
 
 /** Empty is a required value, anything not listed unsupported; the list is shown in the order given. */
-export function* oneOf(value: string | undefined, supported: readonly string[], field: string): Findings {
-  if (!value) yield required(field);
-  else if (!supported.includes(value)) yield notSupported(field, value, supported);
+export function oneOf(value: string | undefined, supported: readonly string[], field: string): Findings {
+  if (!value) return [required(field)];
+  return supported.includes(value) ? NONE : [notSupported(field, value, supported)];
 }
 
 /** The same, but absent is fine. */
-export function* optionalOneOf(value: string | undefined, supported: readonly string[], field: string): Findings {
-  if (value !== undefined && !supported.includes(value)) yield notSupported(field, value, supported);
+export function optionalOneOf(value: string | undefined, supported: readonly string[], field: string): Findings {
+  return value === undefined || supported.includes(value) ? NONE : [notSupported(field, value, supported)];
 }
 
 export const PROTOCOLS = ['SCTP', 'TCP', 'UDP'];
 
-export function* portNumberOrName(port: number | string | undefined, field: string): Findings {
-  if (typeof port === 'string') yield* invalidEach(field, port, isPortName(port));
-  else yield* invalidEach(field, port ?? 0, isPortNumber(port ?? 0));
+export function portNumberOrName(port: number | string | undefined, field: string): Findings {
+  return typeof port === 'string' ? invalidEach(field, port, isPortName(port)) : portNumber(port, field);
 }
 
-export function* portNumber(port: number | undefined, field: string): Findings {
-  yield* invalidEach(field, port ?? 0, isPortNumber(port ?? 0));
+export function portNumber(port: number | undefined, field: string): Findings {
+  return invalidEach(field, port ?? 0, isPortNumber(port ?? 0));
 }
 
 /** No `..` element. */
-export function* pathWithoutBacksteps(path: string, field: string): Findings {
-  if (path.split('/').includes('..')) yield invalid(field, path, "must not contain '..'");
+export function pathWithoutBacksteps(path: string, field: string): Findings {
+  return path.split('/').includes('..') ? [invalid(field, path, "must not contain '..'")] : NONE;
 }
 
 /** Relative, without `..` elements. */
@@ -78,8 +81,7 @@ export function* unreservedPath(path: string, field: string): Findings {
   if (path.startsWith('..') && !path.startsWith('../')) yield invalid(field, path, "must not start with '..'");
 }
 
-export function* fileMode(mode: number | undefined, field: string): Findings {
-  if (mode !== undefined && (mode < 0 || mode > 0o777)) {
-    yield invalid(field, mode, 'must be a number between 0 and 0777 (octal), both inclusive');
-  }
+export function fileMode(mode: number | undefined, field: string): Findings {
+  if (mode === undefined || (mode >= 0 && mode <= 0o777)) return NONE;
+  return [invalid(field, mode, 'must be a number between 0 and 0777 (octal), both inclusive')];
 }

@@ -116,14 +116,16 @@ function* common(container: Container, { spec, volumes, claimNames }: ContainerC
     ['File', 'FallbackToLogsOnError'],
     `${field}.terminationMessagePolicy`,
   );
-  yield* ports(container.ports, `${field}.ports`);
-  yield* validateEnv(container.env, `${field}.env`);
-  yield* validateEnvFrom(container.envFrom, `${field}.envFrom`);
-  yield* validateVolumeMounts(container, volumes, `${field}.volumeMounts`);
-  yield* validateVolumeDevices(container, volumes, `${field}.volumeDevices`);
+  if (container.ports) yield* ports(container.ports, `${field}.ports`);
+  if (container.env) yield* validateEnv(container.env, `${field}.env`);
+  if (container.envFrom) yield* validateEnvFrom(container.envFrom, `${field}.envFrom`);
+  if (container.volumeMounts) yield* validateVolumeMounts(container, volumes, `${field}.volumeMounts`);
+  if (container.volumeDevices) yield* validateVolumeDevices(container, volumes, `${field}.volumeDevices`);
   yield* oneOf(container.imagePullPolicy, ['Always', 'IfNotPresent', 'Never'], `${field}.imagePullPolicy`);
   yield* validateContainerResources(container.resources, claimNames, `${field}.resources`);
-  yield* resizePolicy(container.resizePolicy, `${field}.resizePolicy`, spec.restartPolicy);
+  if (container.resizePolicy) {
+    yield* resizePolicy(container.resizePolicy, `${field}.resizePolicy`, spec.restartPolicy);
+  }
   yield* validateSecurityContext(container.securityContext, `${field}.securityContext`, spec.hostUsers !== false);
 }
 

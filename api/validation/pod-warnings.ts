@@ -54,8 +54,8 @@ function* specWarnings(spec: PodSpec, field: string): Warnings {
     if (!labelSelector) yield `${at}.labelSelector: a null labelSelector results in matching no pod`;
   }
   for (const [i, volume] of (spec.volumes ?? []).entries()) {
-    for (const [name, text] of Object.entries(VOLUMES)) {
-      if (volume[name as keyof Volume] !== undefined) yield `${field}.volumes[${i}].${name}: ${text}`;
+    for (const name of Object.keys(volume) as (keyof Volume)[]) {
+      if (VOLUMES[name]) yield `${field}.volumes[${i}].${name}: ${VOLUMES[name]}`;
     }
   }
   yield* repeated(spec.hostAliases, 'ip', `${field}.hostAliases`);

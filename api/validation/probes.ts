@@ -90,25 +90,40 @@ function* stopSignal(signal: string, osName: string | undefined, field: string):
 
 const ONE_HANDLER = 'may not specify more than 1 handler type';
 
+const HANDLERS = ['exec', 'httpGet', 'tcpSocket', 'grpc', 'sleep'] as const;
+
 function* handler(each: Handler, graceSeconds: number | undefined, field: string): Findings {
-  const checks: [keyof Handler, (at: string) => Findings][] = [
-    ['exec', (at) => command(each.exec?.command, at)],
-    ['httpGet', (at) => httpGet(each.httpGet as HTTPGetAction, at)],
-    ['tcpSocket', (at) => portNumberOrName(each.tcpSocket?.port, `${at}.port`)],
-    ['grpc', (at) => portNumber(each.grpc?.port, `${at}.port`)],
-    ['sleep', (at) => sleep(each.sleep?.seconds ?? 0, graceSeconds, at)],
-  ];
   let handlers = 0;
-  for (const [name, check] of checks) {
+  for (const name of HANDLERS) {
     if (each[name] === undefined) continue;
     if (handlers++ > 0) yield forbidden(`${field}.${name}`, ONE_HANDLER);
-    else yield* check(`${field}.${name}`);
+    else yield* action(each, name, graceSeconds, `${field}.${name}`);
   }
   if (handlers === 0) yield required(field, 'must specify a handler type');
 }
 
-function* command(words: readonly string[] | undefined, field: string): Findings {
-  if (!words?.length) yield required(`${field}.command`);
+function action(
+  each: Handler,
+  name: (typeof HANDLERS)[number],
+  graceSeconds: number | undefined,
+  field: string,
+): Findings {
+  switch (name) {
+    case 'exec':
+      return command(each.exec?.command, field);
+    case 'httpGet':
+      return httpGet(each.httpGet as HTTPGetAction, field);
+    case 'tcpSocket':
+      return portNumberOrName(each.tcpSocket?.port, `${field}.port`);
+    case 'grpc':
+      return portNumber(each.grpc?.port, `${field}.port`);
+    case 'sleep':
+      return sleep(each.sleep?.seconds ?? 0, graceSeconds, field);
+  }
+}
+
+function command(words: readonly string[] | undefined, field: string): Findings {
+  return words?.length ? [] : [required(`${field}.command`)];
 }
 
 function* httpGet(action: HTTPGetAction, field: string): Findings {

@@ -125,7 +125,7 @@ function* requestAgainstLimit(
     }
     return;
   }
-  const order = compareQuantities(quantityOf(request), quantityOf(limit));
+  const order = request === limit ? 0 : compareQuantities(quantityOf(request), quantityOf(limit));
   if (order !== 0 && !isOvercommittable(name)) {
     yield invalid(`${field}.requests`, asText(request), `must be equal to ${name} limit of ${asText(limit)}`);
   } else if (order > 0) {

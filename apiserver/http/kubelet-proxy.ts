@@ -24,6 +24,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** What is read of an error that a kubelet answers. */
 const ERROR_BODY_BYTES = 64 * 1024;
 
+const UPGRADED = new Set(['exec', 'attach', 'portforward']);
+
 /** Address types in the order in which they are tried (upstream's --kubelet-preferred-address-types). */
 const ADDRESS_TYPES = ['InternalIP', 'Hostname', 'InternalDNS', 'ExternalDNS', 'ExternalIP'];
 
@@ -84,6 +86,9 @@ export class KubeletProxy {
   /** exec, attach, portforward after an HTTP/1.1 upgrade. Throws before anything was written to the client. */
   async serveUpgrade(upgrade: Upgrade): Promise<void> {
     const { info } = upgrade;
+    if (info.group !== '' || info.resource !== 'pods' || !UPGRADED.has(info.subresource)) {
+      throw errors.badRequest(`the request path ${JSON.stringify(info.path)} does not support a connection upgrade`);
+    }
     const pod = await this.#pod(info.namespace, info.name);
     const place = `${encode(info.namespace)}/${encode(info.name)}`;
     let path: string;

@@ -190,18 +190,17 @@ export function cgroupSteps(
   writes: { path: string; value: string; why: string }[],
 ): Step[] {
   const prepare = driver.prepare(cgroup);
-  const early = driver.mode === 'v2';
+  const handDown = (path: string) =>
+    prepare
+      .filter((each) => driver.mode === 'v2' && each.path === `${path}/cgroup.subtree_control`)
+      .map((each) => step('write', [each.path, each.value], each.why));
+  const directories = driver.directories(cgroup);
+  const top = directories[0]?.slice(0, directories[0].lastIndexOf('/')) ?? '';
   return [
-    ...driver.directories(cgroup).flatMap((path) => [
-      step('mkdir', [path, '755'], 'cgroup'),
-      // v2 hands controllers down before the child is made, so that its files exist.
-      ...(early
-        ? prepare
-            .filter((each) => each.path === `${path}/cgroup.subtree_control`)
-            .map((each) => step('write', [each.path, each.value], each.why))
-        : []),
-    ]),
-    ...(early ? [] : prepare.map((each) => step('write', [each.path, each.value], each.why))),
+    // v2 hands controllers down before the child is made, so that its files exist.
+    ...handDown(top),
+    ...directories.flatMap((path) => [step('mkdir', [path, '755'], 'cgroup'), ...handDown(path)]),
+    ...(driver.mode === 'v2' ? [] : prepare.map((each) => step('write', [each.path, each.value], each.why))),
     ...writes.map((each) => step('write', [each.path, each.value], each.why)),
   ];
 }

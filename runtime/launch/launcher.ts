@@ -237,7 +237,6 @@ export async function createLauncher(options: LauncherOptions): Promise<Launcher
       const plan = planSandbox(spec, {
         cgroups,
         directory,
-        pausePid: spec.pid === 'pod' ? 'own' : 'none',
         network:
           shared && ip
             ? { ...shared, hostInterface: `sv${randomBytes(6).toString('hex')}`, address: ip, mac: macOf(ip) }

@@ -20,7 +20,6 @@ export interface SandboxHost {
   /** `<state>/sandboxes/<id>`, exists. */
   directory: string;
   network: SandboxNetwork | undefined;
-  pausePid: 'own' | 'none';
 }
 
 /** Which namespace a sysctl belongs to; everything else would change the host. */
@@ -53,6 +52,7 @@ export function sysctlSteps(spec: SandboxSpec): Step[] {
 export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
   const limits = host.cgroups.limits(spec.cgroupParent, spec.resources ?? {});
   const { network, directory } = host;
+  const pauseCgroup = `${spec.cgroupParent}/pause`;
   if (spec.hostname.length > 64) throw new Error(`hostname "${spec.hostname}" is longer than 64 bytes`);
   const namespaces = [spec.network === 'pod' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
   const steps: Step[] = [
@@ -85,15 +85,12 @@ export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
     ...sysctlSteps(spec),
     ...(spec.pid === 'pod'
       ? [
+          // On v2 a cgroup that hands controllers down holds no process itself.
+          ...cgroupSteps(host.cgroups, pauseCgroup, []),
           step('mkdir', [`${directory}/root`, '755'], 'empty root of the pause process'),
           step(
             'clone',
-            [
-              'mnt,pid',
-              host.cgroups.unifiedDirectory(spec.cgroupParent),
-              '',
-              ...host.cgroups.procsFiles(spec.cgroupParent),
-            ],
+            ['mnt,pid', host.cgroups.unifiedDirectory(pauseCgroup), '', ...host.cgroups.procsFiles(pauseCgroup)],
             'the pause process',
           ),
           step('private', [], 'nothing mounted from here on is seen outside'),

@@ -59,9 +59,13 @@ export function connectUnix(path: string, options: { allowHalfOpen?: boolean } =
   });
 }
 
+/** The launcher died between taking our connection and looking at it: nothing was done. */
+class NotTaken extends Error {}
+
 /** Reads exactly one message, leaving what follows in the socket. */
 function readMessage(socket: Socket): Promise<string[][]> {
   return new Promise((resolve, reject) => {
+    let taken = false;
     let length = -1;
     const done = () => {
       socket.off('readable', read);
@@ -70,9 +74,11 @@ function readMessage(socket: Socket): Promise<string[][]> {
     };
     const closed = () => {
       done();
-      reject(new LaunchError('', 'ECONNRESET', 'the launcher ended without an answer'));
+      reject(taken ? new LaunchError('', 'ECONNRESET', 'the launcher ended without an answer') : new NotTaken());
     };
     const read = () => {
+      taken ||= socket.read(1) !== null;
+      if (!taken) return;
       if (length < 0) {
         const head = socket.read(4) as Buffer | null;
         if (!head) return;
@@ -100,12 +106,15 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
   let checked = false;
 
   const start = async () => {
+    // Its errors go to a file: holding our own stderr would keep a pipe open after we have ended.
+    const errors = openSync(`${options.stateDir}/launcher.log`, 'a', 0o600);
     // Reads nothing from us and is of its own session: it lives on when we end.
     const child = spawn(options.binary, ['serve', options.socketPath, options.stateDir], {
       detached: true,
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', errors],
       env: {},
     });
+    closeSync(errors);
     const failed = new Promise<Error>((resolve) => child.once('error', resolve));
     let failure: Error | undefined;
     void failed.then((error) => {
@@ -125,7 +134,11 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
     throw new LaunchError('serve', 'ETIMEDOUT', `${options.binary} does not answer on ${options.socketPath}`);
   };
 
-  const ask = async (message: Buffer, halfOpen = false): Promise<{ socket: Socket; records: string[][] }> => {
+  const ask = async (
+    message: Buffer,
+    halfOpen = false,
+    attempt = 1,
+  ): Promise<{ socket: Socket; records: string[][] }> => {
     let socket: Socket;
     try {
       socket = await connectUnix(options.socketPath, { allowHalfOpen: halfOpen });
@@ -138,7 +151,13 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
       socket = await connectUnix(options.socketPath, { allowHalfOpen: halfOpen });
     }
     socket.write(message);
-    return { socket, records: await readMessage(socket) };
+    try {
+      return { socket, records: await readMessage(socket) };
+    } catch (error) {
+      if (!(error instanceof NotTaken)) throw error;
+      if (attempt >= 5) throw new LaunchError('', 'ECONNRESET', 'the launcher ends before it takes a request');
+      return ask(message, halfOpen, attempt + 1);
+    }
   };
 
   // One of an older version may still be resident: it is asked to go, its containers do not notice.

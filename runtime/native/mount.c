@@ -227,6 +227,7 @@ int step_mknod(struct context *context, const struct step *step, struct failure 
   mode_t type = step->argv[2].text[0] == 'b' ? S_IFBLK : S_IFCHR;
   int parent = parent_of(context->root, path, &name);
   if (parent < 0) return fail(failure, errno, "open directory of %s", path);
+  unlinkat(parent, name, 0);  // what was asked for wins over the default of the same name
   if (mknodat(parent, name, type | 0600, makedev(number[0], number[1])) < 0) return fail(failure, errno, "mknod %s", path);
   if (fchownat(parent, name, number[3], number[4], AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(parent, name, number[2], 0) < 0)
     return fail(failure, errno, "chmod %s", path);

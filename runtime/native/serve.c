@@ -26,6 +26,8 @@ static void answer_failure(struct context *context, const struct failure *failur
 static void work(int client, int listen_fd, const char *state, pid_t server) {
   signal(SIGCHLD, SIG_DFL);
   prctl(PR_SET_DUMPABLE, 0);
+  // Without this byte nothing of the request has been done, and the client may ask again (we were killed in between).
+  if (!write_all(client, "+", 1)) _exit(1);
   // The lock tells a restarted runtime that a plan of its predecessor is still running; see step `quiesce`.
   int lock = -1;
   char path[4096];

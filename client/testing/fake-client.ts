@@ -39,6 +39,8 @@ export interface FakeOptions {
   after?(request: FakeRequest): void;
   /** Pods bound to a node get a deletionTimestamp instead of vanishing, as with a kubelet. Default false. */
   gracefulPods?: boolean;
+  /** How far every watch lags behind. Default 0: events arrive before the write's answer. */
+  watchDelayMs?: number;
   /** Runs on each object about to be stored by a create: defaults. */
   onCreate?(ref: ResourceRef, object: KubeObject): void;
 }
@@ -126,7 +128,10 @@ export function createFakeClient(options: FakeOptions): FakeClient {
       previous,
     };
     collection.history.push(event);
-    for (const watcher of collection.watchers) deliver(watcher, event);
+    for (const watcher of collection.watchers) {
+      if (options.watchDelayMs) clock.after(options.watchDelayMs, () => deliver(watcher, event));
+      else deliver(watcher, event);
+    }
     return object;
   }
 

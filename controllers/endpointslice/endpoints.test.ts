@@ -149,6 +149,20 @@ describe('endpoints of a Service', () => {
     await harness.stop();
   });
 
+  it('are written once, however far the watch lags behind', async () => {
+    const harness = start({ watchDelayMs: 400 });
+    await harness.run();
+    await harness.create(serviceKind, service());
+    for (let i = 0; i < 10; i++) {
+      harness.client.change<Service>(serviceKind, 'default/web', (each) => each);
+      await harness.run(100);
+    }
+    await harness.run(5_000);
+    expect(harness.takeWrites().filter((write) => write.startsWith('create endpointslices'))).toHaveLength(1);
+    expect(slices(harness)).toHaveLength(1);
+    await harness.stop();
+  });
+
   it('go with the Service', async () => {
     const harness = start();
     await harness.create(serviceKind, service());

@@ -3,6 +3,7 @@ import { errors } from '../../api/errors.ts';
 import { pod as podKind } from '../../api/kinds/pod.ts';
 import { replicaSet as replicaSetKind } from '../../api/kinds/replica-set.ts';
 import type { ReplicaSet } from '../../api/types/apps-v1.ts';
+import { NetworkError } from '../../client/index.ts';
 import { startHarness } from '../testing/harness.ts';
 import { runReplicaSetController } from './controller.ts';
 
@@ -68,6 +69,51 @@ describe('a ReplicaSet that is refused its pods', () => {
     await harness.create(replicaSetKind, web(3));
     await harness.run(60_000);
     expect(tries).toBe(1);
+    await harness.stop();
+  });
+});
+
+describe('a ReplicaSet whose watches lag behind', () => {
+  it('creates and deletes each pod once', async () => {
+    const harness = startHarness([runReplicaSetController], { watchDelayMs: 400 });
+    await harness.run();
+    await harness.create(replicaSetKind, web(7));
+    const touch = () => harness.client.change<ReplicaSet>(replicaSetKind, 'default/web', (each) => each);
+    for (let i = 0; i < 20; i++) {
+      touch();
+      await harness.run(100);
+    }
+    const count = (verb: string) =>
+      harness.client.writes.filter((write) => write.ref.resource === 'pods' && write.verb === verb).length;
+    expect([count('create'), count('delete')]).toEqual([7, 0]);
+    harness.client.change<ReplicaSet>(replicaSetKind, 'default/web', (each) => {
+      (each.spec as { replicas: number }).replicas = 4;
+      return each;
+    });
+    for (let i = 0; i < 20; i++) {
+      touch();
+      await harness.run(100);
+    }
+    expect([count('create'), count('delete')]).toEqual([7, 3]);
+    expect(harness.client.objects(podKind)).toHaveLength(4);
+    await harness.stop();
+  });
+
+  it('does not create a pod twice when only the answer got lost', async () => {
+    let losing = true;
+    const harness = startHarness([runReplicaSetController], {
+      watchDelayMs: 400,
+      after: ({ verb, ref }) => {
+        if (losing && verb === 'create' && ref.resource === 'pods') throw new NetworkError('answer lost');
+      },
+    });
+    await harness.run();
+    await harness.create(replicaSetKind, web(5));
+    await harness.run(3_000);
+    losing = false;
+    await harness.run(120_000);
+    expect(harness.client.writes.filter((write) => write.verb === 'delete')).toEqual([]);
+    expect(harness.client.objects(podKind)).toHaveLength(5);
     await harness.stop();
   });
 });

@@ -74,14 +74,17 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     mkdirSync(join(dir, 'home'));
     writeFileSync(join(dir, 'kubeconfig'), server.kubeconfig(), { mode: 0o600 });
     environment = { PATH: process.env['PATH'] ?? '', HOME: join(dir, 'home'), KUBECONFIG: join(dir, 'kubeconfig') };
-    await server.call('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 'default' } } });
+    await server.call('POST', '/api/v1/namespaces/default/serviceaccounts', {
+      body: { metadata: { name: 'default' } },
+    });
   });
   afterAll(() => server.stop());
 
   it('tells what the server is', async () => {
     expect(await ok('version')).toMatch(/Server Version:.*v1\.36\.\d+\+sampan/);
     const resources = await ok('api-resources');
-    for (const each of ['pods', 'deployments', 'configmaps', 'selfsubjectaccessreviews']) expect(resources).toContain(each);
+    for (const each of ['pods', 'deployments', 'configmaps', 'selfsubjectaccessreviews'])
+      expect(resources).toContain(each);
     expect(await ok('api-versions')).toContain('apps/v1');
     expect(await ok('explain pods.spec.containers')).toContain('FIELDS');
     expect(await ok('cluster-info')).toContain('control plane');
@@ -90,8 +93,12 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
 
   it('applies, applies again, changes and deletes', async () => {
     const manifest = (replicas: number) => MANIFEST.replace('REPLICAS', String(replicas));
-    expect(await ok('apply -f -', manifest(2))).toBe('configmap/settings created\ndeployment.apps/web created\nservice/web created\n');
-    expect(await ok('apply -f -', manifest(2))).toBe('configmap/settings unchanged\ndeployment.apps/web unchanged\nservice/web unchanged\n');
+    expect(await ok('apply -f -', manifest(2))).toBe(
+      'configmap/settings created\ndeployment.apps/web created\nservice/web created\n',
+    );
+    expect(await ok('apply -f -', manifest(2))).toBe(
+      'configmap/settings unchanged\ndeployment.apps/web unchanged\nservice/web unchanged\n',
+    );
     expect(await ok('apply -f -', manifest(3))).toContain('deployment.apps/web configured');
     expect(await ok('get deploy web -o jsonpath={.spec.replicas}')).toBe('3');
     expect(await ok('diff -f -', manifest(3))).toBe('');
@@ -114,7 +121,9 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('annotate deploy web note=hi')).toContain('annotated');
     expect(await ok('patch deploy web -p {"spec":{"replicas":4}}')).toContain('patched');
     expect(await ok('patch deploy web --type=merge -p {"spec":{"replicas":3}}')).toContain('patched');
-    expect(await ok('patch deploy web --type=json -p [{"op":"replace","path":"/spec/replicas","value":2}]')).toContain('patched');
+    expect(await ok('patch deploy web --type=json -p [{"op":"replace","path":"/spec/replicas","value":2}]')).toContain(
+      'patched',
+    );
     expect(await ok('set image deploy/web c=nginx:2')).toContain('image updated');
     expect(await ok('rollout restart deploy web')).toContain('restarted');
     expect(await ok('rollout pause deploy web')).toContain('paused');
@@ -135,7 +144,9 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('create rolebinding rb --role=r --user=u')).toContain('created');
     expect(await ok('run p --image=nginx')).toBe('pod/p created\n');
     expect(await ok('expose deploy made --port=80')).toBe('service/made exposed\n');
-    expect(await ok('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-file}\n')).toContain('created');
+    expect(await ok('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-file}\n')).toContain(
+      'created',
+    );
     expect((await ok('create token default')).split('.')).toHaveLength(3);
     expect(await ok('describe pod p')).toMatch(/Service Account:\s+default/);
     expect(await ok('get secret s -o jsonpath={.data.a}')).toBe('Yg==');
@@ -146,7 +157,9 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('auth whoami')).toContain('kubernetes-admin');
     expect(await ok('auth can-i --list')).toContain('*.*');
     const refused = await kubectl('get secrets --as bob');
-    expect(refused.err).toContain('secrets is forbidden: User "bob" cannot list resource "secrets" in API group "" in the namespace "default"');
+    expect(refused.err).toContain(
+      'secrets is forbidden: User "bob" cannot list resource "secrets" in API group "" in the namespace "default"',
+    );
   });
 
   it('watches', async () => {
@@ -155,7 +168,10 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     const named = new Promise<void>((resolve) => {
       child.stdout.on('data', (chunk: Buffer) => {
         seen += chunk;
-        if (seen.includes('settings')) void server.call('POST', '/api/v1/namespaces/default/configmaps', { body: { metadata: { name: 'appears' } } });
+        if (seen.includes('settings'))
+          void server.call('POST', '/api/v1/namespaces/default/configmaps', {
+            body: { metadata: { name: 'appears' } },
+          });
         if (seen.includes('configmap/appears')) resolve();
       });
     });
@@ -170,7 +186,9 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('delete deploy made')).toContain('deleted');
     expect(await ok('delete -f -', MANIFEST.replace('REPLICAS', '1'))).toContain('deployment.apps "web" deleted');
     expect(await ok('delete cm --all')).toContain('deleted');
-    expect((await kubectl('get deploy web')).err).toBe('Error from server (NotFound): deployments.apps "web" not found\n');
+    expect((await kubectl('get deploy web')).err).toBe(
+      'Error from server (NotFound): deployments.apps "web" not found\n',
+    );
   });
 
   it('says what is wrong with a manifest', async () => {

@@ -15,7 +15,13 @@ const seen: { url: string; user: string }[] = [];
 beforeAll(async () => {
   server = await startTestServer();
   const serving = server.pki.nodes['node-a']?.serving;
-  kubelet = createServer({ key: serving?.keyPem, cert: serving?.certificatePem, ca: server.pki.caPem, requestCert: true, rejectUnauthorized: true });
+  kubelet = createServer({
+    key: serving?.keyPem,
+    cert: serving?.certificatePem,
+    ca: server.pki.caPem,
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
   const note = (url: string | undefined, socket: Duplex) =>
     seen.push({ url: url ?? '', user: String((socket as TLSSocket).getPeerCertificate().subject.CN) });
   kubelet.on('request', (incoming, answer) => {
@@ -45,11 +51,19 @@ beforeAll(async () => {
   await server.call('POST', `${NS}/serviceaccounts`, { body: { metadata: { name: 'default' } } });
   await server.call('POST', '/api/v1/nodes', { body: { metadata: { name: 'node-a' } } });
   await server.call('PATCH', '/api/v1/nodes/node-a/status', {
-    body: { status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }], daemonEndpoints: { kubeletEndpoint: { Port: port } } } },
+    body: {
+      status: {
+        addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+        daemonEndpoints: { kubeletEndpoint: { Port: port } },
+      },
+    },
     type: 'application/merge-patch+json',
   });
   const container = (name: string) => ({ name, image: 'i' });
-  const pod = (name: string, containers: object[], nodeName?: string) => ({ metadata: { name }, spec: { containers, ...(nodeName && { nodeName }) } });
+  const pod = (name: string, containers: object[], nodeName?: string) => ({
+    metadata: { name },
+    spec: { containers, ...(nodeName && { nodeName }) },
+  });
   await server.call('POST', `${NS}/pods`, { body: pod('p', [container('c')], 'node-a') });
   await server.call('POST', `${NS}/pods`, { body: pod('two', [container('a'), container('b')], 'node-a') });
   await server.call('POST', `${NS}/pods`, { body: pod('homeless', [container('c')]) });
@@ -88,7 +102,10 @@ describe('logs', () => {
   it('come from the kubelet, asked as the API server', async () => {
     const answer = await server.call('GET', `${NS}/pods/p/log?tailLines=2&timestamps=true`);
     expect(answer.text).toBe('first line\nlast line\n');
-    expect(seen.at(-1)).toEqual({ url: '/containerLogs/default/p/c?timestamps=true&tailLines=2', user: 'kube-apiserver-kubelet-client' });
+    expect(seen.at(-1)).toEqual({
+      url: '/containerLogs/default/p/c?timestamps=true&tailLines=2',
+      user: 'kube-apiserver-kubelet-client',
+    });
   });
   it('are refused with a Status', async () => {
     const expectRefusal = async (query: string, code: number, message: string) => {
@@ -100,7 +117,11 @@ describe('logs', () => {
     await expectRefusal('p/log?container=x', 400, 'container x is not valid for pod p');
     await expectRefusal('homeless/log', 400, 'pod homeless does not have a host assigned');
     await expectRefusal('nope/log', 404, 'pods "nope" not found');
-    await expectRefusal('p/log?tailLines=-1', 422, 'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0');
+    await expectRefusal(
+      'p/log?tailLines=-1',
+      422,
+      'PodLogOptions "p" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0',
+    );
   });
 });
 
@@ -132,11 +153,22 @@ describe('shutdown', () => {
     const other = await startTestServer();
     const { keyPem: key, certificatePem: cert } = other.pki.admin;
     const ended = new Promise<void>((resolve, reject) => {
-      const sent = request({ host: '127.0.0.1', port: other.port, path: '/api/v1/pods?watch=1', ca: other.pki.caPem, key, cert, agent: false }, (answer) => {
-        answer.resume();
-        answer.on('close', resolve);
-        void stopping();
-      });
+      const sent = request(
+        {
+          host: '127.0.0.1',
+          port: other.port,
+          path: '/api/v1/pods?watch=1',
+          ca: other.pki.caPem,
+          key,
+          cert,
+          agent: false,
+        },
+        (answer) => {
+          answer.resume();
+          answer.on('close', resolve);
+          void stopping();
+        },
+      );
       sent.on('error', reject);
       sent.end();
     });

@@ -38,7 +38,10 @@ try {
   await first;
   const nodeReady = performance.now() - started;
   report('floor: node -e 0', ms(percentile(floors, 0.5)));
-  report('first start: command to API ready', `${ms(apiReady)} (${(apiReady / percentile(floors, 0.5)).toFixed(1)} × floor)`);
+  report(
+    'first start: command to API ready',
+    `${ms(apiReady)} (${(apiReady / percentile(floors, 0.5)).toFixed(1)} × floor)`,
+  );
   report('first start: command to node Ready', ms(nodeReady));
   await cluster.buildTools();
   await cluster.stop();
@@ -51,7 +54,10 @@ try {
   const running = watchRunning(client, 'first');
   await createPod(client, 'first');
   await running;
-  report('second start: command to API ready', `${ms(again)} (${(again / percentile(floors, 0.5)).toFixed(1)} × floor)`);
+  report(
+    'second start: command to API ready',
+    `${ms(again)} (${(again / percentile(floors, 0.5)).toFixed(1)} × floor)`,
+  );
   report('second start: command to first container Running', ms(performance.now() - started));
   await second;
 
@@ -67,7 +73,10 @@ try {
     latencies.push(performance.now() - created);
     await client.resource<Pod>(pods, 'default').delete(name, { gracePeriodSeconds: 0 });
   }
-  report(`created → Running, one at a time, ${podCount} pods`, `p50 ${ms(percentile(latencies, 0.5))}, p99 ${ms(percentile(latencies, 0.99))}, min ${ms(Math.min(...latencies))}`);
+  report(
+    `created → Running, one at a time, ${podCount} pods`,
+    `p50 ${ms(percentile(latencies, 0.5))}, p99 ${ms(percentile(latencies, 0.99))}, min ${ms(Math.min(...latencies))}`,
+  );
   const burst = Math.min(50, podCount);
   const burstStart = performance.now();
   const all = Array.from({ length: burst }, (_, i) => watchRunning(client, `b${i}`));
@@ -76,14 +85,20 @@ try {
   await Promise.all(all);
   report(`${burst} pods created at once, all Running`, ms(performance.now() - burstStart));
   for (const [name, megabytes] of resting) report(`memory at rest: ${name}`, `${megabytes.toFixed(0)} MB RSS`);
-  for (const [name, megabytes] of memory()) report(`memory with ${burst} pods: ${name}`, `${megabytes.toFixed(1)} MB RSS`);
+  for (const [name, megabytes] of memory())
+    report(`memory with ${burst} pods: ${name}`, `${megabytes.toFixed(1)} MB RSS`);
   client.close();
 } finally {
   await cluster.stop();
 }
 
 function connect() {
-  const { config } = loadKubeconfig({ path: join(host.dataDir, 'kubeconfig'), env: {}, homeDir: '/', userAgent: 'bench' });
+  const { config } = loadKubeconfig({
+    path: join(host.dataDir, 'kubeconfig'),
+    env: {},
+    homeDir: '/',
+    userAgent: 'bench',
+  });
   return createClient(config, { clock: systemClock, log: silentLogger });
 }
 
@@ -96,7 +111,9 @@ async function createPod(client: Client, name: string): Promise<void> {
     metadata: { name, namespace: 'default' },
     spec: {
       terminationGracePeriodSeconds: 0,
-      containers: [{ name: 'c', image: 'localhost/tools:1', command: ['sleep', '100000'], imagePullPolicy: 'IfNotPresent' }],
+      containers: [
+        { name: 'c', image: 'localhost/tools:1', command: ['sleep', '100000'], imagePullPolicy: 'IfNotPresent' },
+      ],
     },
   });
 }
@@ -109,7 +126,9 @@ function watchRunning(client: Client, name: string): Promise<void> & { connected
     connected = resolve;
   });
   const work = (async () => {
-    const watch = client.resource<Pod>(pods, 'default').watch({ fieldSelector: `metadata.name=${name}`, sendInitialEvents: true, signal: controller.signal });
+    const watch = client
+      .resource<Pod>(pods, 'default')
+      .watch({ fieldSelector: `metadata.name=${name}`, sendInitialEvents: true, signal: controller.signal });
     for await (const event of watch) {
       connected();
       if (event.type === 'BOOKMARK' || event.type === 'DELETED') continue;
@@ -133,15 +152,16 @@ function memory(): [string, number][] {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ');
       const rss = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-      const what = /cli\/main\.ts up/.test(command) && command.includes(host.dir)
-        ? 'control plane (sampan up)'
-        : /cli\/main\.ts node/.test(command)
-          ? 'node (kubelet, runtime, proxy)'
-          : /sampan-launcher serve/.test(command)
-            ? 'launcher'
-            : /sampan-launcher shim/.test(command)
-              ? 'shim'
-              : undefined;
+      const what =
+        /cli\/main\.ts up/.test(command) && command.includes(host.dir)
+          ? 'control plane (sampan up)'
+          : /cli\/main\.ts node/.test(command)
+            ? 'node (kubelet, runtime, proxy)'
+            : /sampan-launcher serve/.test(command)
+              ? 'launcher'
+              : /sampan-launcher shim/.test(command)
+                ? 'shim'
+                : undefined;
       if (!what) continue;
       const sum = sums.get(what) ?? { total: 0, count: 0 };
       sums.set(what, { total: sum.total + rss, count: sum.count + 1 });

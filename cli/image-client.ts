@@ -2,7 +2,12 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
-import { type ImageProgress, type ImageResult, RuntimeImages, type RuntimeImagesMethods } from '../proto/runtime-images.ts';
+import {
+  type ImageProgress,
+  type ImageResult,
+  RuntimeImages,
+  type RuntimeImagesMethods,
+} from '../proto/runtime-images.ts';
 import { UserError } from './user-error.ts';
 
 type Streaming = (request: unknown) => ClientReadableStream<ImageProgress>;
@@ -14,8 +19,11 @@ export async function callImages<M extends keyof RuntimeImagesMethods>(
   request: RuntimeImagesMethods[M],
   onLine: (line: string) => void,
 ): Promise<ImageResult> {
-  if (!existsSync(criSocket)) throw new UserError(`no runtime is listening at ${criSocket}: start one with 'sampan up'`);
-  const client = new RuntimeImages(`unix:${criSocket}`, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
+  if (!existsSync(criSocket))
+    throw new UserError(`no runtime is listening at ${criSocket}: start one with 'sampan up'`);
+  const client = new RuntimeImages(`unix:${criSocket}`, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': -1,
+  });
   try {
     const call = (client as unknown as Record<M, Streaming>)[method].bind(client)(request);
     let result: ImageResult | undefined;
@@ -48,7 +56,12 @@ export function buildOnNode(
   return callImages(
     criSocket,
     'Build',
-    { contextDirectory: resolve(contextDir), tags, ...(dockerfile && { dockerfile: resolve(dockerfile) }), ...(buildArgs && { buildArgs }) },
+    {
+      contextDirectory: resolve(contextDir),
+      tags,
+      ...(dockerfile && { dockerfile: resolve(dockerfile) }),
+      ...(buildArgs && { buildArgs }),
+    },
     onLine,
   );
 }

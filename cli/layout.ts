@@ -80,3 +80,14 @@ export function gatewayOf(podCidr: string): string {
   const octets = (podCidr.split('/')[0] ?? '').split('.').map(Number);
   return [...octets.slice(0, 3), (octets[3] ?? 0) + 1].join('.');
 }
+
+/** The servers of /etc/resolv.conf. */
+export function hostResolvers(): string[] {
+  try {
+    return [...readFileSync('/etc/resolv.conf', 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm)].map(
+      (match) => match[1] as string,
+    );
+  } catch {
+    return [];
+  }
+}

@@ -60,7 +60,10 @@ const withNode = (command: Command) =>
     .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
     .option('--max-pods <number>', 'pods this node takes', integer, 110)
     .option('--kubelet-port <port>', "port of the node's server; 0 takes a free one", port, 10_250)
-    .option('--cluster-dns <ip>', 'DNS server for pods (default: those of the host)')
+    .option(
+      '--cluster-dns <ip>',
+      'DNS server for pods (default: the node answers for the cluster, and asks the resolvers of the host)',
+    )
     .option('--cluster-domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)');
 
@@ -147,9 +150,7 @@ client('exec', 'run a command in a container')
 
 withApiServer(program.command('apiserver').description('run the API server alone'))
   .option('--node-name <name>', 'node of this machine, whose certificates are made too (default: the host name)')
-  .action(async (options) =>
-  (await import('./commands/components.ts')).apiserverCommand(options),
-);
+  .action(async (options) => (await import('./commands/components.ts')).apiserverCommand(options));
 connected(program.command('scheduler').description('run the scheduler alone'))
   .option('--leader-elect', 'be one of several: only the holder of the lease works')
   .action(async (options) => (await import('./commands/components.ts')).schedulerCommand(options));

@@ -41,7 +41,8 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
   const node = superviseNode({ layout, logLevel: flags.logLevel, log });
   const stops: (() => Promise<void>)[] = [() => hold.release()];
   const stop = async () => {
-    for (const each of stops.splice(0).reverse()) await each().catch((error: unknown) => log.error({ err: error }, 'stopping failed'));
+    for (const each of stops.splice(0).reverse())
+      await each().catch((error: unknown) => log.error({ err: error }, 'stopping failed'));
   };
   try {
     const apiStep = progress.step('API server');
@@ -126,14 +127,16 @@ function startFailure(error: unknown, flags: UpFlags): unknown {
   if (code === 'EADDRINUSE') {
     return new UserError(`port ${flags.port} is taken: is another API server running? Choose another with --port`);
   }
-  if (code === 'EADDRNOTAVAIL') return new UserError(`${flags.address} is not an address of this machine: see --address`);
+  if (code === 'EADDRNOTAVAIL')
+    return new UserError(`${flags.address} is not an address of this machine: see --address`);
   return error;
 }
 
 async function nodeReady(client: Client, name: string): Promise<void> {
   const nodes = client.resource<Node>({ group: '', version: 'v1', resource: 'nodes', kind: 'Node', namespaced: false });
   const controller = new AbortController();
-  const isReady = (node: Node) => node.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True');
+  const isReady = (node: Node) =>
+    node.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True');
   try {
     for await (const event of nodes.watch({
       fieldSelector: `metadata.name=${name}`,
@@ -147,4 +150,3 @@ async function nodeReady(client: Client, name: string): Promise<void> {
     controller.abort();
   }
 }
-

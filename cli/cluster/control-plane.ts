@@ -67,7 +67,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const { port } = await startOrClose(server, store);
   const local = options.address === '0.0.0.0' ? '127.0.0.1' : options.address;
   const url = `https://${local}:${port}`;
-  const kubeconfig = renderKubeconfig({ server: url, caPem: pki.caPem, user: 'kubernetes-admin', credentials: pki.admin });
+  const kubeconfig = renderKubeconfig({
+    server: url,
+    caPem: pki.caPem,
+    user: 'kubernetes-admin',
+    credentials: pki.admin,
+  });
   writeFileAtomic(layout.kubeconfig, kubeconfig, 0o600);
   return {
     url,

@@ -18,7 +18,9 @@ export async function holdDataDir(layout: Layout): Promise<Hold> {
   const other = await connectTo(path);
   if (other) {
     other.destroy();
-    throw new UserError(`a cluster is already running in ${layout.dataDir}: use it, end it with 'sampan down', or choose another --data-dir`);
+    throw new UserError(
+      `a cluster is already running in ${layout.dataDir}: use it, end it with 'sampan down', or choose another --data-dir`,
+    );
   }
   rmSync(path, { force: true });
   let asked: () => void;

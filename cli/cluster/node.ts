@@ -6,11 +6,12 @@ import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/ind
 import { createCriClient } from '../../kubelet/cri/client.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { runDns } from '../../proxy/dns/server.ts';
 import { runProxy } from '../../proxy/index.ts';
 import { spawnNft } from '../../proxy/spawn-nft.ts';
 import { createLauncher } from '../../runtime/launch/index.ts';
 import { type RunningRuntime, startRuntime } from '../../runtime/index.ts';
-import { layoutOf } from '../layout.ts';
+import { gatewayOf, hostResolvers, layoutOf } from '../layout.ts';
 import { connect } from './control-plane.ts';
 import type { NodeConfig } from './node-process.ts';
 
@@ -49,7 +50,9 @@ export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promis
     log: log.child({ part: 'runtime' }),
   });
   // The first pod should not wait for the bridge; a failure shows again, with its reason, when a pod needs it.
-  const network = launcher.prepareNetwork().catch((error: unknown) => log.error({ err: error }, 'the pod network was not made'));
+  const network = launcher
+    .prepareNetwork()
+    .catch((error: unknown) => log.error({ err: error }, 'the pod network was not made'));
   return {
     ...runtime,
     network,
@@ -72,10 +75,19 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
   void runtime.network.then(() => routeServices(config.serviceCidr, config.bridge, log));
 
   const controller = new AbortController();
-  const as = (user: { certificatePem: string; keyPem: string }) => ({ server: config.server, caPem: config.caPem, ...user });
+  const as = (user: { certificatePem: string; keyPem: string }) => ({
+    server: config.server,
+    caPem: config.caPem,
+    ...user,
+  });
   const kubelet = connect(as(config.kubelet), 'kubelet', log.child({ part: 'kubelet' }), config.nodeName);
   const proxy = connect(as(config.proxy), 'kube-proxy', log.child({ part: 'proxy' }), config.nodeName);
+  const gateway = gatewayOf(config.podCidr);
+  const dns = { ...proxy, address: gateway, clusterDomain: config.clusterDomain, upstreams: hostResolvers() };
   const work = [
+    runtime.network
+      .then(() => runDns(dns, controller.signal))
+      .catch((error: unknown) => log.error({ err: error }, 'cluster DNS ended')),
     kubelet.informers.run(controller.signal),
     proxy.informers.run(controller.signal),
     runKubelet(
@@ -93,7 +105,7 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
           clientCaPem: config.caPem,
         },
         cgroupRoot: config.cgroupRoot,
-        clusterDns: config.clusterDns ? [config.clusterDns] : [],
+        clusterDns: [config.clusterDns ?? gateway],
         clusterDomain: config.clusterDomain,
         podCidr: config.podCidr,
         maxPods: config.maxPods,

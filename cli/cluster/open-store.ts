@@ -17,7 +17,9 @@ export async function openStore(name: string, layout: Layout, log: Logger): Prom
   }
   const endpoints = name.split(',').map((each) => each.trim());
   if (!endpoints.every((each) => /^https?:\/\/[^/]+$/.test(each))) {
-    throw new UserError(`--store is 'embedded', 'memory' or etcd endpoints such as http://127.0.0.1:2379, not ${JSON.stringify(name)}`);
+    throw new UserError(
+      `--store is 'embedded', 'memory' or etcd endpoints such as http://127.0.0.1:2379, not ${JSON.stringify(name)}`,
+    );
   }
   const { createEtcdStore } = await import('../../apiserver/storage/etcd.ts');
   return createEtcdStore({ endpoints, log, clock: systemClock });

@@ -42,13 +42,20 @@ export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: stri
 }
 
 export async function schedulerCommand(flags: ConnectedFlags & { leaderElect?: boolean }): Promise<void> {
-  const [{ connect }, { runScheduler }] = await Promise.all([import('../cluster/control-plane.ts'), import('../../scheduler/index.ts')]);
+  const [{ connect }, { runScheduler }] = await Promise.all([
+    import('../cluster/control-plane.ts'),
+    import('../../scheduler/index.ts'),
+  ]);
   const log = createLogger('scheduler', { level: flags.logLevel });
   const context = connect(credentials(flags, 'scheduler'), 'default-scheduler', log);
-  await lead(flags, 'kube-scheduler', context, (signal) => Promise.all([context.informers.run(signal), runScheduler(context, signal)]));
+  await lead(flags, 'kube-scheduler', context, (signal) =>
+    Promise.all([context.informers.run(signal), runScheduler(context, signal)]),
+  );
 }
 
-export async function controllerManagerCommand(flags: ConnectedFlags & { leaderElect?: boolean; controllers: string }): Promise<void> {
+export async function controllerManagerCommand(
+  flags: ConnectedFlags & { leaderElect?: boolean; controllers: string },
+): Promise<void> {
   const [{ connect }, { controllers: known, runControllers }, { createScheme }] = await Promise.all([
     import('../cluster/control-plane.ts'),
     import('../../controllers/index.ts'),
@@ -57,14 +64,22 @@ export async function controllerManagerCommand(flags: ConnectedFlags & { leaderE
   const log = createLogger('controller-manager', { level: flags.logLevel });
   const config = credentials(flags, 'controller-manager');
   const context = connect(config, 'controller-manager', log);
-  const controllers = { ...context, rootCaPem: config.caPem ?? '', scheme: createScheme(), disabled: disabledControllers(flags.controllers, Object.keys(known)) };
+  const controllers = {
+    ...context,
+    rootCaPem: config.caPem ?? '',
+    scheme: createScheme(),
+    disabled: disabledControllers(flags.controllers, Object.keys(known)),
+  };
   await lead(flags, 'kube-controller-manager', context, (signal) =>
     Promise.all([context.informers.run(signal), runControllers(controllers, signal)]),
   );
 }
 
 export async function kubeletCommand(flags: ConnectedFlags & NodeFlags & { criSocket?: string }): Promise<void> {
-  const [{ connect }, { runKubelet }] = await Promise.all([import('../cluster/control-plane.ts'), import('../../kubelet/index.ts')]);
+  const [{ connect }, { runKubelet }] = await Promise.all([
+    import('../cluster/control-plane.ts'),
+    import('../../kubelet/index.ts'),
+  ]);
   const layout = layoutOf(flags.dataDir);
   const nodeName = flags.nodeName ?? defaultNodeName();
   const config = credentials(flags, `nodes/${nodeName}`);
@@ -113,7 +128,10 @@ export async function runtimeCommand(flags: {
   const { startNodeRuntime } = await import('../cluster/node.ts');
   const stop = interrupted();
   const log = createLogger('runtime', { level: flags.logLevel });
-  const runtime = await startNodeRuntime({ ...flags, cgroupRoot: flags.cgroupRoot ?? cgroupRootOf(flags.dataDir) }, log);
+  const runtime = await startNodeRuntime(
+    { ...flags, cgroupRoot: flags.cgroupRoot ?? cgroupRootOf(flags.dataDir) },
+    log,
+  );
   process.stderr.write(`runtime ready at ${flags.criSocket ?? layoutOf(flags.dataDir).criSocket}\n`);
   await stop;
   await runtime.stop();
@@ -151,17 +169,26 @@ function credentials(flags: ConnectedFlags, user: string): Credentials {
   const base = { context: undefined, env: {}, homeDir: homedir(), userAgent: 'sampan' };
   if (flags.kubeconfig) return loadKubeconfig({ ...base, path: flags.kubeconfig }).config;
   if (!existsSync(layout.kubeconfig)) {
-    throw new UserError(`no credentials in ${layout.dataDir}: start 'sampan apiserver' there first, or name a --kubeconfig`);
+    throw new UserError(
+      `no credentials in ${layout.dataDir}: start 'sampan apiserver' there first, or name a --kubeconfig`,
+    );
   }
   const { server, caPem } = loadKubeconfig({ ...base, path: layout.kubeconfig }).config;
-  return { server, caPem, certificatePem: readPki(layout.pkiDir, `${user}.crt`), keyPem: readPki(layout.pkiDir, `${user}.key`) };
+  return {
+    server,
+    caPem,
+    certificatePem: readPki(layout.pkiDir, `${user}.crt`),
+    keyPem: readPki(layout.pkiDir, `${user}.key`),
+  };
 }
 
 function readPki(dir: string, name: string): string {
   try {
     return readFileSync(join(dir, name), 'utf8');
   } catch {
-    throw new UserError(`${join(dir, name)} is missing: start 'sampan apiserver' with this data directory first, with the same --node-name`);
+    throw new UserError(
+      `${join(dir, name)} is missing: start 'sampan apiserver' with this data directory first, with the same --node-name`,
+    );
   }
 }
 

@@ -26,7 +26,10 @@ async function showing(title: string, work: (onLine: (line: string) => void) => 
   }
 }
 
-export function buildCommand(context: string, flags: ImageFlags & { tag: string[]; file?: string; buildArg?: string[] }): Promise<void> {
+export function buildCommand(
+  context: string,
+  flags: ImageFlags & { tag: string[]; file?: string; buildArg?: string[] },
+): Promise<void> {
   const buildArgs = Object.fromEntries(
     (flags.buildArg ?? []).map((each) => {
       const at = each.indexOf('=');
@@ -35,12 +38,19 @@ export function buildCommand(context: string, flags: ImageFlags & { tag: string[
     }),
   );
   const build = { contextDir: context, tags: flags.tag, dockerfile: flags.file, buildArgs };
-  return showing(`build ${flags.tag.join(', ')}`, (onLine) => buildOnNode(layoutOf(flags.dataDir).criSocket, build, onLine));
+  return showing(`build ${flags.tag.join(', ')}`, (onLine) =>
+    buildOnNode(layoutOf(flags.dataDir).criSocket, build, onLine),
+  );
 }
 
 export const importCommand = (path: string, flags: ImageFlags & { tag?: string }): Promise<void> =>
   showing(`import ${path}`, (onLine) =>
-    callImages(layoutOf(flags.dataDir).criSocket, 'Import', { path: resolve(path), ...(flags.tag && { name: flags.tag }) }, onLine),
+    callImages(
+      layoutOf(flags.dataDir).criSocket,
+      'Import',
+      { path: resolve(path), ...(flags.tag && { name: flags.tag }) },
+      onLine,
+    ),
   );
 
 export const pullCommand = (image: string, flags: ImageFlags): Promise<void> =>
@@ -51,7 +61,11 @@ export async function listCommand(flags: ImageFlags): Promise<void> {
   try {
     const { images = [] } = await cri.call('ListImages', {});
     const rows = images.flatMap((image) =>
-      (image.repoTags?.length ? image.repoTags : ['<none>']).map((tag) => [tag, (image.id ?? '').replace('sha256:', '').slice(0, 12), size(image.size ?? 0)]),
+      (image.repoTags?.length ? image.repoTags : ['<none>']).map((tag) => [
+        tag,
+        (image.id ?? '').replace('sha256:', '').slice(0, 12),
+        size(image.size ?? 0),
+      ]),
     );
     for (const line of align([['IMAGE', 'ID', 'SIZE'], ...rows.toSorted()])) process.stdout.write(`${line}\n`);
   } finally {

@@ -16,7 +16,11 @@ export function node(): Promise<void> {
       if (message.type === 'start') {
         const { config } = message;
         const { podCidr, bridge, cgroupRoot } = config;
-        writeFileAtomic(runtimeFlagsFile(layoutOf(config.dataDir)), JSON.stringify({ podCidr, bridge, cgroupRoot }), 0o600);
+        writeFileAtomic(
+          runtimeFlagsFile(layoutOf(config.dataDir)),
+          JSON.stringify({ podCidr, bridge, cgroupRoot }),
+          0o600,
+        );
         const log = createLogger('node', { level: config.logLevel });
         running = startNode(config, log);
         running.catch((error: unknown) => {

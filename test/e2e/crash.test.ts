@@ -77,18 +77,22 @@ spec:
   await cluster.must('delete', 'pod', name, '--timeout=30s');
 }
 
-test.each<Component>(['apiserver', 'kubelet', 'runtime'])('kill -9 of the %s', async (component) => {
-  const before = await running();
-  expect(before).toHaveLength(3);
-  for (const each of before) expect(each.pids.length).toBeGreaterThan(0);
+test.each<Component>(['apiserver', 'kubelet', 'runtime'])(
+  'kill -9 of the %s',
+  async (component) => {
+    const before = await running();
+    expect(before).toHaveLength(3);
+    for (const each of before) expect(each.pids.length).toBeGreaterThan(0);
 
-  await cluster.killOne(component);
-  for (const each of before) expect(pidsBelow(host.cgroup, each.uid).toSorted((a, b) => a - b)).toEqual(each.pids);
-  await cluster.startOne(component);
-  await cluster.must('wait', '--for=condition=Ready', 'node/node-1', '--timeout=60s');
-  await proveItWorks(`after-${component}`);
-  expect(await running()).toEqual(before);
-}, 120_000);
+    await cluster.killOne(component);
+    for (const each of before) expect(pidsBelow(host.cgroup, each.uid).toSorted((a, b) => a - b)).toEqual(each.pids);
+    await cluster.startOne(component);
+    await cluster.must('wait', '--for=condition=Ready', 'node/node-1', '--timeout=60s');
+    await proveItWorks(`after-${component}`);
+    expect(await running()).toEqual(before);
+  },
+  120_000,
+);
 
 test('kubelet and runtime killed together while a container exits: its end is not lost', async () => {
   await cluster.apply(`
@@ -112,7 +116,10 @@ spec:
 }, 90_000);
 
 test('every write acknowledged before kill -9 of the API server is there afterwards', async () => {
-  const script = Array.from({ length: 40 }, (_, n) => `kubectl create configmap kept-${n} --from-literal=n=${n} -o name`).join(' && ');
+  const script = Array.from(
+    { length: 40 },
+    (_, n) => `kubectl create configmap kept-${n} --from-literal=n=${n} -o name`,
+  ).join(' && ');
   const env = { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir };
   let acknowledged = '';
   const writing = host.run(['sh', '-c', `${script} 2>&1`], { env }).then(({ stdout }) => {
@@ -122,7 +129,9 @@ test('every write acknowledged before kill -9 of the API server is there afterwa
   await cluster.killOne('apiserver');
   await writing;
   await cluster.startOne('apiserver');
-  const names = acknowledged.split('\n').flatMap((line) => (line.startsWith('configmap/') ? [line.slice('configmap/'.length)] : []));
+  const names = acknowledged
+    .split('\n')
+    .flatMap((line) => (line.startsWith('configmap/') ? [line.slice('configmap/'.length)] : []));
   expect(names.length).toBeGreaterThan(0);
   const { items } = await cluster.get<{ items: ConfigMap[] }>('configmaps');
   const present = items.map((each) => each.metadata.name);

@@ -1,7 +1,16 @@
 // A real cluster for end-to-end tests: `sampan up` in a network namespace and data directory of its own, driven by the real
 // kubectl. `stop` ends it as a user would, with Ctrl-C, and says what was left behind.
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type HostPicture, leaked, takePicture } from '../leaks.ts';
@@ -57,18 +66,32 @@ export class TestHost {
 
   spawn(args: string[], log: string): ChildProcess {
     const [command, rest] = this.command(...args);
-    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.dir, env: { ...process.env, CI: '1' } });
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => appendFileSync(join(this.dir, log), chunk));
+    const child = spawn(command, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: this.dir,
+      env: { ...process.env, CI: '1' },
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => appendFileSync(join(this.dir, log), chunk));
     return child;
   }
 
-  run(args: string[], options: { input?: string; timeoutMs?: number; env?: Record<string, string> } = {}): Promise<Output> {
+  run(
+    args: string[],
+    options: { input?: string; timeoutMs?: number; env?: Record<string, string> } = {},
+  ): Promise<Output> {
     const [command, rest] = this.command(...args);
     return new Promise((done) => {
       const child = execFile(
         command,
         rest,
-        { encoding: 'utf8', cwd: this.dir, timeout: options.timeoutMs ?? 60_000, maxBuffer: 64 << 20, env: { ...process.env, ...options.env } },
+        {
+          encoding: 'utf8',
+          cwd: this.dir,
+          timeout: options.timeoutMs ?? 60_000,
+          maxBuffer: 64 << 20,
+          env: { ...process.env, ...options.env },
+        },
         (error, stdout, stderr) => {
           const code = error ? (typeof error.code === 'number' ? error.code : 1) : 0;
           done({ code, stdout, stderr: error?.killed ? `${stderr}\n(timed out)` : stderr });
@@ -108,7 +131,19 @@ export class TestCluster {
   async start(): Promise<void> {
     const { store = 'embedded', args = [] } = this.#options;
     const up = this.host.spawn(
-      [sampan, 'up', '--data-dir', this.host.dataDir, '--store', store, '--cgroup-root', this.host.cgroup, '--node-name', 'node-1', ...args],
+      [
+        sampan,
+        'up',
+        '--data-dir',
+        this.host.dataDir,
+        '--store',
+        store,
+        '--cgroup-root',
+        this.host.cgroup,
+        '--node-name',
+        'node-1',
+        ...args,
+      ],
       'up.log',
     );
     this.#up = up;
@@ -118,7 +153,9 @@ export class TestCluster {
         text += chunk.toString();
         if (text.includes('The cluster is ready')) done();
       });
-      up.once('exit', (code) => fail(new Error(`sampan up ended with ${code} before it was ready:\n${text}\n${this.logs()}`)));
+      up.once('exit', (code) =>
+        fail(new Error(`sampan up ended with ${code} before it was ready:\n${text}\n${this.logs()}`)),
+      );
     });
   }
 
@@ -149,7 +186,11 @@ export class TestCluster {
   }
 
   kubectlWith(options: { input?: string; binary?: string; timeoutMs?: number }, ...args: string[]): Promise<Output> {
-    const env = { KUBECONFIG: join(this.host.dataDir, 'kubeconfig'), HOME: this.host.dir, KUBECACHEDIR: join(this.host.dir, 'kubecache') };
+    const env = {
+      KUBECONFIG: join(this.host.dataDir, 'kubeconfig'),
+      HOME: this.host.dir,
+      KUBECACHEDIR: join(this.host.dir, 'kubecache'),
+    };
     return this.host.run([options.binary ?? tool('kubectl'), ...args], { ...options, env });
   }
 
@@ -172,7 +213,14 @@ export class TestCluster {
 
   sampan(...args: string[]): Promise<Output> {
     const [command = '', ...rest] = args;
-    return this.host.run([sampan, command, ...(command === 'image' ? [rest.shift() as string] : []), '--data-dir', this.host.dataDir, ...rest]);
+    return this.host.run([
+      sampan,
+      command,
+      ...(command === 'image' ? [rest.shift() as string] : []),
+      '--data-dir',
+      this.host.dataDir,
+      ...rest,
+    ]);
   }
 
   /** Builds `localhost/tools:1`: busybox with every applet, and a shell as entrypoint-less image. */

@@ -10,7 +10,9 @@ import { httpGet } from './observe.ts';
 const several = '/usr/lib/google-cloud-sdk/bin';
 const found = existsSync(several) ? readdirSync(several).filter((name) => /^kubectl\.1\.\d+$/.test(name)) : [];
 const binaries: [version: string, path: string][] =
-  found.length > 0 ? found.map((name) => [name.slice('kubectl.'.length), join(several, name)]) : [['installed', tool('kubectl')]];
+  found.length > 0
+    ? found.map((name) => [name.slice('kubectl.'.length), join(several, name)])
+    : [['installed', tool('kubectl')]];
 
 let host: TestHost;
 let cluster: TestCluster;
@@ -50,7 +52,8 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
   const run = (...args: string[]) => cluster.kubectlWith({ binary }, ...args);
   const must = async (...args: string[]): Promise<string> => {
     const output: Output = await run(...args);
-    if (output.code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${output.stderr}${output.stdout}\n${cluster.logs()}`);
+    if (output.code !== 0)
+      throw new Error(`kubectl ${args.join(' ')}: ${output.stderr}${output.stdout}\n${cluster.logs()}`);
     return output.stdout;
   };
   const inNamespace = (...args: string[]) => must('-n', namespace, ...args);
@@ -58,7 +61,8 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
   test('version, api-resources and an empty get', async () => {
     expect(await must('version')).toMatch(/Server Version.*v1\.36\./s);
     const resources = await must('api-resources');
-    for (const name of ['configmaps', 'deployments', 'endpointslices', 'leases', 'pods', 'clusterroles']) expect(resources).toContain(name);
+    for (const name of ['configmaps', 'deployments', 'endpointslices', 'leases', 'pods', 'clusterroles'])
+      expect(resources).toContain(name);
     expect((await run('get', 'pods')).stderr).toContain('No resources found in default namespace.');
   });
 
@@ -66,7 +70,9 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
     expect(await must('create', 'namespace', namespace)).toBe(`namespace/${namespace} created\n`);
     expect(await inNamespace('create', 'secret', 'generic', 's', '--from-literal=a=b')).toBe('secret/s created\n');
     expect(await inNamespace('create', 'configmap', 'c', '--from-literal=a=b')).toBe('configmap/c created\n');
-    expect(await inNamespace('create', 'deployment', 'created', '--image=localhost/tools:1', '--replicas=0')).toBe('deployment.apps/created created\n');
+    expect(await inNamespace('create', 'deployment', 'created', '--image=localhost/tools:1', '--replicas=0')).toBe(
+      'deployment.apps/created created\n',
+    );
     expect((await run('create', 'namespace', namespace)).stderr).toContain(`namespaces "${namespace}" already exists`);
     expect(await inNamespace('get', 'secret', 's', '-o', 'jsonpath={.data.a}')).toBe('Yg==');
   });
@@ -79,26 +85,45 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
       `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: one, namespace: ${namespace} }\ndata: { a: "1" }\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: two, namespace: ${namespace} }\n`,
     );
     writeFileSync(join(directory, 'b.yml'), deployment('web', namespace));
-    expect(await must('apply', '-f', directory)).toBe('configmap/one created\nconfigmap/two created\ndeployment.apps/web created\n');
-    expect(await must('apply', '-f', directory)).toBe('configmap/one unchanged\nconfigmap/two unchanged\ndeployment.apps/web unchanged\n');
+    expect(await must('apply', '-f', directory)).toBe(
+      'configmap/one created\nconfigmap/two created\ndeployment.apps/web created\n',
+    );
+    expect(await must('apply', '-f', directory)).toBe(
+      'configmap/one unchanged\nconfigmap/two unchanged\ndeployment.apps/web unchanged\n',
+    );
     writeFileSync(join(directory, 'b.yml'), deployment('web', namespace).replace('replicas: 1', 'replicas: 2'));
     expect(await must('apply', '-f', directory)).toContain('deployment.apps/web configured');
-    expect(await inNamespace('rollout', 'status', 'deployment/web', '--timeout=60s')).toContain('successfully rolled out');
+    expect(await inNamespace('rollout', 'status', 'deployment/web', '--timeout=60s')).toContain(
+      'successfully rolled out',
+    );
   });
 
   test('get: tables, wide, yaml, json, name, selectors, all namespaces', async () => {
     expect(await inNamespace('get', 'deploy')).toMatch(/^NAME +READY +UP-TO-DATE +AVAILABLE +AGE\n/);
-    expect(await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'wide')).toMatch(/NOMINATED NODE +READINESS GATES\nweb-\S+ +1\/1 +Running +0 +\S+ +10\.244\.0\.\d+ +node-1 +<none> +<none>/);
+    expect(await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'wide')).toMatch(
+      /NOMINATED NODE +READINESS GATES\nweb-\S+ +1\/1 +Running +0 +\S+ +10\.244\.0\.\d+ +node-1 +<none> +<none>/,
+    );
     expect(await inNamespace('get', 'deploy', 'web', '-o', 'yaml')).toContain('kind: Deployment');
-    expect(JSON.parse(await inNamespace('get', 'deploy', 'web', '-o', 'json'))).toMatchObject({ kind: 'Deployment', apiVersion: 'apps/v1' });
+    expect(JSON.parse(await inNamespace('get', 'deploy', 'web', '-o', 'json'))).toMatchObject({
+      kind: 'Deployment',
+      apiVersion: 'apps/v1',
+    });
     expect((await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'name')).trim().split('\n')).toHaveLength(2);
-    expect(await must('get', 'pods', '-A', '--field-selector', `metadata.namespace=${namespace},status.phase=Running`)).toContain(namespace);
+    expect(
+      await must('get', 'pods', '-A', '--field-selector', `metadata.namespace=${namespace},status.phase=Running`),
+    ).toContain(namespace);
     expect(await must('get', 'nodes')).toMatch(/node-1 +Ready +\S+ +\S+ +v1\.36/);
   });
 
   test('get -w shows changes as they happen', async () => {
     const watching = host.run(
-      ['timeout', '20', 'sh', '-c', `${binary} -n ${namespace} get configmap watched -w -o jsonpath='{.data.n}{"\\n"}' | head -n 2`],
+      [
+        'timeout',
+        '20',
+        'sh',
+        '-c',
+        `${binary} -n ${namespace} get configmap watched -w -o jsonpath='{.data.n}{"\\n"}' | head -n 2`,
+      ],
       { env: { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir } },
     );
     await inNamespace('create', 'configmap', 'watched', '--from-literal=n=first').catch(() => '');
@@ -115,31 +140,59 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
 
   test('describe pod, deploy, node, svc', async () => {
     await inNamespace('expose', 'deployment', 'web', '--port=80', '--target-port=8080');
-    const [name = ''] = (await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')).split(' ');
+    const [name = ''] = (
+      await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')
+    ).split(' ');
     const pod = await inNamespace('describe', 'pod', name);
-    for (const text of ['Successfully assigned', 'Created', 'Started', 'Ready ', 'QoS Class:']) expect(pod).toContain(text);
+    for (const text of ['Successfully assigned', 'Created', 'Started', 'Ready ', 'QoS Class:'])
+      expect(pod).toContain(text);
     expect(await inNamespace('describe', 'deploy', 'web')).toMatch(/ScalingReplicaSet.*Scaled up replica set web-/);
-    expect(await inNamespace('describe', 'svc', 'web')).toMatch(/Endpoints: +10\.244\.0\.\d+:8080,10\.244\.0\.\d+:8080/);
+    expect(await inNamespace('describe', 'svc', 'web')).toMatch(
+      /Endpoints: +10\.244\.0\.\d+:8080,10\.244\.0\.\d+:8080/,
+    );
     expect(await must('describe', 'node', 'node-1')).toContain('KubeletReady');
   });
 
   test('logs -f, exec, exec with input, exit codes', async () => {
-    const [name = ''] = (await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')).split(' ');
+    const [name = ''] = (
+      await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')
+    ).split(' ');
     expect(await inNamespace('logs', name)).toBe('started\n');
     expect(await inNamespace('exec', name, '--', 'hostname')).toBe(`${name}\n`);
-    const echoed = await cluster.kubectlWith({ binary, input: 'over\nand out\n' }, '-n', namespace, 'exec', '-i', name, '--', 'cat');
+    const echoed = await cluster.kubectlWith(
+      { binary, input: 'over\nand out\n' },
+      '-n',
+      namespace,
+      'exec',
+      '-i',
+      name,
+      '--',
+      'cat',
+    );
     expect(echoed.stdout).toBe('over\nand out\n');
     expect((await run('-n', namespace, 'exec', name, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
-    const followed = await host.run(['timeout', '5', 'sh', '-c', `${binary} -n ${namespace} logs -f ${name} | head -n 1`], {
-      env: { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir },
-    });
+    const followed = await host.run(
+      ['timeout', '5', 'sh', '-c', `${binary} -n ${namespace} logs -f ${name} | head -n 1`],
+      {
+        env: { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir },
+      },
+    );
     expect(followed.stdout).toBe('started\n');
   });
 
   test('exec -it has a terminal', async () => {
-    const [name = ''] = (await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')).split(' ');
+    const [name = ''] = (
+      await inNamespace('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].metadata.name}')
+    ).split(' ');
     const output = await host.run(
-      ['timeout', '20', 'script', '-qec', `${binary} -n ${namespace} exec -it ${name} -- sh -c 'test -t 0 && echo a terminal of $TERM'`, '/dev/null'],
+      [
+        'timeout',
+        '20',
+        'script',
+        '-qec',
+        `${binary} -n ${namespace} exec -it ${name} -- sh -c 'test -t 0 && echo a terminal of $TERM'`,
+        '/dev/null',
+      ],
       { env: { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir }, input: '' },
     );
     expect(output.stdout).toContain('a terminal of');
@@ -163,12 +216,34 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
     await inNamespace('label', 'configmap', 'one', 'x=y');
     await inNamespace('annotate', 'configmap', 'one', 'note=here');
     await inNamespace('patch', 'configmap', 'one', '--type=merge', '-p', '{"data":{"merge":"1"}}');
-    await inNamespace('patch', 'configmap', 'one', '--type=json', '-p', '[{"op":"add","path":"/data/json","value":"1"}]');
-    await inNamespace('patch', 'deployment', 'web', '-p', '{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"A","value":"1"}]}]}}}}');
+    await inNamespace(
+      'patch',
+      'configmap',
+      'one',
+      '--type=json',
+      '-p',
+      '[{"op":"add","path":"/data/json","value":"1"}]',
+    );
+    await inNamespace(
+      'patch',
+      'deployment',
+      'web',
+      '-p',
+      '{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"A","value":"1"}]}]}}}}',
+    );
     const web = JSON.parse(await inNamespace('get', 'deployment', 'web', '-o', 'json')) as Deployment;
-    expect(web.spec?.template.spec?.containers[0]).toMatchObject({ image: 'localhost/tools:1', env: [{ name: 'A', value: '1' }] });
-    const one = JSON.parse(await inNamespace('get', 'configmap', 'one', '-o', 'json')) as { metadata: unknown; data: unknown };
-    expect(one).toMatchObject({ metadata: { labels: { x: 'y' }, annotations: { note: 'here' } }, data: { a: '1', merge: '1', json: '1' } });
+    expect(web.spec?.template.spec?.containers[0]).toMatchObject({
+      image: 'localhost/tools:1',
+      env: [{ name: 'A', value: '1' }],
+    });
+    const one = JSON.parse(await inNamespace('get', 'configmap', 'one', '-o', 'json')) as {
+      metadata: unknown;
+      data: unknown;
+    };
+    expect(one).toMatchObject({
+      metadata: { labels: { x: 'y' }, annotations: { note: 'here' } },
+      data: { a: '1', merge: '1', json: '1' },
+    });
     const edited = await host.run([binary, '-n', namespace, 'edit', 'configmap', 'one'], {
       env: { KUBECONFIG: join(host.dataDir, 'kubeconfig'), HOME: host.dir, EDITOR: `sed -i 's/json: "1"/json: "2"/'` },
     });
@@ -180,7 +255,17 @@ describe.each(binaries)('kubectl %s', (version, binary) => {
     await inNamespace('rollout', 'status', 'deployment/web', '--timeout=60s');
     const port = 20_000 + Number(version.replace(/\D/g, '') || 0);
     const forward = host.spawn(
-      ['env', `KUBECONFIG=${join(host.dataDir, 'kubeconfig')}`, `HOME=${host.dir}`, binary, '-n', namespace, 'port-forward', 'deploy/web', `${port}:8080`],
+      [
+        'env',
+        `KUBECONFIG=${join(host.dataDir, 'kubeconfig')}`,
+        `HOME=${host.dir}`,
+        binary,
+        '-n',
+        namespace,
+        'port-forward',
+        'deploy/web',
+        `${port}:8080`,
+      ],
       `forward-${version}.log`,
     );
     try {
@@ -221,7 +306,10 @@ test('sampan get, describe, logs, exec and delete do without kubectl', async () 
   const [pod] = (await cluster.get<{ items: Pod[] }>('pods', '-l', 'app=own')).items;
   const name = pod?.metadata.name ?? '';
   expect((await cluster.sampan('logs', name)).stdout).toBe('started\n');
-  expect(await cluster.sampan('exec', name, 'sh', '-c', 'hostname; exit 4')).toMatchObject({ code: 4, stdout: `${name}\n` });
+  expect(await cluster.sampan('exec', name, 'sh', '-c', 'hostname; exit 4')).toMatchObject({
+    code: 4,
+    stdout: `${name}\n`,
+  });
   expect((await cluster.sampan('describe', 'pod', name)).stdout).toContain('Started');
   expect((await cluster.sampan('delete', 'deployment', 'own')).stdout).toBe('deployment.apps "own" deleted\n');
   expect((await cluster.sampan('get', 'pods', 'nobody')).stderr).toContain('pods "nobody" not found');

@@ -26,9 +26,11 @@ export function pidsBelow(cgroup: string, text: string): number[] {
   const wanted = [text, text.replaceAll('-', '_')];
   const visit = (directory: string) => {
     if (wanted.some((each) => directory.includes(each)) && existsSync(join(directory, 'cgroup.procs'))) {
-      for (const pid of readFileSync(join(directory, 'cgroup.procs'), 'utf8').trim().split('\n')) if (pid) pids.add(Number(pid));
+      for (const pid of readFileSync(join(directory, 'cgroup.procs'), 'utf8').trim().split('\n'))
+        if (pid) pids.add(Number(pid));
     }
-    for (const entry of readdirSync(directory, { withFileTypes: true })) if (entry.isDirectory()) visit(join(directory, entry.name));
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) visit(join(directory, entry.name));
   };
   for (const root of roots) if (existsSync(root)) visit(root);
   return [...pids];

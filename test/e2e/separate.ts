@@ -42,7 +42,10 @@ export class SeparateCluster extends TestCluster {
 
   /** Resolves when the component has said that it serves; those that serve nothing are given no time. */
   async startOne(component: Component): Promise<void> {
-    const child = this.host.spawn([sampan, component, '--data-dir', this.host.dataDir, ...this.#argsOf(component)], `${component}.log`);
+    const child = this.host.spawn(
+      [sampan, component, '--data-dir', this.host.dataDir, ...this.#argsOf(component)],
+      `${component}.log`,
+    );
     this.#processes.set(component, child);
     if (component !== 'apiserver' && component !== 'runtime') {
       // `kubectl wait` after `start` needs the Node object to exist.

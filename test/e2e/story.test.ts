@@ -44,7 +44,9 @@ describe.each(['embedded', 'etcd'])('with the %s store', (store) => {
       'deployment.apps/hello created',
       'service/hello created',
     ]);
-    expect(await cluster.must('rollout', 'status', 'deployment/hello', '-n', 'hello', '--timeout=60s')).toContain('successfully rolled out');
+    expect(await cluster.must('rollout', 'status', 'deployment/hello', '-n', 'hello', '--timeout=60s')).toContain(
+      'successfully rolled out',
+    );
     const address = await cluster.must('get', 'service', 'hello', '-n', 'hello', '-o', 'jsonpath={.spec.clusterIP}');
     const answer = await httpGet(host, `http://${address}/`);
     expect(answer).toContain('ahoy from a Secret');
@@ -60,7 +62,9 @@ describe.each(['embedded', 'etcd'])('with the %s store', (store) => {
     expect(pids.length).toBeGreaterThan(0);
     const httpd = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('httpd')) ?? 0;
     for (const namespace of ['pid', 'mnt', 'net', 'ipc', 'uts', 'cgroup']) {
-      expect(readlinkSync(`/proc/${httpd}/ns/${namespace}`), namespace).not.toBe(readlinkSync(`/proc/self/ns/${namespace}`));
+      expect(readlinkSync(`/proc/${httpd}/ns/${namespace}`), namespace).not.toBe(
+        readlinkSync(`/proc/self/ns/${namespace}`),
+      );
     }
     const status = readFileSync(`/proc/${httpd}/status`, 'utf8');
     expect(status).toMatch(/^Uid:\t1000\t1000\t1000\t1000$/m);
@@ -99,11 +103,18 @@ spec:
   containers:
   - { name: c, image: "localhost/tools:1", command: [sh, -c, "echo run; exit 3"] }
 `);
-    await cluster.must('wait', 'pod/crasher', '--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff', '--timeout=30s');
+    await cluster.must(
+      'wait',
+      'pod/crasher',
+      '--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff',
+      '--timeout=30s',
+    );
     const pod = await cluster.get<Pod>('pod', 'crasher');
     const status = pod.status?.containerStatuses?.[0];
     expect(status?.restartCount).toBeGreaterThanOrEqual(1);
-    expect(status?.state?.waiting?.message).toMatch(/^back-off \d+s restarting failed container=c pod=crasher_default\(/);
+    expect(status?.state?.waiting?.message).toMatch(
+      /^back-off \d+s restarting failed container=c pod=crasher_default\(/,
+    );
     expect(status?.lastState?.terminated).toMatchObject({ exitCode: 3, reason: 'Error' });
     expect(await cluster.must('logs', 'crasher', '--previous')).toBe('run\n');
     await cluster.must('delete', 'pod', 'crasher');
@@ -114,7 +125,11 @@ spec:
     await cluster.must('wait', '--for=delete', 'namespace/hello', '--timeout=60s');
     const links = (await host.run(['ip', '-brief', 'link'])).stdout;
     expect(links.split('\n').filter((line) => /veth/.test(line))).toEqual([]);
-    expect(readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(host.dir) && /overlay|pods\//.test(line))).toEqual([]);
+    expect(
+      readFileSync('/proc/self/mountinfo', 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(host.dir) && /overlay|pods\//.test(line)),
+    ).toEqual([]);
     expect(podCgroups(host.cgroup)).toEqual([]);
     const rules = (await host.run(['nft', 'list', 'ruleset'])).stdout;
     expect(rules).not.toMatch(/8080/);
@@ -136,7 +151,11 @@ function podCgroups(cgroup: string): string[] {
     for (const qos of ['', 'burstable', 'besteffort']) {
       const directory = join('/sys/fs/cgroup', hierarchy, cgroup, 'kubepods', qos);
       if (!existsSync(directory)) continue;
-      found.push(...readdirSync(directory).filter((name) => name.startsWith('pod')).map((name) => join(directory, name)));
+      found.push(
+        ...readdirSync(directory)
+          .filter((name) => name.startsWith('pod'))
+          .map((name) => join(directory, name)),
+      );
     }
   }
   return found;

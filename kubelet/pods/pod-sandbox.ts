@@ -49,7 +49,7 @@ export async function stopSandboxes(context: PodContext, uid: string): Promise<v
         cache.removeSandbox(id);
         return;
       }
-      await refreshSandbox(cri, cache, id);
+      cache.stopSandbox(id);
     }),
   );
 }

@@ -90,6 +90,14 @@ export class RuntimeCache {
     if (!old || JSON.stringify(old.fact) !== JSON.stringify(fact)) this.#changed(fact.pod.uid);
   }
 
+  /** StopPodSandbox has succeeded: what the runtime would say of it is known. */
+  stopSandbox(id: string): void {
+    const entry = this.#sandboxes.get(id);
+    if (!entry?.fact.isReady) return;
+    this.#sandboxes.set(id, { fact: { ...entry.fact, isReady: false }, seen: ++this.#counter });
+    this.#changed(entry.fact.pod.uid);
+  }
+
   removeContainer(id: string): void {
     this.#removedContainers.set(id, ++this.#counter);
     const entry = this.#containers.get(id);

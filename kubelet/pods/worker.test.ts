@@ -52,7 +52,7 @@ describe('running a pod', () => {
     test.cri.before = (call) =>
       call.method === 'RunPodSandbox' ? new Promise((resolve) => test.clock.after(1000, resolve)) : undefined;
     await test.create(makePod());
-    await test.advance(100);
+    await test.advance(250);
     expect(test.pod()?.status?.phase).toBe('Pending');
     expect(appStatus(test.pod())?.state).toEqual({ waiting: { reason: 'ContainerCreating' } });
     await test.advance(1000);
@@ -320,7 +320,7 @@ describe('what goes wrong', () => {
       if (call.method === 'PullImage' && broken) throw new Error('manifest unknown');
     };
     await test.create(makePod({ containers: [{ name: 'app', image: 'gone:1', imagePullPolicy: 'IfNotPresent' }] }));
-    await test.advance(100);
+    await test.advance(250);
     expect(appStatus(test.pod())?.state?.waiting).toEqual({ reason: 'ErrImagePull', message: 'manifest unknown' });
     await test.advance(1000);
     expect(appStatus(test.pod())?.state?.waiting).toMatchObject({ reason: 'ImagePullBackOff' });
@@ -347,7 +347,7 @@ describe('what goes wrong', () => {
     await test.start();
     const env = [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'late', key: 'k' } } }];
     await test.create(makePod({ containers: [{ name: 'app', image: 'app:1', env }] }));
-    await test.advance(200);
+    await test.advance(250);
     expect(appStatus(test.pod())?.state?.waiting).toEqual({
       reason: 'CreateContainerConfigError',
       message: 'secret "late" not found',

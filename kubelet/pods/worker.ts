@@ -24,7 +24,7 @@ import { computePodStatus } from './status.ts';
 import { callStop, stopContainer } from './stop-container.ts';
 
 /** The first status of a pod says only that it is being created: it may be overtaken by better news. */
-const FIRST_STATUS_DEFER_MS = 75;
+const FIRST_STATUS_DEFER_MS = 200;
 /** How long ErrImagePull is shown before it reads ImagePullBackOff. */
 const IMAGE_ERROR_SHOWN_MS = 1000;
 const START_RETRY = { initialMs: 10_000, maxMs: 10_000, jitter: 0.1 };
@@ -390,8 +390,9 @@ export class PodWorker {
       this.#operations.run('remove', async () => {
         prober.forget(uid);
         objects.release(uid);
-        for (const each of observed.containers) await removeContainer(this.#context, each.id);
+        // A sandbox takes its containers with it; what belongs to none is left for the second line.
         for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
+        for (const each of observed.containers) await removeContainer(this.#context, each.id);
         await volumes.tearDown(uid);
         rmSync(podLogDirectory(this.identity, settings.podLogsDir), { recursive: true, force: true });
         this.#isReleased = true;

@@ -1,0 +1,108 @@
+// Container start → gone, ours beside crun's (when installed), in one run: `scripts/node bench/launch.ts [runs]`. Needs root
+// and scripts/setup. Ours: createContainer, startContainer, exit event, removeContainer, through the resident launcher, with
+// overlay, cgroups, seccomp and log. crun: `crun run` of the same program with its default spec, on a bare rootfs.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exits, createTestHost, canLaunch } from '../runtime/launch/testing.ts';
+
+const runs = Number(process.argv[2] ?? 100);
+if (!canLaunch) throw new Error('bench/launch needs root and .cache/tools/busybox (scripts/setup)');
+
+const quantile = (values: number[], q: number) =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;
+const show = (name: string, values: number[]) =>
+  console.log(
+    `${name.padEnd(44)} min ${quantile(values, 0).toFixed(1)}  p50 ${quantile(values, 0.5).toFixed(1)}  p95 ${quantile(values, 0.95).toFixed(1)} ms`,
+  );
+
+const host = createTestHost();
+try {
+  const launcher = await host.launcher();
+  const watch = exits(launcher);
+  const sandboxes: number[] = [];
+  for (let i = 0; i < Math.min(runs, 30); i++) {
+    const started = performance.now();
+    await launcher.createSandbox(host.sandbox({ id: `sb${i}`, cgroupParent: `/kubepods/sb${i}` }));
+    sandboxes.push(performance.now() - started);
+    await launcher.removeSandbox(`sb${i}`);
+  }
+  await launcher.createSandbox(host.sandbox());
+  const stages: Record<'create' | 'start' | 'exit' | 'remove' | 'total', number[]> = {
+    create: [],
+    start: [],
+    exit: [],
+    remove: [],
+    total: [],
+  };
+  for (let i = 0; i < runs + 10; i++) {
+    const id = `c${i}`;
+    const spec = host.container(id, ['/bin/busybox', 'true'], {
+      resources: { memoryLimitBytes: 64 << 20, pidsLimit: 100, cpuShares: 100 },
+    });
+    const at = [performance.now()];
+    await launcher.createContainer(spec);
+    at.push(performance.now());
+    await launcher.startContainer(id);
+    at.push(performance.now());
+    await watch.of(id);
+    at.push(performance.now());
+    await launcher.removeContainer(id);
+    at.push(performance.now());
+    if (i < 10) continue;
+    (['create', 'start', 'exit', 'remove'] as const).forEach((stage, n) => {
+      stages[stage].push((at[n + 1] as number) - (at[n] as number));
+    });
+    stages.total.push((at[4] as number) - (at[0] as number));
+  }
+  const idle = host.container('idle', ['/bin/busybox', 'sleep', '100']);
+  await launcher.createContainer(idle);
+  await launcher.startContainer('idle');
+  const execs: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    const started = performance.now();
+    const streams = await launcher.exec({
+      containerId: 'idle',
+      stdin: false,
+      process: { args: ['/bin/busybox', 'true'], env: ['PATH=/bin'], cwd: '/', terminal: false },
+    });
+    await streams.exit;
+    execs.push(performance.now() - started);
+  }
+  const memory = (name: string) =>
+    /^.*:\s+(\d+) kB/m.exec(
+      readFileSync(`/proc/${host.shimPid('idle')}/smaps_rollup`, 'utf8')
+        .split('\n')
+        .find((line) => line.startsWith(name)) ?? '',
+    )?.[1];
+  show('sandbox with network', sandboxes);
+  for (const [stage, values] of Object.entries(stages)) show(`container ${stage}`, values);
+  show('exec true', execs);
+  console.log(`shim memory: ${memory('Rss')} kB RSS, ${memory('Pss')} kB PSS`);
+  await launcher.teardown();
+
+  try {
+    execFileSync('crun', ['--version'], { stdio: 'ignore' });
+  } catch {
+    console.log('crun is not installed: no comparison');
+  }
+  const bundle = join(host.directory, 'bundle');
+  mkdirSync(bundle);
+  execFileSync('crun', ['spec'], { cwd: bundle });
+  const config = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
+  config.process = { ...config.process, terminal: false, args: ['/bin/busybox', 'true'], rlimits: [] };
+  config.root = { path: join(host.directory, 'rootfs'), readonly: true };
+  config.linux.cgroupsPath = `${host.directory.slice(4)}/crun`;
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
+  const script = `mount -t tmpfs tmpfs /sys/fs/cgroup/unified 2>/dev/null; cd ${bundle}; i=0; while [ $i -lt ${runs} ]; do s=$(date +%s%N); crun --root ${bundle}/run run bench$i || exit 1; e=$(date +%s%N); echo $((e-s)); i=$((i+1)); done`;
+  const output = execFileSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8' });
+  show(
+    'crun run',
+    output
+      .trim()
+      .split('\n')
+      .map((line) => Number(line) / 1e6),
+  );
+} finally {
+  host.dispose();
+}

@@ -90,9 +90,11 @@ export class SortedMap<V> {
     let index = this.#lowerBound((this.#chunks[at] as Chunk<V>).keys, from);
     for (; at < this.#chunks.length; at++, index = 0) {
       const { keys, values } = this.#chunks[at] as Chunk<V>;
+      // Keys with the prefix are neighbours: when the chunk's last has it, all from here on do.
+      const isWhole = keys.at(-1)?.startsWith(prefix);
       for (; index < keys.length; index++) {
         const key = keys[index] as string;
-        if (!key.startsWith(prefix)) return;
+        if (!isWhole && !key.startsWith(prefix)) return;
         if (visit(values[index] as V, key) === false) return;
       }
     }

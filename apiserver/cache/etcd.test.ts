@@ -20,11 +20,11 @@ test('reads are current, also of quiet kinds, on both of two servers and through
   const sets = stores.map((store) => createCacheSet({ store }));
   try {
     for (const set of sets) await Promise.all([set.of(podKind).ready(), set.of(nodeKind).ready()]);
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 30; round++) {
       const name = `p${round % 7}`;
       const value = JSON.stringify(pod('default', name, { note: String(round) }));
       const revision = await put(stores[round % 2] as Store, `/registry/pods/default/${name}`, value);
-      if (round % 20 === 10) proxy.cut();
+      if (round % 10 === 5) proxy.cut();
       await Promise.all(
         sets.map(async (set) => {
           const pods = set.of(podKind);

@@ -316,7 +316,7 @@ test('whatever breaks, every watch is ordered, unique, reliable and resumable, a
       const result = await play(operations);
       for (const key of ['cacheRelists', 'relists', 'bookmarks'] as const) total[key] += result[key];
     }),
-    { numRuns: 300, seed: 42, endOnFailure: true },
+    { numRuns: 200, seed: 42, endOnFailure: true },
   );
   // The test means nothing if its faults never happened.
   expect(total.cacheRelists).toBeGreaterThan(50);

@@ -155,8 +155,8 @@ export function storeContract(name: string, harness: StoreHarness): void {
       const { store, pods } = await open();
       const key = `${pods}a/counter`;
       await put(store, key, '0');
-      const writers = 12;
-      const rounds = 10;
+      const writers = 8;
+      const rounds = 8;
       await Promise.all(
         Array.from({ length: writers }, async () => {
           for (let done = 0; done < rounds; ) {

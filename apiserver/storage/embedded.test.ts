@@ -18,10 +18,12 @@ const newPath = () => join(directory, `${files++}.db`);
 
 const contractClock = new FakeClock();
 storeContract('embedded', {
-  open: async (options) => ({
-    store: createEmbeddedStore({ path: newPath(), clock: contractClock, ...options }),
-    root: '/registry/',
-  }),
+  async open(options) {
+    const store = createEmbeddedStore({ path: newPath(), clock: contractClock, ...options });
+    // The other tests here write mostly before the worker is there; these write through it.
+    await store.handedOver;
+    return { store, root: '/registry/' };
+  },
   advance: (ms) => contractClock.advance(ms),
 });
 

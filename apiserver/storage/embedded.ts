@@ -43,11 +43,12 @@ const DROPS_AT_ONCE = 2_000;
 const WRITES_AT_ONCE = 2_000;
 
 /** Opens the file and reads it; throws StoreUnavailableError when another process has it. */
-export function createEmbeddedStore(options: EmbeddedStoreOptions): Store {
+export function createEmbeddedStore(options: EmbeddedStoreOptions): EmbeddedStore {
   return new EmbeddedStore(options);
 }
 
-class EmbeddedStore implements Store {
+export class EmbeddedStore implements Store {
+  readonly #handedOver = Promise.withResolvers<void>();
   #options: EmbeddedStoreOptions;
   #clock: Clock;
   #log: Logger;
@@ -102,6 +103,11 @@ class EmbeddedStore implements Store {
     }
     const intervalMs = options.compactIntervalMs ?? 5 * 60_000;
     if (intervalMs > 0) this.#compactRegularly(intervalMs);
+  }
+
+  /** Resolves when the worker has taken over writing: nothing blocks this thread from then on. */
+  get handedOver(): Promise<void> {
+    return this.#handedOver.promise;
   }
 
   async revision(): Promise<number> {
@@ -197,9 +203,13 @@ class EmbeddedStore implements Store {
           this.#idle = resolve;
         });
       }
-      const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
-      this.#worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
-      await ended;
+      // A worker that is still starting has nothing to finish.
+      if (this.#writer) await this.#worker.terminate();
+      else {
+        const ended = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+        this.#worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
+        await ended;
+      }
     } else await this.#worker.terminate();
     this.#writer?.close();
     this.#unlock();
@@ -267,6 +277,7 @@ class EmbeddedStore implements Store {
     if (answer.kind === 'ready') {
       this.#writer?.close();
       this.#writer = undefined;
+      this.#handedOver.resolve();
       return;
     }
     const batch = this.#inFlight;

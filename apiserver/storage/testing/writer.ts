@@ -10,6 +10,18 @@ const store: Store =
     ? createEmbeddedStore({ path: target, compactIntervalMs: 0, historyBytes: 200_000 })
     : (await import('../etcd.ts')).createEtcdStore({ endpoints: [target], prefix: root, compactIntervalMs: 0 });
 
+/** Synchronously, so that a line is out before the next write; the pipe may be full for a moment. */
+function print(line: string): void {
+  const bytes = Buffer.from(line);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(1, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
 async function write(writer: number): Promise<never> {
   const key = `${root}pods/w${writer}`;
   let { kv } = await store.get(key);
@@ -17,7 +29,7 @@ async function write(writer: number): Promise<never> {
     const value = `${process.pid}-${writer}-${n}-${'x'.repeat((n * 37) % 900)}`;
     const result = await store.commit({ key, expected: kv?.modRevision ?? 0, value: Buffer.from(value) });
     if (!result.ok) throw new Error(`${key} was changed by somebody else`);
-    writeSync(1, `+ ${key} ${value} ${result.revision}\n`);
+    print(`+ ${key} ${value} ${result.revision}\n`);
     kv = { key, value: Buffer.from(value), modRevision: result.revision, createRevision: result.createRevision };
   }
 }

@@ -146,6 +146,7 @@ export class Connection {
       ...(keyPem && { key: keyPem }),
       ...(insecure && { rejectUnauthorized: false }),
       settings: { initialWindowSize: 1 << 20, enablePush: false },
+      maxSessionMemory: 256, // MB; one session carries every watch and large lists
     });
     const link: Link = { session, ready: Promise.resolve(), draining: false, streams: 0, ping: undefined };
     this.#links.add(link);

@@ -61,6 +61,18 @@ describe('the event recorder', () => {
     expect(client.writes.map((write) => write.verb)).toEqual(['create', 'patch']);
   });
 
+  it('names the component that recorded it', async () => {
+    const { recorder, events } = setUp();
+    recorder.withSource?.('deployment-controller').event(pod(), 'Normal', 'R', 'm');
+    recorder.event(pod(), 'Normal', 'R', 'm');
+    await recorder.flush();
+    expect(
+      events()
+        .map((event) => event.source?.component)
+        .sort(),
+    ).toEqual(['deployment-controller', 'test']);
+  });
+
   it('combines many different messages of one reason', async () => {
     const { recorder, events } = setUp();
     for (let i = 0; i < 15; i++) recorder.event(pod(), 'Normal', 'Pulled', `image ${i}`);

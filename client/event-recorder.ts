@@ -67,7 +67,14 @@ class Recent<V> {
   }
 }
 
-export function createEventRecorder({ client, component, host, clock, random, log }: RecorderOptions): EventRecorder {
+export function createEventRecorder({
+  client,
+  component: defaultComponent,
+  host,
+  clock,
+  random,
+  log,
+}: RecorderOptions): EventRecorder {
   const records = new Recent<Record>();
   const similar = new Recent<Similar>();
   const tokens = new Recent<{ left: number; atMs: number }>();
@@ -100,8 +107,8 @@ export function createEventRecorder({ client, component, host, clock, random, lo
     return `${about.metadata.name ?? ''}.${nanos.toString(16)}`;
   }
 
-  function record(about: KubeObject, type: string, reason: string, plainMessage: string): void {
-    const object = `${about.kind}/${keyOf(about)}/${about.metadata.uid ?? ''}`;
+  function record(component: string, about: KubeObject, type: string, reason: string, plainMessage: string): void {
+    const object = `${component}/${about.kind}/${keyOf(about)}/${about.metadata.uid ?? ''}`;
     if (!allowed(object)) return log.debug({ object, reason }, 'event dropped: too many about this object');
     const kindOfEvent = `${object}/${type}/${reason}`;
     const { message, combined } = aggregate(kindOfEvent, plainMessage.slice(0, 1024));
@@ -209,16 +216,19 @@ export function createEventRecorder({ client, component, host, clock, random, lo
     }
   }
 
-  return {
+  const flush = async () => {
+    while (sending) await sending;
+  };
+  const recorderOf = (component: string): EventRecorder => ({
     event(about, type, reason, message) {
       try {
-        record(about, type, reason, message);
+        record(component, about, type, reason, message);
       } catch (err) {
         log.error({ err, reason }, 'event could not be recorded');
       }
     },
-    async flush() {
-      while (sending) await sending;
-    },
-  };
+    withSource: recorderOf,
+    flush,
+  });
+  return recorderOf(defaultComponent);
 }

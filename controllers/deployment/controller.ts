@@ -31,7 +31,8 @@ import { deadlineMs, storedStatus, withCondition } from './status.ts';
 import { sameTemplate } from './template.ts';
 
 export function runDeploymentController(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, events, informers } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('deployment-controller') ?? context.events;
   const log = context.log.child({ controller: 'deployment' });
   const deployments = informers.of<Deployment>(deploymentKind);
   const replicaSets = informers.of<ReplicaSet>(replicaSetKind);

@@ -15,7 +15,8 @@ import { gracePeriodMs, isNodeReady, plannedTaints, unknownConditions } from './
 const leaseNamespace = 'kube-node-lease';
 
 export function runNodeLifecycleController(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, events, informers } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('node-controller') ?? context.events;
   const log = context.log.child({ controller: 'nodelifecycle' });
   const queue = createWorkQueue({ clock, random });
   const nodes = informers.of<Node>(nodeKind);

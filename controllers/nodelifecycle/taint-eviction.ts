@@ -13,7 +13,8 @@ const noExecute = (node: Node | undefined) =>
   (node?.spec?.taints ?? []).filter((taint) => taint.effect === 'NoExecute');
 
 export function runTaintEviction(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, events, informers } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('taint-eviction-controller') ?? context.events;
   const log = context.log.child({ controller: 'taint-eviction' });
   const queue = createWorkQueue({ clock, random });
   const nodes = informers.of<Node>(nodeKind);

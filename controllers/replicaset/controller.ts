@@ -32,7 +32,8 @@ import { nextAvailableInMs, planReplicas, type ReplicaFailure, replicaSetStatus 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 export function runReplicaSetController(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, events, informers } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('replicaset-controller') ?? context.events;
   const log = context.log.child({ controller: 'replicaset' });
   const replicaSets = informers.of<ReplicaSet>(replicaSetKind);
   const pods = informers.of<Pod>(podKind);

@@ -2,7 +2,7 @@
 import { age } from '../duration.ts';
 import { formatLabelSelector, selectorFromObject } from '../selectors.ts';
 import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/apps-v1.ts';
-import { deepEqual, semanticEqual } from '../equality.ts';
+import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
@@ -63,12 +63,16 @@ export const deployment = defineKind<Deployment>({
   prepareForUpdate({ metadata }, { metadata: was }) {
     if (!semanticEqual(metadata.annotations, was.annotations)) metadata.generation = (was.generation ?? 0) + 1;
   },
+  prepareForStatusUpdate({ metadata }, { metadata: was }) {
+    metadata.labels = was.labels;
+  },
 
   validate,
   validateUpdate(object, old) {
     const found = validate(object);
     const selector = object.spec?.selector;
-    if (!deepEqual(selector, old.spec?.selector)) found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
+    if (!semanticEqual(selector, old.spec?.selector))
+      found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
     return found;
   },
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],

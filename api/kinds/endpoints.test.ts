@@ -94,7 +94,7 @@ describe('EndpointSlice', () => {
     [{ endpoints: [{ addresses: [] }] }, ['endpoints[0].addresses: Required value: must contain at least 1 address']],
     [{ ports: [{ name: 'a' }, { name: 'a' }] }, ['ports[1].name: Duplicate value: "a"']],
     [
-      { endpoints: new Array(1001).fill({ addresses: ['10.0.0.1'] }) },
+      { endpoints: Array.from({ length: 1001 }, () => ({ addresses: ['10.0.0.1'] })) },
       ['endpoints: Too many: 1001: must have at most 1000 items'],
     ],
   ])('create %#', (more, messages) => {

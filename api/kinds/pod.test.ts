@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Container, ContainerStatus, Pod, PodSpec } from '../types/core-v1.ts';
 import { pod } from './pod.ts';
-import { CONTEXT, createErrors, created, messagesOf, podOf, updateErrors } from './testing.ts';
+import { createErrors, created, messagesOf, podOf, updateErrors } from './testing.ts';
 
 describe('defaults', () => {
   it('fill a minimal pod as upstream does', () => {

@@ -2,7 +2,7 @@
 import { age } from '../duration.ts';
 import { formatLabelSelector, selectorFromObject } from '../selectors.ts';
 import type { ReplicaSet, ReplicaSetSpec } from '../types/apps-v1.ts';
-import { deepEqual } from '../equality.ts';
+import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
@@ -65,7 +65,8 @@ export const replicaSet = defineKind<ReplicaSet>({
   validateUpdate(object, old) {
     const found = validate(object);
     const selector = object.spec?.selector;
-    if (!deepEqual(selector, old.spec?.selector)) found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
+    if (!semanticEqual(selector, old.spec?.selector))
+      found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
     return found;
   },
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],

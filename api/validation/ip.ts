@@ -26,7 +26,7 @@ function parseIpv6(text: string): number[] | undefined {
   const [left = [], right = []] = groups as number[][];
   const missing = 8 - left.length - right.length;
   if (halves.length === 1) return missing === 0 ? left : undefined;
-  return missing >= 1 ? [...left, ...new Array<number>(missing).fill(0), ...right] : undefined;
+  return missing >= 1 ? [...left, ...Array.from({ length: missing }, () => 0), ...right] : undefined;
 }
 
 function groupsOf(half: string): number[] | undefined {

@@ -99,9 +99,9 @@ function* deadlineChange(seconds: number | undefined, old: number | undefined): 
 }
 
 function* tolerationChange(tolerations: readonly Toleration[], old: readonly Toleration[]): Findings {
-  const withoutSeconds = ({ tolerationSeconds: _, ...rest }: Toleration) => rest;
   for (const each of old) {
-    if (tolerations.some((other) => semanticEqual(withoutSeconds(other), withoutSeconds(each)))) continue;
+    const seconds = each.tolerationSeconds;
+    if (tolerations.some((other) => semanticEqual({ ...other, tolerationSeconds: seconds }, each))) continue;
     yield forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds');
     return;
   }

@@ -16,8 +16,14 @@ const INTEGER_RESOURCES = new Set([...COUNTED.split(' '), 'services.nodeports', 
 const STANDARD_RESOURCES = new Set([
   ...CONTAINER_RESOURCES,
   ...INTEGER_RESOURCES,
-  ...['storage', 'requests.cpu', 'requests.memory', 'requests.ephemeral-storage', 'requests.storage'],
-  ...['limits.cpu', 'limits.memory', 'limits.ephemeral-storage'],
+  'storage',
+  'requests.cpu',
+  'requests.memory',
+  'requests.ephemeral-storage',
+  'requests.storage',
+  'limits.cpu',
+  'limits.memory',
+  'limits.ephemeral-storage',
 ]);
 
 export const isHugePages = (name: string): boolean => name.startsWith('hugepages-');

@@ -27,7 +27,10 @@ export class SpdyStream extends Duplex {
   readonly id: number;
   readonly headers: SpdyHeaders;
   #connection: SpdyConnection;
+  #waitingChunks: Buffer[] = [];
   #unread = 0;
+  #isWanted = false;
+  #pushedEnd = false;
   #window: number;
   #waiting: (() => void) | undefined;
   #sentFin = false;
@@ -54,15 +57,29 @@ export class SpdyStream extends Duplex {
     return this.#unread;
   }
 
-  // Called by the connection.
+  // Called by the connection. Chunks wait here until the reader asks; only then the peer may send more.
   receive(data: Buffer, fin: boolean): void {
     if (this.destroyed || this.#gotFin) return;
     if (data.length > 0) {
+      this.#waitingChunks.push(data);
       this.#unread += data.length;
-      this.push(data);
     }
-    if (fin) {
-      this.#gotFin = true;
+    this.#gotFin = fin;
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    while (this.#isWanted) {
+      const chunk = this.#waitingChunks.shift();
+      if (!chunk) break;
+      this.#unread -= chunk.length;
+      // push may ask for more at once, by calling _read.
+      this.#isWanted = false;
+      if (this.push(chunk)) this.#isWanted = true;
+      this.#connection.consumed(this, chunk.length);
+    }
+    if (this.#gotFin && this.#waitingChunks.length === 0 && !this.#pushedEnd) {
+      this.#pushedEnd = true;
       this.push(null);
     }
   }
@@ -79,11 +96,8 @@ export class SpdyStream extends Duplex {
   }
 
   override _read(): void {
-    // Called when the buffered bytes are below the mark: what is not buffered any more has been consumed.
-    const consumed = this.#unread - this.readableLength;
-    if (consumed <= 0) return;
-    this.#unread -= consumed;
-    this.#connection.consumed(this, consumed);
+    this.#isWanted = true;
+    this.#deliver();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -184,7 +198,6 @@ export class SpdyConnection {
   close(): void {
     if (this.#closed) return;
     void this.send({ type: 'goAway', lastStreamId: this.#lastPeerId, status: 0 });
-    this.#transport.end();
     this.#close(undefined);
   }
 
@@ -301,6 +314,9 @@ export class SpdyConnection {
   #close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
+    // Server sockets are half-open: the peer's end is not ours.
+    this.#transport.end();
+    this.#transport.resume();
     for (const stream of [...this.#streams.values()]) {
       this.#streams.delete(stream.id);
       stream.destroy(error ?? undefined);

@@ -35,7 +35,7 @@ export function runStepWith(context: CriContext): RunStep {
         network: 'node',
         pid: 'container',
         ipc: 'pod',
-        cgroupParent: `/sampan-build/${id}`,
+        cgroupParent: `/build/${id}`,
       });
       await context.launcher.createContainer({
         id,
@@ -60,7 +60,7 @@ export function runStepWith(context: CriContext): RunStep {
         privileged: false,
         seccomp: { kind: 'runtime-default' },
         resources: {},
-        cgroup: `/sampan-build/${id}/${id}`,
+        cgroup: `/build/${id}/${id}`,
         logPath,
         stdin: false,
         stdinOnce: false,

@@ -27,7 +27,7 @@ export function sandboxSpec(id: string, config: PodSandboxConfig, host: { hostna
   const network = podOrNode(namespaces.network, `${path}.namespace_options.network`);
   const pid = namespaces.pid ?? 'POD';
   if (pid === 'TARGET') throw invalidField(`${path}.namespace_options.pid`, 'TARGET is for containers');
-  const cgroupParent = linux.cgroupParent || `/sampan/${id}`;
+  const cgroupParent = linux.cgroupParent || `/sandbox/${id}`;
   if (!/^\/[A-Za-z0-9_./:-]+$/.test(cgroupParent) || cgroupParent.split('/').includes('..')) {
     throw invalidField('config.linux.cgroup_parent', `"${cgroupParent}" is not a cgroup path`);
   }

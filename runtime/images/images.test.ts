@@ -1,0 +1,461 @@
+// Names, content, archives, snapshots and builds, on a real disk.
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../lib/log.ts';
+import { fromOverlay, toOverlay } from '../snapshots/layer.ts';
+import { chainIds } from '../snapshots/snapshots.ts';
+import { readTar, type TarHeader, tarEnd, tarHeader, tarPadding } from '../snapshots/tar.ts';
+import { buildImage, exportArchive, Images, importArchive } from './index.ts';
+import { composeImage, storeLayer } from './compose.ts';
+import { digestOf } from './digest.ts';
+import { formatImageName, parseImageName } from './name.ts';
+
+let directory: string;
+let images: Images;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'sampan-images-'));
+  images = new Images({
+    stateDir: join(directory, 'state'),
+    platform: { os: 'linux', architecture: 'amd64' },
+    log: silentLogger,
+  });
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+type Entry = Partial<TarHeader> & Pick<TarHeader, 'name' | 'type'> & { content?: string };
+function tar(entries: Entry[]): Buffer {
+  const parts = entries.flatMap(({ content = '', ...header }) => [
+    tarHeader({ ...header, size: content.length }),
+    Buffer.from(content),
+    tarPadding(content.length),
+  ]);
+  return Buffer.concat([...parts, tarEnd]);
+}
+const file = (name: string, content = name, more: Partial<TarHeader> = {}): Entry => ({
+  name,
+  type: 'file',
+  mode: 0o644,
+  content,
+  ...more,
+});
+const dir = (name: string, more: Partial<TarHeader> = {}): Entry => ({ name, type: 'directory', ...more });
+
+async function imageOf(name: string, ...layers: Buffer[]) {
+  const stored = [];
+  for (const layer of layers) stored.push(await storeLayer(images, Readable.from([layer])));
+  return composeImage(images, { layers: stored, run: { Cmd: ['/x'] }, history: [] }, [name]);
+}
+
+describe('names', () => {
+  test.each([
+    ['busybox', 'docker.io/library/busybox:latest'],
+    ['user/app:1', 'docker.io/user/app:1'],
+    ['localhost:5000/a/b', 'localhost:5000/a/b:latest'],
+    ['localhost/a', 'localhost/a:latest'],
+    ['registry.k8s.io/pause:3.9', 'registry.k8s.io/pause:3.9'],
+    ['index.docker.io/library/x', 'docker.io/library/x:latest'],
+    [`a:1@sha256:${'0'.repeat(64)}`, `docker.io/library/a@sha256:${'0'.repeat(64)}`],
+  ])('%s is %s', (text, expected) => expect(formatImageName(parseImageName(text))).toBe(expected));
+
+  test.each([
+    '',
+    'UPPER/case:1',
+    'a//b',
+    'a:',
+    'a:b:c',
+    'a@sha256:12',
+    'http://x/y',
+    '-a',
+    'a/../b',
+    `x:${'t'.repeat(129)}`,
+    '.example.com/a',
+  ])('%j is refused', (text) => expect(() => parseImageName(text)).toThrow(/invalid/));
+});
+
+describe('content', () => {
+  test('wrong digests and sizes leave nothing', async () => {
+    const good = Buffer.from('hello');
+    const digest = digestOf(good);
+    await expect(images.content.put(Readable.from([Buffer.from('hellO')]), { digest })).rejects.toMatchObject({
+      kind: 'corrupt',
+    });
+    await expect(images.content.put(Readable.from([Buffer.from('hell')]), { digest, size: 5 })).rejects.toThrow(
+      /truncated/,
+    );
+    await expect(images.content.put(Readable.from([good, good]), { digest, size: 5 })).rejects.toThrow(/longer/);
+    expect(images.content.list()).toEqual([]);
+    expect(readdirSync(join(directory, 'state/blobs/ingest'))).toEqual([]);
+    await images.content.put(Readable.from([good]), { digest, size: 5 });
+    expect(images.content.read(digest).toString()).toBe('hello');
+  });
+});
+
+describe('tar', () => {
+  test('entries of every kind survive writing and reading', async () => {
+    const long = `${'d'.repeat(120)}/${'é'.repeat(60)}`;
+    const bytes = tar([
+      dir('a/', { mode: 0o1777, uid: 3_000_000, mtime: 5 }),
+      file(long, 'content', { xattrs: { 'user.x': Buffer.from([0, 255, 10]) } }),
+      { name: 'l', type: 'symlink', linkname: 'x'.repeat(150) },
+      { name: 'n', type: 'char', devMajor: 1, devMinor: 3 },
+    ]);
+    const seen: object[] = [];
+    for await (const { raw: _raw, body, ...header } of readTar(
+      Readable.from([bytes.subarray(0, 700), bytes.subarray(700)]),
+    )) {
+      const content = Buffer.concat(await Array.fromAsync(body)).toString();
+      seen.push({ ...header, content });
+    }
+    expect(seen).toMatchObject([
+      { name: 'a/', type: 'directory', mode: 0o1777, uid: 3_000_000, mtime: 5 },
+      { name: long, content: 'content', xattrs: { 'user.x': Buffer.from([0, 255, 10]) } },
+      { name: 'l', type: 'symlink', linkname: 'x'.repeat(150) },
+      { name: 'n', type: 'char', devMajor: 1, devMinor: 3 },
+    ]);
+  });
+
+  test.each([
+    ['a way out', [file('../x')]],
+    ['a way out in the middle', [file('a/../../x')]],
+    ['a file through a link', [{ name: 'l', type: 'symlink', linkname: '/etc' }, file('l/passwd')]],
+    ['a hard link to the outside', [{ name: 'h', type: 'link', linkname: '../../etc/passwd' }]],
+    [
+      'a hard link through a link',
+      [
+        { name: 'l', type: 'symlink', linkname: '/' },
+        { name: 'h', type: 'link', linkname: 'l/etc/passwd' },
+      ],
+    ],
+    ['a whiteout of the parent', [file('a/.wh...')]],
+    ['overlay attributes', [dir('d', { xattrs: { 'trusted.overlay.redirect': Buffer.from('/etc') } })]],
+  ] as [string, Entry[]][])('a layer with %s is refused and leaves nothing', async (_, entries) => {
+    await expect(imageOf('bad', tar(entries))).rejects.toMatchObject({ kind: 'invalid' });
+    expect(readdirSync(join(directory, 'state/snapshots/layers'))).toEqual([]);
+    expect(images.catalog.list()).toEqual([]);
+  });
+
+  test.each([0, 100, 600, 1023])('garbage and truncation at %i are errors', async (at) => {
+    const bytes = tar([file('a', 'x'.repeat(600))]).subarray(0, at);
+    const noise = Buffer.concat([bytes, Buffer.alloc(512, 7)]);
+    const read = async (source: Buffer) => {
+      for await (const entry of readTar(Readable.from([source]))) for await (const _ of entry.body);
+    };
+    await expect(read(noise)).rejects.toThrow(/tar/);
+  });
+});
+
+describe('snapshots', () => {
+  test('layers stack with whiteouts, opaque directories, hard links, owners and modes', async () => {
+    const lower = tar([
+      dir('etc/'),
+      file('etc/a'),
+      file('etc/b'),
+      dir('var/'),
+      file('var/old'),
+      dir('opt/'),
+      file('opt/x'),
+      { name: 'lib', type: 'symlink', linkname: 'opt' },
+    ]);
+    const upper = tar([
+      { name: 'etc/.wh.a', type: 'file' },
+      dir('var/', { mode: 0o700, uid: 12, gid: 13 }),
+      { name: 'var/.wh..wh..opq', type: 'file' },
+      file('var/new', 'n', { mode: 0o4755, uid: 65534 }),
+      { name: 'var/hard', type: 'link', linkname: 'var/new' },
+      { name: 'null', type: 'char', devMajor: 1, devMinor: 3, mode: 0o666 },
+    ]);
+    const image = await imageOf('two', lower, upper);
+    const view = images.view(image);
+    expect(view.find('/etc/a')).toBeUndefined();
+    expect(view.readText('/etc/b')).toBe('etc/b');
+    expect(view.find('/var/old')).toBeUndefined();
+    expect(view.readText('/lib/x')).toBe('opt/x');
+    expect(view.readText('/../lib/../lib/x')).toBe('opt/x');
+    expect(view.resolve('/lib/new/file')).toBe('/opt/new/file');
+    const [top] = images.snapshots.lowerDirs(chainIds(image.diffIds)) as [string];
+    const whiteout = lstatSync(join(top, 'etc/a'));
+    expect([whiteout.isCharacterDevice(), whiteout.rdev]).toEqual([true, 0]);
+    const stats = lstatSync(join(top, 'var/new'));
+    expect([stats.mode & 0o7777, stats.uid, stats.nlink]).toEqual([0o4755, 65534, 2]);
+    expect([lstatSync(join(top, 'var')).mode & 0o7777, lstatSync(join(top, 'var')).uid]).toEqual([0o700, 12]);
+    // The kernel agrees about what is hidden; and the layer can be had back from the directory.
+    const back = execFileSync('tar', [
+      '-c',
+      '--xattrs',
+      '--xattrs-include=*',
+      '--sort=name',
+      '--format=pax',
+      '-C',
+      top,
+      '.',
+    ]);
+    const names: string[] = [];
+    for await (const entry of readTar(fromOverlay(Readable.from([back]), 0))) names.push(entry.name);
+    expect(names).toEqual(['etc/', 'etc/.wh.a', 'null', 'var/', 'var/.wh..wh..opq', 'var/hard', 'var/new']);
+  });
+
+  test('removed and made again in one layer hides the old content', async () => {
+    const result = { opaque: [] as string[], size: 0, entries: 0 };
+    await Array.fromAsync(
+      toOverlay(
+        Readable.from([
+          tar([{ name: '.wh.d', type: 'file' }, dir('d'), file('d/new'), { name: '.wh.f', type: 'file' }, file('f')]),
+        ]),
+        result,
+      ),
+    );
+    expect(result.opaque).toEqual(['d']);
+  });
+
+  test('a layer that does not unpack to its diff id is refused', async () => {
+    const layer = await storeLayer(images, Readable.from([tar([file('a')])]));
+    await expect(
+      composeImage(images, { layers: [{ ...layer, diffId: digestOf('other') }], run: {}, history: [] }, ['x']),
+    ).rejects.toMatchObject({ kind: 'corrupt' });
+    expect(readdirSync(join(directory, 'state/snapshots/layers'))).toEqual([]);
+  });
+});
+
+describe('archives', () => {
+  test('an image goes out and comes back the same', async () => {
+    const image = await imageOf('example.com/app:1', tar([file('a')]), tar([file('b')]));
+    const path = join(directory, 'app.tar');
+    await exportArchive(images, ['example.com/app:1'], path);
+    images.catalog.remove(image.id);
+    expect(await images.collect()).toEqual({ blobs: 4, layers: 2 });
+    const [back] = await importArchive(images, path);
+    expect(back).toMatchObject({ id: image.id, repoTags: ['example.com/app:1'], diffIds: image.diffIds });
+    expect(images.view(image).readText('/b')).toBe('b');
+    const unpacked = join(directory, 'layout');
+    mkdirSync(unpacked);
+    execFileSync('tar', ['-xf', path, '-C', unpacked]);
+    expect((await importArchive(images, unpacked))[0]?.id).toBe(image.id);
+    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
+    expect((await importArchive(images, `${path}.gz`))[0]?.id).toBe(image.id);
+  });
+
+  test('a docker-save archive, with its names or a given one', async () => {
+    const layer = tar([file('a')]);
+    const config = JSON.stringify({
+      os: 'linux',
+      architecture: 'amd64',
+      config: { Cmd: ['/a'] },
+      rootfs: { type: 'layers', diff_ids: [digestOf(layer)] },
+    });
+    const save = (tags: string[] | null) =>
+      tar([
+        file('c.json', config),
+        file('l/layer.tar', layer.toString('latin1')),
+        file('manifest.json', JSON.stringify([{ Config: 'c.json', RepoTags: tags, Layers: ['l/layer.tar'] }])),
+      ]);
+    writeFileSync(join(directory, 's.tar'), save(['busybox:1']));
+    expect((await importArchive(images, join(directory, 's.tar')))[0]).toMatchObject({
+      id: digestOf(config),
+      repoTags: ['docker.io/library/busybox:1'],
+      run: { Cmd: ['/a'] },
+    });
+    writeFileSync(join(directory, 's2.tar'), save(null));
+    expect((await importArchive(images, join(directory, 's2.tar'), { name: 'given:2' }))[0]?.repoTags).toContain(
+      'docker.io/library/given:2',
+    );
+  });
+
+  test('a layer may be zstd', async () => {
+    const layer = tar([file('z', 'zstd!')]);
+    const blob = images.content.putBytes(zstdCompressSync(layer));
+    const stored = {
+      descriptor: { mediaType: 'application/vnd.oci.image.layer.v1.tar+zstd', ...blob },
+      diffId: digestOf(layer),
+    };
+    expect(
+      images.view(await composeImage(images, { layers: [stored], run: {}, history: [] }, ['z'])).readText('/z'),
+    ).toBe('zstd!');
+  });
+
+  test.each([
+    ['nothing to be found', []],
+    ['a way out of the archive', [file('../manifest.json', '[]')]],
+    [
+      'a config outside',
+      [file('manifest.json', JSON.stringify([{ Config: '../../etc/passwd', RepoTags: null, Layers: [] }]))],
+    ],
+    [
+      'a config behind a link',
+      [
+        { name: 'l', type: 'symlink', linkname: '../../../../../../etc/hostname' },
+        file('manifest.json', JSON.stringify([{ Config: 'l', RepoTags: null, Layers: [] }])),
+      ],
+    ],
+    [
+      'a blob missing',
+      [
+        file('oci-layout', '{}'),
+        file('index.json', JSON.stringify({ manifests: [{ mediaType: 'm', digest: digestOf('x'), size: 1 }] })),
+      ],
+    ],
+  ] as [string, Entry[]][])('an archive with %s is refused', async (_, entries) => {
+    writeFileSync(join(directory, 'bad.tar'), tar(entries));
+    await expect(importArchive(images, join(directory, 'bad.tar'))).rejects.toMatchObject({ kind: 'invalid' });
+  });
+});
+
+describe('catalog', () => {
+  test('a tag moves, shared layers stay until their last image goes', async () => {
+    const base = tar([file('base')]);
+    const one = await imageOf('app:1', base, tar([file('one')]));
+    const two = await imageOf('app:1', base, tar([file('two')]));
+    expect(images.catalog.find('app:1')?.id).toBe(two.id);
+    expect(images.catalog.find(one.id)?.repoTags).toEqual([]);
+    images.catalog.remove(one.id);
+    expect((await images.collect()).layers).toBe(1);
+    expect(images.view(two).readText('/base')).toBe('base');
+    expect(images.catalog.find(two.id.slice(7, 19))?.id).toBe(two.id);
+  });
+
+  test('it survives a restart', async () => {
+    const image = await imageOf('app:1', tar([file('x')]));
+    const again = new Images({ stateDir: join(directory, 'state'), platform: images.platform, log: silentLogger });
+    expect(again.catalog.find('app')?.id).toBeUndefined();
+    expect(again.catalog.find('app:1')).toEqual(image);
+  });
+});
+
+describe('build', () => {
+  function context(files: Record<string, string>): string {
+    const root = mkdtempSync(join(directory, 'ctx-'));
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(join(root, path, '..'), { recursive: true });
+      writeFileSync(join(root, path), content);
+    }
+    return root;
+  }
+  const build = (dockerfile: string, files: Record<string, string> = {}, more: object = {}) =>
+    buildImage(images, { contextDirectory: context(files), dockerfile, tags: ['built:1'], ...more });
+
+  test('instructions shape the configuration', async () => {
+    const image = await build(
+      `ARG V=1
+FROM scratch
+ARG V=2
+ENV A=\${V} B="x y"
+ENV PATH=/bin:$A
+COPY --chown=5:6 a.txt sub/ /srv/
+WORKDIR /srv
+WORKDIR data
+COPY b* ./
+LABEL k=v
+EXPOSE 80 53/udp
+USER 5
+STOPSIGNAL SIGINT
+VOLUME ["/data"]
+ENTRYPOINT ["/bin/x"]
+CMD -v $A`,
+      { 'a.txt': 'A', 'sub/deep/c.txt': 'C', b1: '1', b2: '2' },
+      { buildArgs: { V: '9' } },
+    );
+    expect(image.run).toEqual({
+      Env: ['A=9', 'B=x y', 'PATH=/bin:9'],
+      WorkingDir: '/srv/data',
+      Labels: { k: 'v' },
+      ExposedPorts: { '80/tcp': {}, '53/udp': {} },
+      User: '5',
+      StopSignal: 'SIGINT',
+      Volumes: { '/data': {} },
+      Entrypoint: ['/bin/x'],
+      Cmd: ['/bin/sh', '-c', '-v $A'],
+    });
+    const view = images.view(image);
+    expect(
+      ['/srv/a.txt', '/srv/deep/c.txt', '/srv/data/b1', '/srv/data/b2'].map((path) => view.readText(path)),
+    ).toEqual(['A', 'C', '1', '2']);
+    expect(view.find('/srv/a.txt')?.stats).toMatchObject({ uid: 5, gid: 6 });
+  });
+
+  test('the same files give the same image', async () => {
+    const text = 'FROM scratch\nCOPY . /\n';
+    const first = await build(text, { a: '1', 'd/b': '2' });
+    const second = await build(text, { 'd/b': '2', a: '1' });
+    expect(second.id).toBe(first.id);
+    expect((await build(text, { a: '1', 'd/b': '3' })).id).not.toBe(first.id);
+  });
+
+  test('.dockerignore hides, and its exceptions show', async () => {
+    const image = await build('FROM scratch\nCOPY . /\n', {
+      '.dockerignore': '# no\n*.log\n**/tmp\nsecret\n!keep.log\n!secret/public\n',
+      'a.log': '',
+      'keep.log': 'k',
+      'x/tmp/y': '',
+      'x/z': 'z',
+      'secret/key': '',
+      'secret/public': 'p',
+    });
+    const view = images.view(image);
+    expect(['/a.log', '/x/tmp', '/secret/key'].map((path) => view.find(path))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(['/keep.log', '/x/z', '/secret/public'].map((path) => view.readText(path))).toEqual(['k', 'z', 'p']);
+  });
+
+  test('a directory that is there keeps its mode, and links in the image are followed', async () => {
+    await imageOf(
+      'base',
+      tar([dir('tmp', { mode: 0o1777 }), dir('usr/bin'), { name: 'bin', type: 'symlink', linkname: 'usr/bin' }]),
+    );
+    const view = images.view(await build('FROM base\nCOPY x /bin/x\nCOPY x /tmp/\n', { x: 'x' }));
+    expect(view.find('/bin/x')?.path).toBe('/usr/bin/x');
+    expect((view.find('/tmp')?.stats.mode ?? 0) & 0o7777).toBe(0o1777);
+  });
+
+  test.each([
+    ['RUN true', 'line 1: RUN before FROM'],
+    ['FROM nowhere', 'line 1: base image "nowhere" is not here'],
+    ['FROM scratch\nHEALTHCHECK NONE', 'line 2: HEALTHCHECK is not supported'],
+    ['FROM scratch\n\nFROM scratch', 'line 3: builds of several stages'],
+    ['FROM scratch\nCOPY --from=x a b', 'line 2: COPY --from is not supported'],
+    ['FROM scratch\nCOPY missing /', 'line 2: "missing" is not in the build context'],
+    ['FROM scratch\nCOPY ../x /', 'line 2: "../x" leaves the build context'],
+    ['FROM scratch\nADD http://x/y /', 'line 2: "http://x/y": only local files'],
+    ['FROM scratch\nCOPY link /', 'line 2: "link" leads out of the build context'],
+    ['FROM scratch\nRUN <<EOF\nx\nEOF', 'line 2: here-documents'],
+    ['FROM scratch\nNONSENSE x', 'line 2: unknown instruction NONSENSE'],
+    ['FROM scratch\nRUN true', 'line 2: RUN needs a running runtime'],
+    ['', 'line 1: no FROM'],
+  ])('%j is refused: %s', async (text, message) => {
+    const root = context({});
+    symlinkSync('/etc/hostname', join(root, 'link'));
+    await expect(buildImage(images, { contextDirectory: root, dockerfile: text, tags: [] })).rejects.toThrow(message);
+  });
+
+  test('RUN is cached by what it starts from', async () => {
+    const ran: string[][] = [];
+    const run = async (step: { args: string[]; store: (tar: AsyncIterable<Uint8Array>) => Promise<never> }) => {
+      ran.push(step.args);
+      return step.store(Readable.from([tar([file('made')])]));
+    };
+    const text = 'FROM scratch\nCOPY a /\nRUN make it\n';
+    await build(text, { a: '1' }, { run });
+    await build(text, { a: '1' }, { run });
+    expect(ran).toEqual([['/bin/sh', '-c', 'make it']]);
+    await build(text, { a: '2' }, { run });
+    await build(text, { a: '2' }, { run, noCache: true });
+    expect(ran.length).toBe(3);
+    expect(existsSync(join(directory, 'state/build-cache.json'))).toBe(true);
+  });
+});

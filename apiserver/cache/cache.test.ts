@@ -231,7 +231,7 @@ describe('watches', () => {
       expect(JSON.parse(event.line.toString())).toEqual({ type: event.type, object: event.entry.object });
       expect(JSON.parse(event.entry.bytes.toString())).toEqual(event.entry.object);
     }
-    expect((watch.seen[2]?.entry.object as TestPod).metadata.annotations?.note).toBe('2');
+    expect((watch.seen[2]?.entry.object as TestPod | undefined)?.metadata.annotations?.note).toBe('2');
   });
 
   test('all watches share one line', async () => {

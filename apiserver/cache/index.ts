@@ -1,5 +1,4 @@
 // The watch caches of a server, one per kind, started on first use.
-import type { Kind } from '../../api/kind.ts';
 import { type Clock, type Random, systemClock, type Timer } from '../../lib/clock.ts';
 import { type Logger, silentLogger } from '../../lib/log.ts';
 import type { Store } from '../storage/port.ts';

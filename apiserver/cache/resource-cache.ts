@@ -197,7 +197,7 @@ export class KindCache implements ResourceCache {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#loaded.reject(stopped());
-    for (const watcher of [...this.#watchers]) watcher.end();
+    for (const watcher of this.#watchers) watcher.end();
     this.#waiters.fail(stopped());
     await this.#running;
   }

@@ -126,7 +126,7 @@ export class EtcdWatch {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#nudgeTimer?.cancel();
-    for (const subscriber of [...this.#subscribers]) subscriber.buffer.end();
+    for (const subscriber of this.#subscribers) subscriber.buffer.end();
     this.#restart?.();
     await this.#running;
   }
@@ -252,7 +252,7 @@ export class EtcdWatch {
   #onCompacted(compactRevision: number): void {
     this.#compactRevision = Math.max(this.#compactRevision, compactRevision);
     let resume = Number.POSITIVE_INFINITY;
-    for (const subscriber of [...this.#subscribers]) {
+    for (const subscriber of this.#subscribers) {
       if (subscriber.upTo + 1 < compactRevision) subscriber.buffer.fail(new CompactedError(compactRevision));
       else resume = Math.min(resume, subscriber.upTo);
     }

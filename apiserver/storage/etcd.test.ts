@@ -143,10 +143,10 @@ describe('the etcd store when the world is not quiet', () => {
     const store = open(etcd.endpoint, root);
     const watch = new Follower(store, `${root}pods/`, await store.revision());
     const acknowledged: { key: string; value: string; revision: number }[] = [];
-    let isOver = false;
+    const over = new AbortController();
     const writers = Array.from({ length: 6 }, async (_, writer) => {
       const key = `${root}pods/w${writer}`;
-      for (let n = 0; !isOver; n++) {
+      for (let n = 0; !over.signal.aborted; n++) {
         const value = `${writer}-${n}`;
         try {
           acknowledged.push({ key, value, revision: await put(store, key, value) });
@@ -160,7 +160,7 @@ describe('the etcd store when the world is not quiet', () => {
     await etcd.start();
     const seen = watch.events.length;
     await watch.until(() => watch.events.length >= seen + 60);
-    isOver = true;
+    over.abort();
     await Promise.all(writers);
     const last = Math.max(...acknowledged.map((each) => each.revision));
     await watch.until(() => watch.complete >= last);

@@ -65,6 +65,6 @@ export class WatchHub {
   }
 
   close(): void {
-    for (const watch of [...this.#watches]) watch.buffer.end();
+    for (const watch of this.#watches) watch.buffer.end();
   }
 }

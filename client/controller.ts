@@ -3,7 +3,7 @@
 //   requeueAfter  tried again later               nothing        done until something changes
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Informer } from './port.ts';
+import { type Informer, NetworkError } from './port.ts';
 import { isConflict } from './status.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -14,6 +14,9 @@ export class TerminalError extends Error {
     this.name = 'TerminalError';
   }
 }
+
+/** When the server is away that is no fault of the key: it is ready soon after the server is back. */
+const networkRetryMs = 2_000;
 
 export type ReconcileResult = { requeueAfterMs: number } | void;
 
@@ -56,7 +59,7 @@ export async function runController<K = string>(options: ControllerOptions<K>, s
         queue.forget(key);
         return;
       }
-      queue.addRateLimited(key);
+      queue.addRateLimited(key, err instanceof NetworkError ? networkRetryMs : undefined);
       const failures = queue.failures(key);
       // A lost race is part of life: the cache catches up and the next try wins.
       if (isConflict(err) && failures < 5) log.debug({ key, failures }, 'reconcile lost a race; trying again');

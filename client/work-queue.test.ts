@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock, settle } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import { runController, TerminalError } from './controller.ts';
+import { NetworkError } from './port.ts';
 import { WorkQueue } from './work-queue.ts';
 
 const make = () => {
@@ -141,6 +142,25 @@ describe('a controller loop', () => {
     stop.abort();
     await running;
     expect(clock.pending).toBe(0);
+  });
+
+  it('is at work within seconds after a long outage', async () => {
+    const { clock, queue } = make();
+    let down = true;
+    let done = 0;
+    const stop = new AbortController();
+    const reconcile = async () => {
+      if (down) throw new NetworkError('connection refused');
+      done++;
+    };
+    const running = runController({ name: 'test', queue, log: silentLogger, reconcile }, stop.signal);
+    queue.add('a');
+    for (let i = 0; i < 600; i++) await clock.advance(1_000);
+    down = false;
+    await clock.advance(2_000);
+    expect(done).toBe(1);
+    stop.abort();
+    await running;
   });
 
   it('does not start before its caches are filled, and ends when they never are', async () => {

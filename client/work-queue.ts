@@ -73,11 +73,11 @@ export class WorkQueue<K = string> {
     this.#armTimer();
   }
 
-  /** The key failed: later, with exponential back-off until `forget`. */
-  addRateLimited(key: K): void {
+  /** The key failed: later, with exponential back-off until `forget`; `maxMs` caps this one delay. */
+  addRateLimited(key: K, maxMs = Number.POSITIVE_INFINITY): void {
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    this.addAfter(key, backoffMs(this.#backoff, failures, this.#random));
+    this.addAfter(key, Math.min(maxMs, backoffMs(this.#backoff, failures, this.#random)));
   }
 
   /** The key succeeded: its back-off starts anew. */

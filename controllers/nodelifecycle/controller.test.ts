@@ -5,7 +5,7 @@ import { pod as podKind } from '../../api/kinds/pod.ts';
 import { isPodReady } from '../../api/pod-conditions.ts';
 import type { Lease } from '../../api/types/coordination-v1.ts';
 import type { Node, Pod, Toleration } from '../../api/types/core-v1.ts';
-import { microTime } from '../../client/index.ts';
+import { microTime, NetworkError } from '../../client/index.ts';
 import { type Harness, readyStatus, startHarness } from '../testing/harness.ts';
 import { runNodeLifecycleController } from './controller.ts';
 import { planEviction, plannedTaints, tolerates, unknownConditions } from './plan.ts';
@@ -126,6 +126,49 @@ describe('the life of a node', () => {
     expect(harness.takeWrites()).toEqual([]);
     await harness.stop();
     expect(harness.clock.pending).toBe(0);
+  });
+
+  it('marks its pods once when it says that it is not ready, and leaves the rest to its kubelet', async () => {
+    const harness = start();
+    await harness.create(nodeKind, node());
+    await harness.create(podKind, pod('p', 'node-a', [{ operator: 'Exists' }]));
+    await harness.run();
+    harness.client.change<Node>(nodeKind, 'node-a', (each) => ({ ...each, status: node('node-a', 'False').status }));
+    await harness.run();
+    const isReady = () => isPodReady(harness.client.object<Pod>(podKind, 'default/p') as Pod);
+    expect(isReady()).toBe(false);
+    harness.client.change<Pod>(podKind, 'default/p', (each) => readyStatus(each, harness.clock.now()));
+    harness.client.change<Node>(nodeKind, 'node-a', (each) => ({
+      ...each,
+      metadata: { ...each.metadata, labels: { a: 'b' } },
+    }));
+    await harness.run();
+    expect(isReady()).toBe(true);
+    await harness.stop();
+  });
+
+  it('is not judged by a silence in which nobody could speak', async () => {
+    let down = false;
+    const harness = startHarness([runNodeLifecycleController], {
+      before: () => {
+        if (down) throw new NetworkError('connection refused');
+      },
+    });
+    await harness.create(leaseKind, { metadata: { name: 'node-a', namespace: 'kube-node-lease' }, spec: {} } as Lease);
+    await harness.create(nodeKind, node());
+    await harness.run();
+    down = true;
+    harness.client.dropWatches();
+    await harness.run(300_000);
+    down = false;
+    await harness.run(30_000);
+    expect(readyOf(harness)?.status).toBe('True');
+    await beat(harness);
+    await harness.run(25_000);
+    expect(readyOf(harness)?.status).toBe('True');
+    await harness.run(60_000);
+    expect(readyOf(harness)?.status).toBe('Unknown');
+    await harness.stop();
   });
 
   it('is Unknown as a whole when the kubelet never reported', () => {

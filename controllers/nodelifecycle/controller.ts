@@ -6,7 +6,7 @@ import { pod as podKind } from '../../api/kinds/pod.ts';
 import { isPodReady } from '../../api/pod-conditions.ts';
 import type { Lease } from '../../api/types/coordination-v1.ts';
 import type { Node, Pod } from '../../api/types/core-v1.ts';
-import { createWorkQueue, isNotFound, type ReconcileResult, runController } from '../../client/index.ts';
+import { createWorkQueue, isNotFound, NetworkError, type ReconcileResult, runController } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
 import { podsOnNode } from '../parts/pods.ts';
 import { rfc3339 } from '../parts/time.ts';
@@ -25,6 +25,11 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
   const onNode = podsOnNode(pods);
   /** When each node last showed a sign of life. */
   const heardMs = new Map<string, number>();
+  /** Whether each node was ready when it was last looked at. */
+  const readyBefore = new Map<string, boolean>();
+  /** Until when this controller itself was cut off: silence until then proves nothing. */
+  let deafUntilMs = Number.NEGATIVE_INFINITY;
+  let isDeaf = false;
 
   const heard = (name: string) => {
     heardMs.set(name, clock.now());
@@ -37,7 +42,10 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
       if (heartbeat(node) !== heartbeat(old)) heard(node.metadata.name as string);
       else queue.add(node.metadata.name as string);
     },
-    onDelete: (node) => void heardMs.delete(node.metadata.name as string),
+    onDelete(node) {
+      heardMs.delete(node.metadata.name as string);
+      readyBefore.delete(node.metadata.name as string);
+    },
   });
   leases.addHandler({
     onUpdate(lease, old) {
@@ -63,8 +71,14 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
   async function reconcile(name: string): Promise<ReconcileResult> {
     let node = nodes.get(name);
     if (!node) return;
-    const silentMs = clock.now() - (heardMs.get(name) ?? clock.now());
     const resource = client.resource<Node>(nodeKind);
+    const silence = () => clock.now() - Math.max(deafUntilMs, heardMs.get(name) ?? clock.now());
+    if (isDeaf || (silence() >= gracePeriodMs && !isUnknown(node))) {
+      const live = await listen(name);
+      if (!live) return;
+      node = live;
+    }
+    const silentMs = silence();
     if (silentMs >= gracePeriodMs) {
       const wasReady = isNodeReady(node);
       const conditions = unknownConditions(node, clock.now());
@@ -82,9 +96,25 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
         spec: { taints: taints.length > 0 ? taints : null },
       });
     }
-    if (node.status?.conditions?.some((each) => each.type === 'Ready' && each.status !== 'True'))
-      await markPodsNotReady(name);
+    // A kubelet that lives speaks for its pods: they are marked once when its node ceases to be ready. A silent one does not.
+    const ceased = readyBefore.get(name) === true && !isNodeReady(node);
+    if (isUnknown(node) || ceased) await markPodsNotReady(name);
+    readyBefore.set(name, isNodeReady(node));
     if (silentMs < gracePeriodMs) return { requeueAfterMs: gracePeriodMs - silentMs };
+  }
+
+  /** The node, read live. A failure is tried again within seconds, and puts off every judgement until one succeeds. */
+  async function listen(name: string): Promise<Node | undefined> {
+    try {
+      const node = await client.resource<Node>(nodeKind).get(name);
+      if (isDeaf) deafUntilMs = clock.now();
+      isDeaf = false;
+      return node;
+    } catch (error) {
+      if (error instanceof NetworkError) isDeaf = true;
+      if (!isNotFound(error)) throw error;
+      return undefined;
+    }
   }
 
   async function markPodsNotReady(nodeName: string): Promise<void> {

@@ -24,6 +24,8 @@ export interface ContainerHost {
   seccomp: Uint8Array | undefined;
   /** What the host's device files are, for `spec.devices`, in the same order. */
   devices: DeviceNode[];
+  /** All of the host's, for a privileged container. */
+  hostDevices?: { path: string; node: DeviceNode }[];
   /** v1 controllers' mount points, and v2's, for /sys/fs/cgroup inside. */
   cgroupMounts: { v1: [name: string, options: string][]; unified: boolean };
   /** Pid namespace to join, when not its own. */
@@ -124,6 +126,12 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
       step('mount', ['proc', 'proc', '/proc', 'nosuid,noexec,nodev', ''], 'the processes of its pid namespace'),
     ]),
     ...own('/dev', deviceSteps(sandbox)),
+    ...own(
+      '/dev',
+      (host.hostDevices ?? []).map(({ path, node }) =>
+        step('mknod', [path, node.type, node.major, node.minor, node.mode.toString(8), 0, 0], 'a device of the host'),
+      ),
+    ),
     ...own('/dev/pts', [
       step(
         'mount',

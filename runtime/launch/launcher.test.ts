@@ -107,6 +107,26 @@ describe.skipIf(!canLaunch)('launcher, with real namespaces and cgroups', () => 
     ).toMatch(/userns[^]*No space left on device[^]*end/);
   });
 
+  it('gives a privileged container the devices and rights of the host', async () => {
+    await launcher.createSandbox(host.sandbox());
+    const { output } = await run(
+      'priv',
+      [
+        'sh',
+        '-c',
+        'ls /dev; mount -t tmpfs x /tmp && echo mounted; unshare -n true && echo unshared; : < /dev/kmsg && echo opened; touch /proc/sys/kernel/hostname && echo writable',
+      ],
+      {
+        privileged: true,
+        maskedPaths: [],
+        readonlyPaths: [],
+        process: { capabilities: ['ALL'], noNewPrivileges: false },
+      },
+    );
+    for (const each of ['kmsg', 'mounted', 'unshared', 'opened', 'writable'])
+      expect(output.split('\n')).toContain(each);
+  });
+
   it('runs as the given user, with its groups and without capabilities', async () => {
     await launcher.createSandbox(host.sandbox());
     const { output } = await run('user', ['sh', '-c', 'id; grep CapEff /proc/self/status; echo x > /dev/stderr'], {

@@ -1,7 +1,8 @@
 // The Launcher: writes down what is asked for, has it done, and tells exits once. All it knows is in the state directory,
 // so that it can be killed at any step; the next one finishes or undoes what it finds.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { CgroupDriver } from '../cgroups/driver.ts';
 import { createCgroupDriver } from '../cgroups/index.ts';
 import { findHierarchies } from '../cgroups/hierarchy.ts';
@@ -54,10 +55,17 @@ interface Container {
 
 const SIGKILL = 9;
 
-export async function createLauncher(options: LauncherOptions): Promise<Launcher> {
+export async function createLauncher(given: LauncherOptions): Promise<Launcher> {
+  // The resident launcher has a working directory of its own.
+  const options = {
+    ...given,
+    stateDir: resolve(given.stateDir),
+    binary: resolve(given.binary),
+    runDir: resolve(given.runDir ?? given.stateDir),
+  };
   const { clock, log } = options;
   const state = new StateDirectory(options.stateDir);
-  const runDir = options.runDir ?? options.stateDir;
+  const { runDir } = options;
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   chmodSync(runDir, 0o700);
   const server = createLauncherServer({
@@ -197,6 +205,7 @@ export async function createLauncher(options: LauncherOptions): Promise<Launcher
           ? undefined
           : seccomp(spec.seccomp, spec.process.capabilities),
       devices: (spec.devices ?? []).map((device) => deviceNode(device.hostPath)),
+      hostDevices: spec.privileged ? hostDevices('/dev') : [],
       pidNamespace: pidNamespace(spec, sandbox),
     };
     const plan = planContainer(spec, sandbox, host);
@@ -312,14 +321,7 @@ export async function createLauncher(options: LauncherOptions): Promise<Launcher
       if (!container?.facts) throw new LaunchError('', 'ENOENT', `container ${id} does not exist`);
       if (container.facts.state === 'running') return { startedAtNs: container.facts.startedAtNs };
       if (!container.shim) throw new LaunchError('', 'ESRCH', `container ${id} has exited`);
-      try {
-        await container.shim.start();
-      } catch (error) {
-        if (!(error instanceof LaunchError) || (error.errno === 'ECONNRESET') === container.facts.startedAtNs > 0) {
-          if (container.facts.startedAtNs > 0) return { startedAtNs: container.facts.startedAtNs };
-        }
-        throw error;
-      }
+      await container.shim.start();
       return { startedAtNs: container.facts.startedAtNs };
     },
 
@@ -438,6 +440,22 @@ function deviceNode(path: string): DeviceNode {
   const major = ((facts.rdev >>> 8) & 0xfff) | (Math.floor(facts.rdev / 2 ** 32) & ~0xfff);
   const minor = (facts.rdev & 0xff) | ((facts.rdev >>> 12) & ~0xff);
   return { type: facts.isBlockDevice() ? 'b' : 'c', major, minor, mode: facts.mode & 0o777 };
+}
+
+/** Every device of the host, for privileged containers; terminals are the container's own. */
+function hostDevices(directory: string): { path: string; node: DeviceNode }[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory())
+      return ['pts', 'shm', 'mqueue', 'fd', '.udev'].includes(entry.name) ? [] : hostDevices(path);
+    if (!(entry.isCharacterDevice() || entry.isBlockDevice()) || ['/dev/console', '/dev/ptmx'].includes(path))
+      return [];
+    try {
+      return [{ path, node: deviceNode(path) }];
+    } catch {
+      return []; // unplugged meanwhile
+    }
+  });
 }
 
 /** What /sys/fs/cgroup looks like inside: one directory per hierarchy of the host, mounted in the cgroup namespace. */

@@ -109,14 +109,21 @@ export function createPodNetwork(options: NetworkOptions, existing: readonly Ope
       const pod = pods.get(id);
       if (!pod) return;
       if (opened.delete(id)) {
-        const change = closePorts(id, await nft(['-a', 'list', 'chain', 'inet', TABLE, 'ports'], ''));
+        // Somebody else may have flushed the rules: then there is nothing to take away.
+        const listing = await nft(['-a', 'list', 'chain', 'inet', TABLE, 'ports'], '').catch((error: unknown) => {
+          options.log.warn({ err: error, sandboxId: id }, 'the table of host ports is gone');
+          return '';
+        });
+        const change = closePorts(id, listing);
         if (change) await nft(['-f', '-'], change);
       }
       pods.delete(id);
       pool.give(pod.ip);
     },
     async teardown() {
-      await nft(['-f', '-'], removeRules);
+      await nft(['-f', '-'], removeRules).catch((error: unknown) =>
+        options.log.warn({ err: error }, 'removing the pod rules failed'),
+      );
       await options.server.run([step('link-delete', [options.bridge], '')]);
       prepared = undefined;
     },

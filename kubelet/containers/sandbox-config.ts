@@ -51,7 +51,9 @@ export function sandboxConfig(
     linux: {
       cgroupParent: podCgroup(pod, settings.cgroupRoot),
       securityContext: sandboxSecurity(pod, settings.seccompDir),
-      sysctls: Object.fromEntries((pod.spec?.securityContext?.sysctls ?? []).map((each) => [each.name, each.value])),
+      sysctls: Object.fromEntries(
+        (pod.spec?.securityContext?.sysctls ?? []).map((each) => [each.name.replaceAll('/', '.'), each.value]),
+      ),
       resources: podResources(pod),
     },
   };

@@ -5,6 +5,22 @@ import { bytesOf, milliOf } from '../containers/amounts.ts';
 import { podTotals } from '../containers/resources.ts';
 import { allContainers } from './containers-of.ts';
 
+/** Sysctls of a pod's own namespaces that cannot harm its neighbours (upstream's safe set for Linux 6.x). */
+const SAFE_SYSCTLS = new Set([
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_rmem',
+  'net.ipv4.tcp_syncookies',
+  'net.ipv4.tcp_wmem',
+]);
+
 export type AdmissionResult = { admitted: true } | { admitted: false; reason: string; message: string };
 
 export interface AdmissionFacts {
@@ -20,6 +36,17 @@ const refuse = (reason: string, message: string): AdmissionResult => ({ admitted
 export function admitPod({ pod, others, allocatable, node }: AdmissionFacts): AdmissionResult {
   const os = pod.spec?.os?.name;
   if (os && os !== 'linux') return refuse('PodOSNotSupported', "Pod's OS field doesn't match node OS");
+
+  for (const { name } of pod.spec?.securityContext?.sysctls ?? []) {
+    const dotted = name.replaceAll('/', '.');
+    if (!SAFE_SYSCTLS.has(dotted)) return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowlisted`);
+    if (pod.spec?.hostNetwork && dotted.startsWith('net.')) {
+      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host net enabled`);
+    }
+    if (pod.spec?.hostIPC && dotted.startsWith('kernel.shm')) {
+      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host ipc enabled`);
+    }
+  }
 
   for (const [key, value] of Object.entries(pod.spec?.nodeSelector ?? {})) {
     if (node && node.metadata.labels?.[key] !== value) {

@@ -6,6 +6,7 @@ import { podLogDirectory, sandboxConfig } from '../containers/sandbox-config.ts'
 import { isNotFound } from '../cri/client.ts';
 import { refs } from '../refs.ts';
 import type { PodContext } from './context.ts';
+import { obstacles } from './unsupported.ts';
 import { refreshSandbox } from './runtime-watch.ts';
 
 const SANDBOX_TIMEOUT_MS = 4 * 60_000;
@@ -14,6 +15,8 @@ const SANDBOX_TIMEOUT_MS = 4 * 60_000;
 export async function createSandbox(context: PodContext, pod: Pod, attempt: number, seenAtMs: number): Promise<void> {
   const { cri, cache, events, settings } = context;
   const { uid = '', name = '', namespace = '' } = pod.metadata;
+  const refused = obstacles(pod);
+  if (refused.length > 0) throw new Error(refused.join('; '));
   const olds = cache.pod(uid).sandboxes;
   if (olds.some((each) => each.isReady)) await stopSandboxes(context, uid);
   const { config, warnings } = sandboxConfig(pod, attempt, settings, seenAtMs);

@@ -156,6 +156,12 @@ export class StatusWriter {
       slot.wanted = undefined;
       return 'gone';
     }
+    if ([400, 403, 413, 422].includes(error.code)) {
+      // Trying again would not help; the next status may be better. A pod must not linger because of this.
+      this.#log.error({ err: error, pod: name, namespace }, 'the API server refuses a pod status');
+      slot.wanted = undefined;
+      return 'gone';
+    }
     if (error.code !== 409) return 'failed';
     try {
       const fresh = await this.#client.resource<Pod>(refs.pods, namespace).get(name);

@@ -22,6 +22,7 @@ import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
 import { removeContainer, StartError, startContainer } from './start-container.ts';
 import { computePodStatus } from './status.ts';
 import { callStop, stopContainer } from './stop-container.ts';
+import { omissions } from './unsupported.ts';
 
 /** The first status of a pod says only that it is being created: it may be overtaken by better news. */
 const FIRST_STATUS_DEFER_MS = 200;
@@ -210,6 +211,9 @@ export class PodWorker {
   }
 
   async #makeSandbox(pod: Pod, attempt: number, replaces: boolean): Promise<void> {
+    if (!replaces)
+      for (const text of omissions(pod))
+        this.#announceOnce(text, 0, () => this.#context.events.pod(pod, 'Warning', 'UnsupportedField', text));
     if (replaces) {
       const text = 'Pod sandbox changed, it will be killed and re-created.';
       this.#context.events.pod(pod, 'Normal', 'SandboxChanged', text);

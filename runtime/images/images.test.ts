@@ -74,7 +74,7 @@ describe('names', () => {
 
   test.each([
     '',
-    'UPPER/case:1',
+    'example.com/UPPER:1',
     'a//b',
     'a:',
     'a:b:c',

@@ -12,6 +12,7 @@ import type { RawRequest, RawResponse } from './exchange.ts';
 
 /** Go's default for request headers is 1 MiB; nothing sane needs a tenth. */
 const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_SESSION_MEGABYTES = 512;
 
 export interface ListenerOptions {
   address: string;
@@ -51,6 +52,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       minVersion: 'TLSv1.2',
       ...({ maxHeaderSize: MAX_HEADER_BYTES } as object),
       settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 1000 },
+      // Node refuses new streams, and then ends the session, when what waits for a slow reader is more than 10 MB: one
+      // large list. What waits is bounded by our own back-pressure.
+      maxSessionMemory: MAX_SESSION_MEGABYTES,
+      maxSessionRejectedStreams: 10_000,
     },
     // A quiet watch is no reason to end a session.
     http2SessionTimeout: 0,
@@ -87,7 +92,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     options.onUpgrade(request, socket, head, peerOf(request, peers));
   });
   server.on('error', (error) => options.onProblem(error, 'server'));
-  server.on('sessionError', () => {});
+  server.on('sessionError', (error: unknown) => options.onProblem(error, 'HTTP/2 session'));
   server.on('tlsClientError', () => {});
 
   await new Promise<void>((resolve, reject) => {

@@ -65,6 +65,8 @@ export class Pipeline {
       startedMs: clock.now(),
     });
     const started = performance.now();
+    // Streams that break off are seen as closed; without listeners their errors would end the process.
+    request.on('error', () => {});
     response.on('error', () => {});
     this.#running.add(exchange);
     try {

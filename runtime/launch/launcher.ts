@@ -163,7 +163,11 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     const container = containers.get(id);
     await server.run(planContainerRemoval(spec.cgroup, cgroups));
     // The shim records the exit and ends by itself; its exit event comes before the container is forgotten.
-    if (container?.shim) await Promise.race([container.shim.closed, sleep(clock, 7000)]);
+    if (container?.shim) {
+      const patience = new AbortController();
+      await Promise.race([container.shim.closed, sleep(clock, 7000, patience.signal)]);
+      patience.abort();
+    }
     container?.shim?.close();
     containers.delete(id);
     untold = untold.filter((each) => each.containerId !== id);

@@ -217,7 +217,7 @@ export function createEventRecorder({
   }
 
   const flush = async () => {
-    while (sending) await sending;
+    for (let pending = sending; pending; pending = sending) await pending;
   };
   const recorderOf = (component: string): EventRecorder => ({
     event(about, type, reason, message) {

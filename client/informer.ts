@@ -40,7 +40,8 @@ export function createInformer<T extends KubeObject>(
 
   function apply(change: Change<T>): void {
     for (const delta of store.apply(change)) {
-      for (const handler of [...handlers]) tell(handler, delta);
+      // A copy: a handler added meanwhile has already been told of the present objects.
+      for (const handler of Array.from(handlers)) tell(handler, delta);
     }
     if (change.kind === 'replace' && !isSynced) {
       isSynced = true;

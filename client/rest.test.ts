@@ -198,11 +198,11 @@ describe('requests', () => {
       .resource(configMaps, 'ns')
       .get('a')
       .catch((error) => error);
-    let done = false;
+    const state = { done: false };
     void outcome.then(() => {
-      done = true;
+      state.done = true;
     });
-    while (!done) {
+    while (!state.done) {
       await settle();
       await clock.advance(100);
     }
@@ -237,13 +237,13 @@ describe('requests', () => {
   it('gives up a request that is not answered', async () => {
     const clock = new FakeClock();
     await start(() => {}, clock);
-    let message = '';
+    const state = { message: '' };
     client.request('GET', '/version').catch((error: Error) => {
-      message = error.message;
+      state.message = error.message;
     });
     await expect.poll(() => server.seen.length).toBe(1);
-    while (message === '') await clock.advance(50); // small steps: pings are answered by a real peer
-    expect(message).toContain('no answer within');
+    while (state.message === '') await clock.advance(50); // small steps: pings are answered by a real peer
+    expect(state.message).toContain('no answer within');
   });
 
   it('carries many requests and watches over one session', async () => {

@@ -83,7 +83,7 @@ export class Store<T extends KubeObject> {
     const next = new Map<string, T>();
     for (const object of objects) next.set(keyOf(object), object);
     const found: Delta<T>[] = [];
-    for (const [key, old] of [...this.#objects]) {
+    for (const [key, old] of this.#objects) {
       if (next.has(key)) continue;
       this.#unset(key, old);
       found.push({ kind: 'delete', object: old });

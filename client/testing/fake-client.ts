@@ -336,7 +336,7 @@ export function createFakeClient(options: FakeOptions): FakeClient {
         const request = await enter('patch', ref, namespace, name, writeOptions.subresource);
         return answered(request, patched(name, type, body, writeOptions.subresource));
       },
-      delete: async (name, { signal: _, ...deletion } = {}) => {
+      delete: async (name, deletion = {}) => {
         const request = await enter('delete', ref, namespace, name);
         return answered(request, remove(ref, keyFor(name), deletion));
       },
@@ -388,7 +388,7 @@ export function createFakeClient(options: FakeOptions): FakeClient {
     },
     dropWatches(ref) {
       for (const collection of ref ? [collectionOf(ref)] : collections.values()) {
-        for (const watcher of [...collection.watchers]) watcher.stream.fail(new NetworkError('connection lost'));
+        for (const watcher of collection.watchers) watcher.stream.fail(new NetworkError('connection lost'));
       }
     },
     compact() {

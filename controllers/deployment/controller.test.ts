@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { deployment as deploymentKind } from '../../api/kinds/deployment.ts';
 import { pod as podKind } from '../../api/kinds/pod.ts';
@@ -35,7 +35,8 @@ const edit = (harness: Harness, change: (spec: NonNullable<Deployment['spec']>) 
   });
 const setImage = (harness: Harness, image: string) =>
   edit(harness, (spec) => {
-    (spec.template.spec?.containers[0] as { image: string }).image = image;
+    const [container] = spec.template.spec?.containers ?? [];
+    if (container) container.image = image;
   });
 
 /** Lets the pods that run become ready, until nothing changes. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Deployment } from '../../api/types/apps-v1.ts';
 import { annotationsOfNew } from './annotations.ts';

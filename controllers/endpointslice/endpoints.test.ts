@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { endpointSlice as sliceKind } from '../../api/kinds/endpoint-slice.ts';
 import { endpoints as endpointsKind } from '../../api/kinds/endpoints.ts';

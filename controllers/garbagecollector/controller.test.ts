@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { configMap as configMapKind } from '../../api/kinds/config-map.ts';
 import { namespace as namespaceKind } from '../../api/kinds/namespace.ts';

@@ -28,7 +28,7 @@ describe('a ReplicaSet that is refused its pods', () => {
       },
     });
     await harness.create(replicaSetKind, web(50));
-    for (let i = 0; i < 5 && refusals === 0; i++) await harness.run(1);
+    await harness.run(1);
     expect(refusals).toBeLessThanOrEqual(8); // 1 + 2 succeed, the batch of 4 ends it; not 47 failures
     expect(harness.client.objects(podKind)).toHaveLength(3);
     const status = () => harness.client.object<ReplicaSet>(replicaSetKind, 'default/web')?.status;

@@ -91,3 +91,6 @@ export function hostResolvers(): string[] {
     return [];
   }
 }
+
+/** Where the node that ran last wrote down how its runtime was set up. */
+export const runtimeFlagsFile = (layout: Layout): string => join(layout.dataDir, 'node.json');

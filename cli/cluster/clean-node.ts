@@ -1,15 +1,11 @@
 // Cleans up after a node whose processes were killed: containers, mounts, network and cgroups that its state on disk names.
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { createMounter, removeKubeletState } from '../../kubelet/index.ts';
 import type { Logger } from '../../lib/log.ts';
 import { renderRemoval } from '../../proxy/nft.ts';
 import { spawnNft } from '../../proxy/spawn-nft.ts';
-import { cgroupRootOf, type Layout } from '../layout.ts';
+import { cgroupRootOf, type Layout, runtimeFlagsFile } from '../layout.ts';
 import { removePods, type RuntimeFlags, startNodeRuntime } from './node.ts';
-
-/** Where the node that ran last wrote down how its runtime was set up. */
-export const runtimeFlagsFile = (layout: Layout): string => join(layout.dataDir, 'node.json');
 
 /** Resolves with the number of pods that were still there. */
 export async function cleanNode(layout: Layout, log: Logger): Promise<number> {

@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/index.ts';
 import { createCriClient } from '../../kubelet/cri/client.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
 import { runDns } from '../../proxy/dns/server.ts';
 import { runProxy } from '../../proxy/index.ts';
 import { spawnNft } from '../../proxy/spawn-nft.ts';
 import { createLauncher } from '../../runtime/launch/index.ts';
 import { type RunningRuntime, startRuntime } from '../../runtime/index.ts';
-import { gatewayOf, hostResolvers, layoutOf } from '../layout.ts';
+import { gatewayOf, hostResolvers, layoutOf, runtimeFlagsFile } from '../layout.ts';
 import { connect } from './control-plane.ts';
 import type { NodeConfig } from './node-process.ts';
 
@@ -32,6 +33,8 @@ export interface NodeRuntime extends RunningRuntime {
 
 export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<NodeRuntime> {
   const layout = layoutOf(flags.dataDir);
+  const { podCidr, bridge, cgroupRoot } = flags;
+  writeFileAtomic(runtimeFlagsFile(layout), JSON.stringify({ podCidr, bridge, cgroupRoot }), 0o600);
   const launcher = await createLauncher({
     stateDir: join(layout.runtimeDir, 'launcher'),
     binary: join(import.meta.dirname, '../../build/sampan-launcher'),
@@ -104,7 +107,6 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
           keyPem: config.serving.keyPem,
           clientCaPem: config.caPem,
         },
-        cgroupRoot: config.cgroupRoot,
         clusterDns: [config.clusterDns ?? gateway],
         clusterDomain: config.clusterDomain,
         podCidr: config.podCidr,

@@ -102,7 +102,8 @@ export async function kubeletCommand(flags: ConnectedFlags & NodeFlags & { criSo
             keyPem: readPki(layout.pkiDir, `nodes/${nodeName}-serving.key`),
             clientCaPem: readPki(layout.pkiDir, 'ca.crt'),
           },
-          cgroupRoot: flags.cgroupRoot ?? cgroupRootOf(flags.dataDir),
+          // Our runtime keeps everything below a root of its own; another one gets its root from here.
+          cgroupRoot: flags.cgroupRoot,
           clusterDns: flags.clusterDns ? [flags.clusterDns] : [],
           clusterDomain: flags.clusterDomain,
           podCidr: flags.podCidr,

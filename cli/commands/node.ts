@@ -1,10 +1,7 @@
 // The node half of `sampan up`: waits for its configuration, runs, and ends when told to or when its parent is gone.
 import { createLogger } from '../../lib/log.ts';
-import { writeFileAtomic } from '../../lib/files.ts';
-import { runtimeFlagsFile } from '../cluster/clean-node.ts';
 import { type RunningNode, startNode } from '../cluster/node.ts';
 import type { FromNode, ToNode } from '../cluster/node-process.ts';
-import { layoutOf } from '../layout.ts';
 
 export function node(): Promise<void> {
   return new Promise((ended) => {
@@ -15,12 +12,6 @@ export function node(): Promise<void> {
     process.on('message', (message: ToNode) => {
       if (message.type === 'start') {
         const { config } = message;
-        const { podCidr, bridge, cgroupRoot } = config;
-        writeFileAtomic(
-          runtimeFlagsFile(layoutOf(config.dataDir)),
-          JSON.stringify({ podCidr, bridge, cgroupRoot }),
-          0o600,
-        );
         const log = createLogger('node', { level: config.logLevel });
         running = startNode(config, log);
         running.catch((error: unknown) => {

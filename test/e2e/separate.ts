@@ -32,7 +32,7 @@ export class SeparateCluster extends TestCluster {
       case 'runtime':
         return ['--cgroup-root', host.cgroup];
       case 'kubelet':
-        return [...node, '--cgroup-root', host.cgroup];
+        return node;
       case 'proxy':
         return node;
       default:

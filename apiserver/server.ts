@@ -2,6 +2,7 @@
 // happens here.
 import { readFileSync } from 'node:fs';
 import { errors } from '../api/errors.ts';
+import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { Namespace, Pod, ServiceAccount } from '../api/types/core-v1.ts';
@@ -31,15 +32,16 @@ import type { HealthCheck } from './http/health.ts';
 import { DEFAULT_LIMITS, type InflightLimits, InflightGate } from './http/inflight.ts';
 import { KubeletProxy } from './http/kubelet-proxy.ts';
 import { listen, type Listener } from './http/listener.ts';
-import { inflightGauge, ServerMetrics } from './http/metrics.ts';
+import { inflightGauge, ServerMetrics, storageGauge } from './http/metrics.ts';
 import { createOpenApi } from './http/openapi.ts';
 import { servePath } from './http/paths.ts';
-import { Pipeline } from './http/pipeline.ts';
+import { authorizeOrThrow, Pipeline } from './http/pipeline.ts';
 import { type ResourceContext, serveResource } from './http/resources.ts';
 import { versionInfo } from './http/version.ts';
 import { formatAddress, parseRange } from './registry/address-range.ts';
 import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
 import { Registry } from './registry/registry.ts';
+import { hookKey } from './registry/types.ts';
 import { serviceAddresses } from './registry/service-addresses.ts';
 import { ListSnapshots } from './registry/snapshots.ts';
 import { serveBinding } from './registry/subresources/binding.ts';
@@ -177,12 +179,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const gate = new InflightGate(options.limits ?? DEFAULT_LIMITS);
   const metrics = new ServerMetrics();
   metrics.addGauge(() => inflightGauge(gate));
+  metrics.addGauge(() => storageGauge(countObjects()));
   const kubelets = new KubeletProxy({ registry, client: pki.kubeletClient, caPem: pki.caPem });
   const connect = () => Promise.reject(errors.badRequest('Upgrade request required'));
   const resources: ResourceContext = {
     registry,
     codec: createBodyCodec(scheme),
     admission,
+    authorize: (attributes) => authorizeOrThrow(authorizer, attributes),
     clock,
     reviews: new Map([
       ...reviewHandlers({ authenticator, authorizer, rbac }),
@@ -238,10 +242,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     log,
     isKnown: (info) => info.isResource && scheme.byResource(info.group, info.version, info.resource) !== undefined,
-    handle: (exchange) => (exchange.info.isResource ? serveResource(resources, exchange) : servePath(paths, exchange)),
+    handle(exchange) {
+      if (!exchange.info.isResource) return servePath(paths, exchange);
+      const { group, version, resource } = exchange.info;
+      const kind = scheme.byResource(group, version, resource);
+      if (kind?.verbs.includes('list')) used.add(kind);
+      return serveResource(resources, exchange);
+    },
     handleUpgrade: (upgrade) => kubelets.serveUpgrade(upgrade),
   });
 
+  const used = new Set<Kind>();
   let listener: Listener | undefined;
   let boundPort = options.port ?? 6443;
   let followers: Follower[] = [];
@@ -288,6 +299,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await caches.stop();
     },
   };
+
+  /** Of the kinds that somebody has asked for: a scrape starts no cache. */
+  function countObjects(): { resource: string; objects: number }[] {
+    return [...used].map((kind) => ({ resource: hookKey(kind), objects: caches.of(kind).list({}).items.length }));
+  }
 
   function followIndexes(): Follower[] {
     const how = { signal: stopped.signal, clock, log };

@@ -75,6 +75,31 @@ describe('RBAC', () => {
     await expect.poll(async () => (await server.call('GET', `${NS}/configmaps/seen`, { token })).code).toBe(403);
   });
 
+  it('lets no update create what may not be created', async () => {
+    await server.call('POST', `${RBAC}/namespaces/default/roles`, {
+      body: {
+        metadata: { name: 'renew' },
+        rules: [{ verbs: ['update'], apiGroups: ['coordination.k8s.io'], resources: ['leases'] }],
+      },
+    });
+    await server.call('POST', `${RBAC}/namespaces/default/rolebindings`, {
+      body: {
+        metadata: { name: 'renew' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'renew' },
+        subjects: [{ kind: 'ServiceAccount', name: 'default', namespace: 'default' }],
+      },
+    });
+    const token = await tokenOf('default');
+    const put = () =>
+      server.call('PUT', '/apis/coordination.k8s.io/v1/namespaces/default/leases/l', {
+        token,
+        body: { metadata: { name: 'l' }, spec: {} },
+      });
+    await expect.poll(async () => (await put()).body.message).not.toMatch(/cannot update/);
+    expect([403, 404]).toContain((await put()).code);
+    expect((await server.call('GET', '/apis/coordination.k8s.io/v1/namespaces/default/leases/l')).code).toBe(404);
+  });
+
   it('aggregates cluster roles', async () => {
     await server.call('POST', `${RBAC}/clusterroles`, {
       body: {

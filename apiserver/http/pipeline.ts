@@ -99,9 +99,22 @@ export class Pipeline {
     }
     try {
       this.#authorize(attributesOf(exchange.user, info));
-      await this.#options.handle(exchange);
+      if (isLongRunning(info) && this.#options.isKnown(info)) await this.#handleLong(exchange);
+      else await this.#options.handle(exchange);
     } finally {
       if (hasSeat) gate.leave(kind);
+    }
+  }
+
+  async #handleLong(exchange: Exchange): Promise<void> {
+    const { metrics } = this.#options;
+    const { resource } = exchange.info;
+    const verb = metricVerb(exchange);
+    metrics.longRunning(verb, resource, 1);
+    try {
+      await this.#options.handle(exchange);
+    } finally {
+      metrics.longRunning(verb, resource, -1);
     }
   }
 
@@ -131,14 +144,7 @@ export class Pipeline {
   }
 
   #authorize(attributes: Attributes): void {
-    const decision = this.#options.authorizer.authorize(attributes);
-    if (decision.allowed) return;
-    const { group, resource, name } = attributes;
-    throw errors.forbidden(
-      { group, resource: attributes.isResource ? resource : '' },
-      name,
-      denialText(attributes, decision.reason),
-    );
+    authorizeOrThrow(this.#options.authorizer, attributes);
   }
 
   async #answerError(exchange: Exchange, thrown: unknown): Promise<void> {
@@ -178,6 +184,18 @@ export class Pipeline {
       seconds,
     );
   }
+}
+
+/** Throws 403 with upstream's sentence. */
+export function authorizeOrThrow(authorizer: Authorizer, attributes: Attributes): void {
+  const decision = authorizer.authorize(attributes);
+  if (decision.allowed) return;
+  const { group, resource, name, isResource } = attributes;
+  throw errors.forbidden(
+    { group, resource: isResource ? resource : '' },
+    name,
+    denialText(attributes, decision.reason),
+  );
 }
 
 const EMPTY_INFO: RequestInfo = {

@@ -6,11 +6,13 @@ import type { DeleteOptions } from '../../api/types/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { AdmissionChain } from '../admission/chain.ts';
 import { listParameters } from '../registry/list.ts';
+import type { Attributes } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { WriteRequest, WriteResult } from '../registry/types.ts';
 import type { BodyCodec } from './codec.ts';
 import type { Exchange } from './exchange.ts';
 import { contentType } from './negotiate.ts';
+import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
 import { serveScale } from './scale.ts';
 import { streamWatch } from './watch-response.ts';
@@ -20,6 +22,8 @@ export interface ResourceContext {
   registry: Registry;
   codec: BodyCodec;
   admission: AdmissionChain;
+  /** Throws 403; for what a verb implies besides itself, such as the creation by a PUT. */
+  authorize(attributes: Attributes): void;
   clock: Clock;
   /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
   subresources: ReadonlyMap<string, SubresourceHandler>;
@@ -173,7 +177,10 @@ export async function serveUpdate(
       raw: extra.raw,
     },
     (old) => (extra.change ? extra.change(next(), old) : next()),
-    next,
+    () => {
+      context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
+      return next();
+    },
   );
   return sendWritten(context, exchange, kind, result, negotiated);
 }

@@ -371,6 +371,42 @@ describe('list and watch', () => {
   });
 });
 
+describe('answers', () => {
+  it('are compressed when large and wanted, indented when wanted, and counted', async () => {
+    await call('POST', CONFIG_MAPS, { body: configMap('large', { a: 'x'.repeat(200_000) }) });
+    const plain = await call('GET', `${CONFIG_MAPS}/large`);
+    expect(plain.headers['content-encoding']).toBeUndefined();
+    const small = await call('GET', `${CONFIG_MAPS}/large`, { headers: { 'accept-encoding': 'gzip' } });
+    expect(small.headers['content-encoding']).toBe('gzip');
+    expect(Number(small.headers['content-length'])).toBeLessThan(10_000);
+    expect((await call('GET', '/version?pretty=true')).text).toMatch(/^\{\n {2}"major"/);
+    expect(plain.headers['audit-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(plain.headers['cache-control']).toBe('no-cache, private');
+    const { text } = await call('GET', '/metrics');
+    expect(text).toMatch(
+      /^apiserver_request_total\{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="GET",version="v1"\} \d+$/m,
+    );
+    expect(text).toMatch(/^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
+    expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+  });
+  it('of discovery are not repeated', async () => {
+    const first = await call('GET', '/apis', {
+      headers: { accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList' },
+    });
+    expect(first.body.kind).toBe('APIGroupDiscoveryList');
+    const again = await call('GET', '/apis', {
+      headers: {
+        accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList',
+        'if-none-match': String(first.headers.etag),
+      },
+    });
+    expect(again.code).toBe(304);
+    expect((await call('GET', '/apis')).body.kind).toBe('APIGroupList');
+    expect((await call('GET', '/api')).body.versions).toEqual(['v1']);
+    expect((await call('GET', '/')).body.paths).toContain('/apis/apps/v1');
+  });
+});
+
 describe('services', () => {
   it('get an address and ports, keep them, and give them back', async () => {
     const path = `${NS}/services`;

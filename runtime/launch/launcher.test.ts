@@ -107,6 +107,22 @@ describe.skipIf(!canLaunch)('launcher, with real namespaces and cgroups', () => 
     ).toMatch(/userns[^]*No space left on device[^]*end/);
   });
 
+  it('filters also where new privileges are allowed, for root and others', async () => {
+    await launcher.createSandbox(host.sandbox());
+    for (const uid of [0, 1000]) {
+      const { output } = await run(
+        `nnp${uid}`,
+        ['sh', '-c', 'grep -E "Seccomp:|NoNewPrivs" /proc/self/status; unshare -U true 2>&1'],
+        { process: { uid, noNewPrivileges: false } },
+      );
+      for (const each of ['NoNewPrivs:\t0', 'Seccomp:\t2', 'Operation not permitted']) expect(output).toContain(each);
+    }
+    const ambient = await run('ambient', ['grep', 'CapEff', '/proc/self/status'], {
+      process: { uid: 1000, ambientCapabilities: ['NET_BIND_SERVICE'] },
+    });
+    expect(ambient.output).toBe('CapEff:\t0000000000000400');
+  });
+
   it('gives a privileged container the devices and rights of the host', async () => {
     await launcher.createSandbox(host.sandbox());
     const { output } = await run(

@@ -125,6 +125,7 @@ export function createTestHost(): TestHost {
               child.once('close', (code) =>
                 code === 0 ? resolve(output) : reject(new Error(`nft exited with ${code}: ${input}`)),
               );
+              child.stdin.on('error', () => undefined); // a query reads no input
               child.stdin.end(input);
             }),
         },

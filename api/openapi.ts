@@ -7,12 +7,9 @@ import { addPaths } from './openapi-operations.ts';
 import { type Dialect, definitionOf, type JsonSchema, openApiName, SchemaSet } from './openapi-schemas.ts';
 import type { Scheme } from './scheme.ts';
 
-/** How clients ask for 2.0 as protobuf; the first form is no legal media type, which is why answers carry the second. */
-export const OPENAPI_V2_PROTOBUF_ACCEPTED: readonly string[] = [
-  'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
-  'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
-];
-export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+/** How clients ask for 2.0 as protobuf. It is no legal media type, which is why answers carry the other form. */
+export const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+export const OPENAPI_V2_PROTOBUF_ANSWER = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
 export interface OpenApiOptions {
   /** As in /version: `v1.36.0`. */
@@ -97,7 +94,7 @@ export class OpenApiDocuments {
     return this.#kept('v2', () => Buffer.from(JSON.stringify(this.#v2())));
   }
 
-  /** GET /openapi/v2 as protobuf, for clients that accept one of OPENAPI_V2_PROTOBUF_ACCEPTED. */
+  /** GET /openapi/v2 as protobuf, for clients that accept OPENAPI_V2_PROTOBUF; sent as OPENAPI_V2_PROTOBUF_ANSWER. */
   v2Protobuf(): OpenApiDocument {
     return this.#kept('v2 protobuf', () => encodeGnostic(this.#v2()));
   }

@@ -317,7 +317,7 @@ export class SpdyConnection {
     // Server sockets are half-open: the peer's end is not ours.
     this.#transport.end();
     this.#transport.resume();
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.values()) {
       this.#streams.delete(stream.id);
       stream.destroy(error ?? undefined);
     }

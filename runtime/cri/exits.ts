@@ -60,7 +60,7 @@ export class ExitBook {
 
   /** Wakes those who wait for a container that has exited or is gone. */
   wake(id: string): void {
-    for (const wake of [...(this.#waiters.get(id) ?? [])]) wake();
+    for (const wake of this.#waiters.get(id) ?? []) wake();
   }
 
   #apply(context: CriContext, event: ExitEvent): void {

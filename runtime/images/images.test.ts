@@ -46,6 +46,11 @@ function tar(entries: Entry[]): Buffer {
   ]);
   return Buffer.concat([...parts, tarEnd]);
 }
+async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of source) items.push(item);
+  return items;
+}
 const file = (name: string, content = name, more: Partial<TarHeader> = {}): Entry => ({
   name,
   type: 'file',
@@ -118,7 +123,7 @@ describe('tar', () => {
     for await (const { raw: _raw, body, ...header } of readTar(
       Readable.from([bytes.subarray(0, 700), bytes.subarray(700)]),
     )) {
-      const content = Buffer.concat(await Array.fromAsync(body)).toString();
+      const content = Buffer.concat(await all(body)).toString();
       seen.push({ ...header, content });
     }
     expect(seen).toMatchObject([
@@ -211,7 +216,7 @@ describe('snapshots', () => {
 
   test('removed and made again in one layer hides the old content', async () => {
     const result = { opaque: [] as string[], size: 0, entries: 0 };
-    await Array.fromAsync(
+    await all(
       toOverlay(
         Readable.from([
           tar([{ name: '.wh.d', type: 'file' }, dir('d'), file('d/new'), { name: '.wh.f', type: 'file' }, file('f')]),

@@ -323,7 +323,7 @@ function plainHeader(header: TarHeader, flag: string): Buffer {
   out.write('        ', 148);
   out.write(flag, 156);
   out.write(header.linkname, 157, 100);
-  out.write('ustar\0' + '00', 257, 'latin1');
+  out.write('ustar\x0000', 257, 'latin1');
   octal(out, header.devMajor, 329, 8);
   octal(out, header.devMinor, 337, 8);
   out.write(prefix, 345, 155);

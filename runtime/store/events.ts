@@ -29,6 +29,6 @@ export class EventHub<E> {
   }
 
   close(): void {
-    for (const reader of [...this.#readers]) reader.end();
+    for (const reader of this.#readers) reader.end();
   }
 }

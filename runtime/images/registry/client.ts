@@ -171,7 +171,7 @@ function basicHeader(username: string, password: string): string {
 
 function isPlain(host: string, insecure: readonly string[]): boolean {
   const name = host.replace(/:\d+$/, '');
-  return insecure.includes(host) || name === 'localhost' || name === '[::1]' || /^127\./.test(name);
+  return insecure.includes(host) || name === 'localhost' || name === '[::1]' || name.startsWith('127.');
 }
 
 /** The registry's own words where it has some. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AddressPool, formatAddress, gatewayOf, macOf, parseSubnet } from './ipam.ts';
 import { baseRules, checkPorts, closePorts, openPorts } from './rules.ts';

@@ -61,7 +61,9 @@ export class Exchange {
     if (!this.#abort) {
       const abort = new AbortController();
       this.#abort = abort;
-      this.response.once('close', () => abort.abort());
+      // A client that left before anybody asked sends no second `close`.
+      if (isClosed(this.response)) abort.abort();
+      else this.response.once('close', () => abort.abort());
     }
     return this.#abort.signal;
   }
@@ -168,6 +170,11 @@ export class Exchange {
     const agent = this.header('user-agent') ?? '';
     return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
   }
+}
+
+function isClosed(response: RawResponse): boolean {
+  const { stream } = response as Http2ServerResponse;
+  return stream ? stream.destroyed : (response as ServerResponse).destroyed;
 }
 
 /** RFC 7234: code, agent, quoted text. */

@@ -1,9 +1,14 @@
 // The whole runtime with real containers, as root: its process is started, killed and started again.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
+import { buffer, text } from 'node:stream/consumers';
+
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SpdyConnection, type SpdyStream } from '../lib/spdy/connection.ts';
 import type { ContainerConfig } from '../proto/cri-types.ts';
 import { connectRuntime, type RuntimeClient } from './testing/harness.ts';
 
@@ -120,7 +125,7 @@ root('a container runs, logs, executes, and stops by its signal', async () => {
   const id = await run(pod, 'main');
   await until(
     () => logOf('a', 'main'),
-    (text) => text !== '',
+    (log) => log !== '',
   );
   expect(logOf('a', 'main')).toMatch(/^\d{4}-\d\d-\d\dT\S+Z? stdout F serving\n$/);
   const hello = await client.call('ExecSync', {
@@ -151,7 +156,7 @@ root('exit codes, commands that are not there, and stubborn ones', async () => {
   const stubborn = await run(pod, 'stubborn', { command: ['/bin/tool', 'stubborn'] });
   await until(
     () => logOf('b', 'stubborn'),
-    (text) => text !== '',
+    (log) => log !== '',
   );
   await client.call('StopContainer', { containerId: stubborn, timeout: 1 });
   expect(await statusOf(stubborn)).toMatchObject({ exitCode: 137 });
@@ -165,6 +170,57 @@ root('too much memory is an OOM kill', async () => {
     linux: { resources: { memoryLimitInBytes: 32 << 20 } },
   });
   expect(await exited(id)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
+  await remove(pod);
+});
+
+/** Opens a streaming URL as kubectl 1.27 does. */
+function openSpdy(url: string, protocol: string): Promise<SpdyConnection> {
+  const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol };
+  return new Promise((resolve, reject) => {
+    request(url, { method: 'POST', headers })
+      .on('upgrade', (_response, socket) => resolve(new SpdyConnection(socket, { role: 'client', onStream: () => {} })))
+      .on('response', (response) => reject(new Error(`${response.statusCode}`)))
+      .on('error', reject)
+      .end();
+  });
+}
+
+root('streams reach real processes: stdin and its end, terminals, ports', async () => {
+  const pod = await runPod('e');
+  const id = await run(pod, 'main', { command: ['/bin/tool', 'listen', '8080'] });
+  await until(
+    () => logOf('e', 'main'),
+    (log) => log !== '',
+  );
+
+  const cat = { containerId: id, cmd: ['/bin/tool', 'cat'], stdin: true, stdout: true };
+  const connection = await openSpdy((await client.call('Exec', cat)).url as string, 'v4.channel.k8s.io');
+  const [error, stdin, stdout] = ['error', 'stdin', 'stdout'].map((type) => connection.open({ streamtype: [type] }));
+  const content = randomBytes(600_000);
+  stdin?.end(content);
+  expect((await buffer(stdout as SpdyStream)).equals(content)).toBe(true);
+  expect(JSON.parse(await text(error as SpdyStream))).toMatchObject({ status: 'Success' });
+
+  const tty = { containerId: id, cmd: ['/bin/tool', 'exit', '5'], stdout: true, tty: true };
+  const terminal = await openSpdy((await client.call('Exec', tty)).url as string, 'v4.channel.k8s.io');
+  const [outcome, screen] = ['error', 'stdout', 'resize'].map((type) => terminal.open({ streamtype: [type] }));
+  expect(await text(screen as SpdyStream)).toBe('leaving\r\n');
+  expect(JSON.parse(await text(outcome as SpdyStream)).details.causes).toEqual([{ reason: 'ExitCode', message: '5' }]);
+
+  const forward = await openSpdy(
+    (await client.call('PortForward', { podSandboxId: pod })).url as string,
+    'portforward.k8s.io',
+  );
+  const pair = (port: string, requestId: string) =>
+    ['error', 'data'].map((type) => forward.open({ streamtype: [type], port: [port], requestid: [requestId] })) as [
+      SpdyStream,
+      SpdyStream,
+    ];
+  const [, data] = pair('8080', '1');
+  expect(await text(data)).toBe('hello from the pod\n');
+  const [refused] = pair('81', '2');
+  expect(await text(refused)).toMatch(/^error forwarding port 81 to pod .*refused/i);
+  forward.close();
   await remove(pod);
 });
 

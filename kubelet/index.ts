@@ -67,6 +67,7 @@ export interface KubeletOptions {
   /** For tests; defaults speak gRPC, mount(8) and /proc. */
   cri?: CriClient;
   mounter?: Mounter;
+  removeTree?: (path: string) => Promise<void>;
   host?: { facts: HostFacts; pressure(): HostPressure };
   /** Called once the node server listens and the node's pods are known. */
   onStarted?(started: { serverPort: number | undefined }): void;
@@ -120,14 +121,22 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const events = podEvents(context.events);
   const objects = new ReferencedObjects({ client, clock, random, log });
   const tokens = new PodTokens(client, clock);
-  const volumes = new Volumes({ stateDir, mounter: options.mounter ?? createMounter(), objects, tokens, clock, log });
+  const volumes = new Volumes({
+    stateDir,
+    mounter: options.mounter ?? createMounter(),
+    objects,
+    tokens,
+    clock,
+    log,
+    removeTree: options.removeTree,
+  });
   await volumes.prepare();
   mkdirSync(settings.podLogsDir, { recursive: true, mode: 0o755 });
 
   const listeners = new Set<(podUid: string) => void>();
   const cache = new RuntimeCache((uid) => {
     pods.runtimeChanged(uid);
-    for (const listener of [...listeners]) listener(uid);
+    for (const listener of listeners) listener(uid);
   });
   const prober = new Prober({ cri, clock, events, onVerdict: (uid) => pods.runtimeChanged(uid) });
   const services = context.informers.of<Service>(refs.services);

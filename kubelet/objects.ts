@@ -183,7 +183,7 @@ export class ReferencedObjects implements ObjectLookup {
     const before = entry.object?.metadata.resourceVersion;
     if (entry.isLoaded && before === object?.metadata.resourceVersion) return;
     entry.object = object;
-    if (entry.isLoaded) for (const onChange of [...entry.holders.values()]) onChange();
+    if (entry.isLoaded) for (const onChange of entry.holders.values()) onChange();
   }
 }
 

@@ -1,7 +1,7 @@
 // A container as CRI wants it: resolves environment, mounts and security; throws ConfigError for what cannot be.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Container, Pod, Service, VolumeMount } from '../../api/types/core-v1.ts';
+import type { Container, Service, VolumeMount } from '../../api/types/core-v1.ts';
 import type { ContainerConfig, Mount, MountPropagation, Signal } from '../../proto/cri-types.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';

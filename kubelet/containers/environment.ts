@@ -1,6 +1,6 @@
 // A container's environment: services, then envFrom, then env, later ones winning and seeing earlier ones by $(NAME).
 // What cannot be resolved is a ConfigError: the container waits with CreateContainerConfigError.
-import type { ConfigMap, Container, Pod, Secret, Service } from '../../api/types/core-v1.ts';
+import type { ConfigMap, Container, Secret, Service } from '../../api/types/core-v1.ts';
 import { expand } from './expansion.ts';
 import { fieldValue, type PodFieldFacts, resourceValue } from './field-ref.ts';
 import { serviceEnvironment } from './service-env.ts';

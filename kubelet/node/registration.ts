@@ -58,7 +58,7 @@ export class NodeRegistration {
   }
 
   async #keepStatus(signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#options;
+    const { random, log } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       try {

@@ -141,10 +141,10 @@ export class RuntimeCache {
 
   /** What was known before `token` and is not in the lists is gone. */
   finishListing(token: number, sandboxIds: ReadonlySet<string>, containerIds: ReadonlySet<string>): void {
-    for (const [id, entry] of [...this.#containers]) {
+    for (const [id, entry] of this.#containers) {
       if (entry.seen < token && !containerIds.has(id)) this.removeContainer(id);
     }
-    for (const [id, entry] of [...this.#sandboxes]) {
+    for (const [id, entry] of this.#sandboxes) {
       if (entry.seen < token && !sandboxIds.has(id)) this.removeSandbox(id);
     }
     forget(this.#removedContainers, token, containerIds);

@@ -85,7 +85,7 @@ export class StatusWriter {
   }
 
   close(): void {
-    for (const uid of [...this.#slots.keys()]) this.forget(uid);
+    for (const uid of this.#slots.keys()) this.forget(uid);
   }
 
   #slot(uid: string, pod: Pod): Slot {

@@ -1,13 +1,11 @@
 // One pod's worker. Woken by the API, the runtime, probes and timers; each wake-up reads everything anew, steps the
 // pod's state, starts what is missing in the background, and publishes the status. A step never waits.
-import { rmSync } from 'node:fs';
 import { ApiError } from '../../api/errors.ts';
 import type { Pod, PodStatus } from '../../api/types/core-v1.ts';
 import type { Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { podLogDirectory } from '../containers/sandbox-config.ts';
 import { readTerminationMessage } from '../containers/termination-message.ts';
-import type { ImageResult } from '../images/puller.ts';
 import { refs } from '../refs.ts';
 import { objectReferences } from '../volumes/references.ts';
 import { MountError, type VolumePaths } from '../volumes/volumes.ts';
@@ -18,6 +16,7 @@ import type { PodContext } from './context.ts';
 import { type LifecycleFacts, type PodState, stepLifecycle } from './lifecycle.ts';
 import { latestContainer, type ObservedContainer, type ObservedPod, type PodIdentity } from './observed.ts';
 import { Operations } from './operations.ts';
+import { PodImages, type ReadyImage } from './pod-images.ts';
 import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
 import { removeContainer, StartError, startContainer } from './start-container.ts';
 import { computePodStatus } from './status.ts';
@@ -26,8 +25,6 @@ import { omissions } from './unsupported.ts';
 
 /** The first status of a pod says only that it is being created: it may be overtaken by better news. */
 const FIRST_STATUS_DEFER_MS = 200;
-/** How long ErrImagePull is shown before it reads ImagePullBackOff. */
-const IMAGE_ERROR_SHOWN_MS = 1000;
 const START_RETRY = { initialMs: 10_000, maxMs: 10_000, jitter: 0.1 };
 const SANDBOX_RETRY = { initialMs: 1000, maxMs: 30_000, jitter: 0.1 };
 
@@ -46,7 +43,7 @@ export class PodWorker {
   #timer: Timer | undefined;
   #paths: VolumePaths | undefined;
   #wantsRefresh = false;
-  #images = new Map<string, ImageResult>();
+  #images: PodImages;
   #startFailures = new Map<string, Waiting>();
   #announced = new Map<string, number>();
   /** Latest end of a stop in progress by container id; a shorter grace period asks again. */
@@ -71,6 +68,7 @@ export class PodWorker {
       wake: () => this.wake(),
       onError: (key, error) => this.#failed(key, error),
     });
+    this.#images = new PodImages(context.images, this.#operations, context.clock);
     if (pod) this.#holdObjects(pod);
   }
 
@@ -194,7 +192,9 @@ export class PodWorker {
       );
     }
     for (const { name, restartCount } of actions.start) {
-      const ready = this.#imageOf(pod, name, wakeAt);
+      const container = findContainer(pod, name);
+      if (!container || this.#operations.isRunning(`start:${name}`)) continue;
+      const ready = this.#images.ensure(pod, container, wakeAt);
       if (sandbox.kind === 'keep' && ready && this.#paths)
         this.#start(pod, observed, name, restartCount, ready, this.#paths);
     }
@@ -256,39 +256,12 @@ export class PodWorker {
     };
   }
 
-  /** The image when it is there; else its check or pull is under way or waits for its back-off. */
-  #imageOf(pod: Pod, name: string, wakeAt: number[]): (ImageResult & { kind: 'ready' }) | undefined {
-    const container = findContainer(pod, name);
-    if (!container || this.#operations.isRunning(`start:${name}`)) return undefined;
-    const known = this.#images.get(name);
-    if (known?.kind === 'ready') return known;
-    const nowMs = this.#context.clock.now();
-    if (known) {
-      const shownUntil = known.failedAtMs + IMAGE_ERROR_SHOWN_MS;
-      if (known.thenWaiting && nowMs < shownUntil) wakeAt.push(shownUntil);
-      else if (known.thenWaiting) {
-        this.#announceOnce(`image/${name}`, known.retryAtMs, () =>
-          this.#context.images.announceBackOff(pod, container),
-        );
-      }
-      if (nowMs < known.retryAtMs) {
-        wakeAt.push(known.retryAtMs);
-        return undefined;
-      }
-    }
-    this.#operations.run(`image:${name}`, async (signal) => {
-      const result = await this.#context.images.ensure(pod, container, signal);
-      if (!signal.aborted) this.#images.set(name, result);
-    });
-    return undefined;
-  }
-
   #start(
     pod: Pod,
     observed: ObservedPod,
     name: string,
     restartCount: number,
-    image: ImageResult & { kind: 'ready' },
+    image: ReadyImage,
     paths: VolumePaths,
   ): void {
     const container = findContainer(pod, name);
@@ -300,7 +273,7 @@ export class PodWorker {
       `start:${name}`,
       async (signal) => {
         if (last?.state === 'exited') backoffs.countRestart(backoffKey(pod, container), last.finishedAtMs, clock.now());
-        this.#images.delete(name);
+        this.#images.consume(name);
         const podIps = this.#podIps(this.#context.cache.pod(this.identity.uid));
         const graceSeconds = this.#graceSeconds();
         const inputs = {
@@ -398,7 +371,7 @@ export class PodWorker {
         for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
         for (const each of observed.containers) await removeContainer(this.#context, each.id);
         await volumes.tearDown(uid);
-        rmSync(podLogDirectory(this.identity, settings.podLogsDir), { recursive: true, force: true });
+        await volumes.removeTree(podLogDirectory(this.identity, settings.podLogsDir));
         this.#isReleased = true;
       });
       return;
@@ -464,12 +437,7 @@ export class PodWorker {
   }
 
   #waiting(actions: PodActions | undefined, nowMs: number): Map<string, Waiting> {
-    const waiting = new Map<string, Waiting>(this.#startFailures);
-    for (const [name, image] of this.#images) {
-      if (image.kind !== 'failed') continue;
-      const isBackingOff = image.thenWaiting && nowMs >= image.failedAtMs + IMAGE_ERROR_SHOWN_MS;
-      waiting.set(name, isBackingOff && image.thenWaiting ? image.thenWaiting : image.waiting);
-    }
+    const waiting = new Map<string, Waiting>([...this.#startFailures, ...this.#images.waiting(nowMs)]);
     for (const { name, message } of actions?.wait ?? []) waiting.set(name, { reason: 'CrashLoopBackOff', message });
     return waiting;
   }

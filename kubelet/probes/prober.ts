@@ -93,7 +93,7 @@ export class Prober implements ProbeVerdicts {
   }
 
   close(): void {
-    for (const key of [...this.#runners.keys()]) this.#stop(key);
+    for (const key of this.#runners.keys()) this.#stop(key);
     this.#byPod.clear();
   }
 

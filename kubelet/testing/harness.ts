@@ -96,6 +96,7 @@ export function createHarness(): Harness {
           log: silentLogger,
           cri,
           mounter,
+          removeTree: async (path) => rmSync(path, { recursive: true, force: true }),
           clusterDns: ['10.96.0.10'],
           host: {
             facts: hostFacts,

@@ -4,6 +4,7 @@
 //   <stateDir>/memory/<uid>/<name>            secret, projected
 //   <stateDir>/pods/<uid>/sub-paths/...       bind mounts of sub-paths
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod, Volume } from '../../api/types/core-v1.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -26,6 +27,8 @@ export interface VolumesOptions {
   tokens: PodTokens;
   clock: Clock;
   log: Logger;
+  /** How directories are removed; for tests in virtual time. Default: in the background, by fs.promises. */
+  removeTree?: ((path: string) => Promise<void>) | undefined;
 }
 
 /** Host path of each volume by name. */
@@ -124,8 +127,15 @@ export class Volumes {
     const { mounter } = this.#options;
     for (const point of mounter.below(root)) await mounter.unmount(point);
     if (mounter.below(root).length > 0) throw new VolumeError(`${root} is still mounted`);
-    rmSync(memory, { recursive: true, force: true });
-    rmSync(root, { recursive: true, force: true });
+    // Off the event loop: an emptyDir may hold a lot.
+    await Promise.all([memory, root].map((path) => this.removeTree(path)));
+  }
+
+  /** Removes a directory with all that is in it; succeeds when it is not there. */
+  async removeTree(path: string): Promise<void> {
+    const { removeTree } = this.#options;
+    if (removeTree) await removeTree(path);
+    else await rm(path, { recursive: true, force: true });
   }
 
   async #setUpOne(fields: PodFieldFacts, volume: Volume): Promise<string> {

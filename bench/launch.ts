@@ -2,7 +2,7 @@
 // and scripts/setup. Ours: createContainer, startContainer, exit event, removeContainer, through the resident launcher, with
 // overlay, cgroups, seccomp and log. crun: `crun run` of the same program with its default spec, on a bare rootfs.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exits, createTestHost, canLaunch } from '../runtime/launch/testing.ts';
 
@@ -81,11 +81,22 @@ try {
   console.log(`shim memory: ${memory('Rss')} kB RSS, ${memory('Pss')} kB PSS`);
   await launcher.teardown();
 
+  if (hasCrun()) compareCrun();
+  else console.log('crun is not installed: no comparison');
+} finally {
+  host.dispose();
+}
+
+function hasCrun(): boolean {
   try {
     execFileSync('crun', ['--version'], { stdio: 'ignore' });
+    return true;
   } catch {
-    console.log('crun is not installed: no comparison');
+    return false;
   }
+}
+
+function compareCrun(): void {
   const bundle = join(host.directory, 'bundle');
   mkdirSync(bundle);
   execFileSync('crun', ['spec'], { cwd: bundle });
@@ -103,6 +114,12 @@ try {
       .split('\n')
       .map((line) => Number(line) / 1e6),
   );
-} finally {
-  host.dispose();
+  // crun leaves the parent of its cgroup in every hierarchy.
+  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
+    try {
+      rmdirSync(`/sys/fs/cgroup/${hierarchy}${host.directory.slice(4)}`);
+    } catch {
+      // Not in this one.
+    }
+  }
 }

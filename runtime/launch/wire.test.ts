@@ -47,10 +47,10 @@ describe('wire', () => {
           socket.once('close', () => resolve(Buffer.concat(chunks)));
           socket.end(bytes);
         });
-      // Real steps must not be reached by chance: every message is a valid one with some bytes changed, of a harmless step.
+      // Valid messages with some bytes changed; no step has a name that exists, so that none is ever carried out.
       const valid = encodeRecords([
-        ['mkdir', join(host.directory, 'made'), '755'],
-        ['hostname', ''],
+        ['ZZZZZZ', '/tmp/made', '755'],
+        ['ZZZZ', ''],
       ]);
       const cases = fc.sample(
         fc.tuple(
@@ -61,8 +61,7 @@ describe('wire', () => {
       );
       for (const [changes, cut] of cases) {
         const bytes = Buffer.from(valid);
-        for (const [at, value] of changes) if (at < 12 || at > 20) bytes[at] = value;
-        bytes[bytes.indexOf('hostname')] = 0x5a;
+        for (const [at, value] of changes) bytes[at] = value;
         await send(bytes.subarray(0, cut % 3 === 0 ? cut : bytes.length));
       }
       await send(Buffer.alloc(0));

@@ -53,11 +53,7 @@ function isEmpty(value: unknown): boolean {
 /** A copy that shares nothing with `value`; keys with undefined values are dropped. */
 export function deepClone<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) {
-    const copy = new Array(value.length);
-    for (let i = 0; i < value.length; i++) copy[i] = deepClone(value[i]);
-    return copy as T;
-  }
+  if (Array.isArray(value)) return value.map((each) => deepClone(each)) as T;
   const copy: Record<string, unknown> = {};
   for (const key of Object.keys(value)) {
     const member = (value as Record<string, unknown>)[key];

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { deepClone } from './equality.ts';
 import { ApiError } from './errors.ts';
@@ -92,7 +92,7 @@ describe('JSON patch', () => {
       '422 add operation does not apply: doc is missing path: "/constructor/prototype/x": missing value',
     ],
     [
-      Array(10_001).fill({ op: 'remove', path: '/a' }),
+      Array.from({ length: 10_001 }, () => ({ op: 'remove', path: '/a' })),
       '413 The allowed maximum operations in a JSON patch is 10000, got 10001',
     ],
   ])('refuses %j', (patch, message) => expect(failure(() => applyJsonPatch({ a: 1, l: [1] }, patch))).toBe(message));

@@ -1,7 +1,7 @@
 // The runtime, composed: store, images, streaming server and the CRI server around a launcher. Containers outlive it:
 // stopping (or killing) the runtime stops no container, and the next start finds them again.
 import { hostname } from 'node:os';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -10,6 +10,7 @@ import type { CriContext } from './cri/context.ts';
 import { ExitBook } from './cri/exits.ts';
 import { KeyedLock } from './cri/lock.ts';
 import { recover } from './cri/recover.ts';
+import { podFiles } from './cri/run-pod-sandbox.ts';
 import { serveCri } from './cri/server.ts';
 import { Images, platformOf } from './images/index.ts';
 import type { Launcher } from './launch/port.ts';
@@ -99,11 +100,20 @@ export async function startRuntime(options: RuntimeOptions): Promise<RunningRunt
         context.events.close();
         await server.stop();
         await streaming.stop();
+        await removeStrandedMemory(context);
         await launcher.close();
       },
     };
   } catch (error) {
     await streaming.stop();
     throw error;
+  }
+}
+
+/** Sandboxes that the launcher was told to tear down never come back here to give up their shared memory. */
+async function removeStrandedMemory(context: CriContext): Promise<void> {
+  const known = await context.launcher.sandboxes();
+  for (const { id } of context.store.sandboxes.list()) {
+    if (!known.has(id)) rmSync(podFiles(context, id, 'pod').shm, { recursive: true, force: true });
   }
 }

@@ -309,6 +309,15 @@ test('after a reboot everything has ended for unknown reasons', async () => {
   expect((await h.client.call('PodSandboxStatus', { podSandboxId: sandbox })).status?.state).toBe('SANDBOX_NOTREADY');
 });
 
+test('the runtime goes, shared memory of running pods stays, of torn down ones goes too', async () => {
+  const sandbox = await runPod('a');
+  await h.restart();
+  expect(readdirSync(join(h.directory, 'shm'))).toEqual([`sampan-${sandbox}`]);
+  await h.launcher.teardown();
+  await h.runtime.stop();
+  expect(readdirSync(join(h.directory, 'shm'))).toEqual([]);
+});
+
 test('statistics are read from the cgroup', async () => {
   const sandbox = await runPod('a');
   const id = await runContainer(sandbox, 'main');

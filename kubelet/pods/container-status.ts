@@ -65,12 +65,13 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
     shown = { waiting: defaultWaiting(facts.pod, isInit) };
   }
   const running = latest.state === 'running';
-  const started = startedOf(facts, container, isInit, latest);
+  const known = old?.containerID === `${facts.runtimeName}://${latest.id}` ? old : undefined;
+  const started = startedOf(facts, container, isInit, latest, known);
   return {
     name: container.name,
     state: shown,
     lastState,
-    ready: isReady(facts, container, isInit, latest, started),
+    ready: isReady(facts, container, isInit, latest, started, known),
     restartCount: latest.restartCount,
     image: latest.image || container.image || '',
     imageID: latest.imageRef,
@@ -165,10 +166,19 @@ function stateOf(facts: ContainerFacts, container: ObservedContainer): Container
   };
 }
 
-function startedOf(facts: ContainerFacts, container: Container, isInit: boolean, latest: ObservedContainer): boolean {
+/** `known` is the status reported of this very instance, for what a restarted kubelet has not probed yet. */
+function startedOf(
+  facts: ContainerFacts,
+  container: Container,
+  isInit: boolean,
+  latest: ObservedContainer,
+  known: ContainerStatus | undefined,
+): boolean {
   if (latest.state !== 'running') return false;
   if (isInit && !isSidecar(container)) return false;
-  return container.startupProbe === undefined || facts.startup(latest.id) === 'success';
+  if (container.startupProbe === undefined) return true;
+  const verdict = facts.startup(latest.id);
+  return verdict === 'success' || (verdict !== 'failure' && known?.started === true);
 }
 
 function isReady(
@@ -177,8 +187,11 @@ function isReady(
   isInit: boolean,
   latest: ObservedContainer,
   started: boolean,
+  known: ContainerStatus | undefined,
 ): boolean {
   if (isInit && !isSidecar(container)) return latest.state === 'exited' && latest.exitCode === 0;
   if (latest.state !== 'running' || !started) return false;
-  return container.readinessProbe === undefined || facts.readiness(latest.id) === 'success';
+  if (container.readinessProbe === undefined) return true;
+  const verdict = facts.readiness(latest.id);
+  return verdict === undefined ? known?.ready === true : verdict === 'success';
 }

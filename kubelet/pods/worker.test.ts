@@ -392,4 +392,32 @@ describe('what goes wrong', () => {
     });
     expect(appStatus(test.pod())?.restartCount).toBe(1);
   });
+
+  it('is ready soon after it answers, and stays so when the kubelet restarts', async () => {
+    await test.start();
+    let answers = false;
+    test.cri.execSync = () => ({ exitCode: answers ? 0 : 1, stdout: 'not yet' });
+    const readinessProbe = { exec: { command: ['check'] }, periodSeconds: 10 };
+    await test.create(makePod({ containers: [{ name: 'app', image: 'app:1', readinessProbe }] }));
+    await test.advance(500);
+    expect(appStatus(test.pod())).toMatchObject({ ready: false, started: true });
+    answers = true;
+    await test.advance(500);
+    expect(appStatus(test.pod())?.ready).toBe(true);
+    expect(reasons()).not.toContain('Unhealthy');
+
+    await test.kill();
+    const seen: (boolean | undefined)[] = [];
+    test.faults.before = (request) => {
+      if (request.subresource === 'status' && request.ref.kind === 'Pod') seen.push(appStatus(test.pod())?.ready);
+    };
+    await test.start();
+    await test.advance(20_000);
+    expect(appStatus(test.pod())?.ready).toBe(true);
+    expect(seen).toEqual([]);
+    answers = false;
+    await test.advance(40_000);
+    expect(appStatus(test.pod())?.ready).toBe(false);
+    expect(reasons()).toContain('Unhealthy');
+  });
 });

@@ -25,7 +25,13 @@ interface Runner {
   abort: AbortController;
   isRunning: boolean;
   isOver: boolean;
+  /** Until then a failure says only "not yet": it is not counted and the next try comes soon. */
+  eagerUntilMs: number;
+  eagerDelayMs: number;
 }
+
+/** A container that is starting is asked often, so that it is ready when it is ready and not a period later. */
+const EAGER_FIRST_MS = 100;
 
 export interface ProberOptions {
   cri: CriClient;
@@ -56,7 +62,9 @@ export class Prober implements ProbeVerdicts {
   }
 
   readiness(containerId: string): ProbeVerdict | undefined {
-    return this.#runners.get(`readiness/${containerId}`)?.state.verdict;
+    const state = this.#runners.get(`readiness/${containerId}`)?.state;
+    // Not asked yet: a container taken over from an earlier kubelet keeps what was reported of it.
+    return state?.last === undefined ? undefined : state.verdict;
   }
 
   /**
@@ -123,9 +131,15 @@ export class Prober implements ProbeVerdicts {
       abort: new AbortController(),
       isRunning: false,
       isOver: false,
+      eagerUntilMs: 0,
+      eagerDelayMs: EAGER_FIRST_MS,
     };
     this.#runners.set(key, runner);
-    const dueMs = runner.startedAtMs + (of.probe.initialDelaySeconds ?? 0) * 1000;
+    const periodMs = (of.probe.periodSeconds || 10) * 1000;
+    const delayMs = (of.probe.initialDelaySeconds ?? 0) * 1000;
+    // Liveness is first asked after a period, as it may be upstream: a process needs a moment to listen.
+    const dueMs = runner.startedAtMs + (of.kind === 'liveness' ? delayMs || periodMs : delayMs);
+    if (of.kind !== 'liveness' && (of.probe.successThreshold || 1) === 1) runner.eagerUntilMs = dueMs + periodMs;
     this.#schedule(runner, Math.max(0, dueMs - this.#options.clock.now()));
   }
 
@@ -157,6 +171,13 @@ export class Prober implements ProbeVerdicts {
     const result = await runProbe(runner.probe, target, cri, clock, runner.abort.signal);
     runner.isRunning = false;
     if (runner.isOver) return;
+
+    if (result.kind !== 'success' && clock.now() < runner.eagerUntilMs) {
+      const delayMs = Math.min(runner.eagerDelayMs, runner.eagerUntilMs - clock.now());
+      runner.eagerDelayMs *= 2;
+      return this.#schedule(runner, delayMs);
+    }
+    runner.eagerUntilMs = 0;
 
     const { pod, container } = runner;
     if (result.kind === 'unknown') {
@@ -204,7 +225,8 @@ export class Prober implements ProbeVerdicts {
       for (const kind of ['liveness', 'readiness']) {
         const next = this.#runners.get(`${kind}/${runner.containerId}`);
         const dueMs = runner.startedAtMs + (next?.probe.initialDelaySeconds ?? 0) * 1000;
-        if (next) this.#schedule(next, Math.max(0, dueMs - this.#options.clock.now()));
+        const waitMs = Math.max(0, dueMs - this.#options.clock.now());
+        if (next) this.#schedule(next, waitMs);
       }
     }
     this.#options.onVerdict(runner.podUid);

@@ -66,8 +66,13 @@ async function forward(
     if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`"${portText}" is not a port`);
     if (target.ports.length > 0 && !target.ports.includes(port)) throw new Error(`port ${port} was not asked for`);
     socket = await backend.dial(target.sandboxId, port);
-    // Each direction is closed by itself: the other may go on.
-    await Promise.all([pipeline(data, socket), pipeline(socket, data)]);
+    // Each direction is closed by itself: the user may have said all while the pod still answers.
+    const toPod = pipeline(data, socket);
+    toPod.catch(() => {});
+    await pipeline(socket, data);
+    // Clients up to kubectl 1.31 keep the user's connection open until the error stream has ended, too.
+    error.end();
+    await toPod;
   } catch (fault) {
     const message = (fault as NodeJS.ErrnoException).message;
     if (!error.destroyed && !data.destroyed && !(fault as NodeJS.ErrnoException).code?.startsWith('ERR_STREAM_')) {

@@ -47,7 +47,8 @@ function sourceFiles(folder: string): string[] {
 function importsOf(file: string): Import[] {
   const found: Import[] = [];
   for (const [index, line] of readFileSync(join(root, file), 'utf8').split('\n').entries()) {
-    for (const match of line.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)(['"])([^'"]+)\1/g)) {
+    // Imports and exports as the formatter leaves them, and dynamic imports; not words inside strings.
+    for (const match of line.matchAll(/(?:^(?:import|export|\}).*?\bfrom |^import |\bimport\()(['"])([^'"`$]+)\1/g)) {
       found.push({ file, line: index + 1, specifier: match[2] as string });
     }
   }

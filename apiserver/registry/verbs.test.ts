@@ -78,7 +78,6 @@ function watch(path: string, accept = 'application/json') {
     opened,
     end,
     close: () => close(),
-    // biome-ignore lint/suspicious/noExplicitAny: tests look into arbitrary JSON
     next: (): Promise<any> =>
       events.length > 0 ? Promise.resolve(events.shift()) : new Promise((resolve) => waiting.push(resolve)),
   };

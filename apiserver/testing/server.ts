@@ -13,7 +13,6 @@ export interface Answer {
   code: number;
   headers: Record<string, string | string[] | undefined>;
   text: string;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into arbitrary JSON
   body: any;
 }
 

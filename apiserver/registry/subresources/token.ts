@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { errors } from '../../../api/errors.ts';
 import { fieldErrors } from '../../../api/field-error.ts';
-import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { TokenRequest } from '../../../api/types/authentication-v1.ts';
 import type { Pod } from '../../../api/types/core-v1.ts';

@@ -2,7 +2,6 @@
 // that over IPC; started again, with back-off, when it dies. Containers do not notice.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { KeyPair } from '../../apiserver/auth/pki.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -56,8 +55,8 @@ export function superviseNode(options: { layout: Layout; logLevel: string; log: 
 
   function launch(): ChildProcess {
     const output = openSync(`${layout.logDir}/node.log`, 'a', 0o600);
-    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
-    const started = spawn(process.execPath, [...process.execArgv, main, 'node'], {
+    // The same entry as ours: the bundle, or the sources.
+    const started = spawn(process.execPath, [...process.execArgv, process.argv[1] as string, 'node'], {
       // Its own session: a Ctrl-C at the terminal is ours to handle, in order.
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],

@@ -44,5 +44,6 @@ await bundle.write({
   chunkFileNames: '[name]-[hash].mjs',
   cleanDir: true,
   // Packages in CommonJS ask for `require`.
-  banner: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  banner:
+    "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
 });

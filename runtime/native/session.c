@@ -25,6 +25,7 @@
 #define FRAME_LIMIT 65536
 #define BEHIND_LIMIT (256 * 1024)
 #define STALL_NS 5000000000LL
+#define GOODBYE_NS 1000000000LL
 
 struct client {
   int fd;
@@ -401,6 +402,33 @@ static void kill_rest(void) {
   }
 }
 
+// A unix socket that is closed while something it received is unread resets its peer, which then loses what it has not read
+// yet, the exit code too: a last resize or input is enough. So: no more from us, then read until the peer has closed.
+static void say_goodbye(void) {
+  static char ignored[4096];
+  for (int i = 0; i < MAX_CLIENTS; i++)
+    if (self.clients[i].fd >= 0) shutdown(self.clients[i].fd, SHUT_WR);
+  for (int64_t deadline = now_ns() + GOODBYE_NS;;) {
+    struct pollfd list[MAX_CLIENTS];
+    int of[MAX_CLIENTS];
+    nfds_t count = 0;
+    for (int i = 0; i < MAX_CLIENTS; i++)
+      if (self.clients[i].fd >= 0 && self.clients[i].attached) {
+        of[count] = i;
+        list[count++] = (struct pollfd){.fd = self.clients[i].fd, .events = POLLIN};
+      }
+    int64_t left = deadline - now_ns();
+    if (count == 0 || left <= 0 || poll(list, count, (int)(left / 1000000) + 1) == 0) return;
+    for (nfds_t at = 0; at < count; at++) {
+      if (!list[at].revents) continue;
+      ssize_t got = recv(list[at].fd, ignored, sizeof ignored, MSG_DONTWAIT);
+      if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) continue;
+      close(list[at].fd);
+      self.clients[of[at]].fd = -1;
+    }
+  }
+}
+
 static void __attribute__((noreturn)) finish(void) {
   struct session *session = self.session;
   bool failed_to_start = self.state != RUNNING && self.code == 127;
@@ -435,6 +463,7 @@ static void __attribute__((noreturn)) finish(void) {
     if (count == 0) break;
     if (poll(list, count, 1000) > 0) deadline = now_ns() + STALL_NS;
   }
+  say_goodbye();
   _exit(0);
 }
 

@@ -252,6 +252,31 @@ describe.skipIf(!canLaunch)('launcher, with real namespaces and cgroups', () => 
     expect(await streams.exit).toBe(0);
   });
 
+  it('tells the exit code however late a last resize comes', async () => {
+    await launcher.createSandbox(host.sandbox());
+    await launcher.createContainer(host.container('late', ['sleep', '100']));
+    await launcher.startContainer('late');
+    const codes = await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const streams = await launcher.exec({
+          containerId: 'late',
+          stdin: true,
+          process: { args: ['sh', '-c', 'exit 7'], env: ['PATH=/bin'], cwd: '/', terminal: true },
+        });
+        const sending = setInterval(() => {
+          for (let n = 0; n < 100; n++) streams.resize(80, 24);
+        }, 0);
+        try {
+          await Promise.all([text(streams.stdout), text(streams.stderr)]);
+          return await streams.exit;
+        } finally {
+          clearInterval(sending);
+        }
+      }),
+    );
+    expect(new Set(codes)).toEqual(new Set([7]));
+  });
+
   it('kills an exec whose client leaves', async () => {
     await launcher.createSandbox(host.sandbox());
     await launcher.createContainer(host.container('left', ['sleep', '100']));

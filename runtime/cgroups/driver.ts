@@ -40,6 +40,8 @@ export interface CgroupDriver {
   unifiedDirectory(cgroup: string): string;
   /** v1 `cgroup.procs` files a process must be written to. */
   procsFiles(cgroup: string): string[];
+  /** A v1 `cgroup.procs` file whose writing readies the kernel for joins (step `warm`); empty where none are needed. */
+  warmFile(): string;
   /** Empty where there is no cgroup.kill. */
   killFile(cgroup: string): string;
   /** v1 directories to empty by signals where there is no cgroup.kill. */

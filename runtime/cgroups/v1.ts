@@ -75,6 +75,7 @@ export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDr
     deviceFilter: (cgroup) => (!hierarchies.v1.has('devices') && unified ? unified + below(cgroup) : undefined),
     unifiedDirectory: (cgroup) => (unified ? unified + below(cgroup) : ''),
     procsFiles: (cgroup) => mounts.map((mount) => `${mount}${below(cgroup)}/cgroup.procs`),
+    warmFile: () => (mounts.length > 0 ? `${mounts.at(-1)}${base}/cgroup.procs` : ''),
     killFile: (cgroup) => (unified ? `${unified}${below(cgroup)}/cgroup.kill` : ''),
     // One hierarchy is enough to see them all; pids and memory are always joined.
     killDirectories: (cgroup) => (unified ? [] : mounts.slice(-1).map((mount) => mount + below(cgroup))),

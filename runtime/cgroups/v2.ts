@@ -44,6 +44,7 @@ export function createV2Driver(hierarchies: Hierarchies, root: string): CgroupDr
     procsFiles: () => [],
     killFile: (cgroup) => `${directory(cgroup)}/cgroup.kill`,
     killDirectories: () => [],
+    warmFile: () => '',
     oomFile: (cgroup) => `${directory(cgroup)}/memory.events`,
     own: (cgroup) => [directory(cgroup)],
     roots: () => (base === '' ? [] : [mount + base]),

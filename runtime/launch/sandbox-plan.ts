@@ -52,11 +52,13 @@ export function sysctlSteps(spec: SandboxSpec): Step[] {
 export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
   const limits = host.cgroups.limits(spec.cgroupParent, spec.resources ?? {});
   const { network, directory } = host;
+  const warmFile = host.cgroups.warmFile();
   const pauseCgroup = `${spec.cgroupParent}/pause`;
   if (spec.hostname.length > 64) throw new Error(`hostname "${spec.hostname}" is longer than 64 bytes`);
   const namespaces = [spec.network === 'pod' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
   const steps: Step[] = [
     ...cgroupSteps(host.cgroups, spec.cgroupParent, limits.writes),
+    ...(warmFile ? [step('warm', [warmFile], "its containers' joining will not wait for the kernel")] : []),
     ...(network ? [step('netlink', [], 'stays in our network namespace')] : []),
     step('unshare', [namespaces.join(',')], 'the namespaces that the containers will share'),
     ...namespaces.map((name) => step('bind-namespace', [name, `${directory}/${name}`], 'lives as long as this mount')),

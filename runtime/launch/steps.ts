@@ -58,6 +58,7 @@ export type Op =
   | 'pause'
   | 'session'
   | 'clone'
+  | 'warm'
   | 'enter'
   | 'joined'
   | 'wait-start'
@@ -116,6 +117,7 @@ const CALLS: Record<Op, string> = {
   pause: 'sigwait',
   session: 'setsid + pipe2',
   clone: 'clone3',
+  warm: 'write 0 (in the background)',
   enter: 'pidfd_open + clone3 + setns',
   joined: 'recv (cgroups joined)',
   'wait-start': 'recv (start)',

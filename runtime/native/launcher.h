@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL "1"
+#define PROTOCOL "2"
 #define MAX_MESSAGE (8u << 20)
 #define MAX_TREES 256
 
@@ -91,7 +91,7 @@ step_function step_netlink, step_bridge, step_veth, step_address, step_up, step_
     step_mtu;
 step_function step_unshare, step_setns, step_hostname, step_rlimit, step_oom, step_cwd, step_user, step_bounding,
     step_caps, step_no_new_privs, step_seccomp, step_stdio, step_terminal, step_exec, step_pause, step_device_filter;
-step_function step_session, step_clone, step_enter, step_joined, step_wait_start;
+step_function step_session, step_clone, step_enter, step_joined, step_wait_start, step_warm;
 step_function step_dial, step_quiesce;
 
 // ---- the socket between a child and its parent: one byte of kind, then a payload

@@ -57,6 +57,7 @@ static const struct {
     {"pause", step_pause, 0, 0},
     {"session", step_session, 10, 64},
     {"clone", step_clone, 3, 64},
+    {"warm", step_warm, 1, 1},
     {"enter", step_enter, 4, 64},
     {"joined", step_joined, 0, 0},
     {"wait-start", step_wait_start, 0, 0},

@@ -19,7 +19,7 @@ import { createLauncher } from './launcher.ts';
 import type { ContainerSpec, ExitEvent, Launcher, SandboxSpec } from './port.ts';
 
 const root = join(import.meta.dirname, '../..');
-const busybox = join(root, '.cache/tools/busybox');
+const busybox = join(root, '.cache/tools/bin/busybox');
 const compiled = join(root, 'build/sampan-launcher');
 
 /** Real tests need root and the static busybox of scripts/setup. */

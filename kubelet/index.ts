@@ -118,7 +118,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     runtimeName: version.name,
   };
 
-  const events = podEvents(context.events);
+  const events = podEvents(context.events, clock);
   const objects = new ReferencedObjects({ client, clock, random, log });
   const tokens = new PodTokens(client, clock);
   const volumes = new Volumes({
@@ -235,6 +235,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
 
   unsubscribe();
   pods.close();
+  events.flush();
   prober.close();
   objects.close();
   podContext.statuses.close();

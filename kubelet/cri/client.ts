@@ -75,6 +75,11 @@ export function createCriClient(socketPath: string, options: { now?: () => numbe
     'grpc.min_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
     'grpc.use_local_subchannel_pool': 1,
+    // What a unix socket has no use for, and every call would pay for.
+    'grpc.enable_retries': 0,
+    'grpc.enable_channelz': 0,
+    'grpc.enable_http_proxy': 0,
+    'grpc.service_config_disable_resolution': 1,
   });
   const services: ServiceDefinition[] = [RuntimeService.service, ImageService.service];
 

@@ -38,6 +38,7 @@ describe('running a pod', () => {
       restartCount: 0,
       containerID: 'fake://container-2',
     });
+    await test.advance(200);
     expect(reasons().filter((each) => ['Pulled', 'Created', 'Started'].includes(each))).toEqual([
       'Pulled',
       'Created',
@@ -50,9 +51,9 @@ describe('running a pod', () => {
   it('says ContainerCreating when the sandbox takes its time', async () => {
     await test.start();
     test.cri.before = (call) =>
-      call.method === 'RunPodSandbox' ? new Promise((resolve) => test.clock.after(1000, resolve)) : undefined;
+      call.method === 'RunPodSandbox' ? new Promise((resolve) => test.clock.after(2000, resolve)) : undefined;
     await test.create(makePod());
-    await test.advance(250);
+    await test.advance(1050);
     expect(test.pod()?.status?.phase).toBe('Pending');
     expect(appStatus(test.pod())?.state).toEqual({ waiting: { reason: 'ContainerCreating' } });
     await test.advance(1000);
@@ -193,6 +194,7 @@ describe('termination', () => {
     expect(test.cri.containers.size + test.cri.sandboxes.size).toBe(0);
     const stop = test.cri.calls.find((each) => each.method === 'StopContainer');
     expect(stop?.request).toMatchObject({ timeout: 30 });
+    await test.advance(200);
     expect(test.events).toContainEqual({
       about: 'web',
       type: 'Normal',

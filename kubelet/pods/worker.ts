@@ -24,7 +24,7 @@ import { callStop, stopContainer } from './stop-container.ts';
 import { omissions } from './unsupported.ts';
 
 /** The first status of a pod says only that it is being created: it may be overtaken by better news. */
-const FIRST_STATUS_DEFER_MS = 200;
+const FIRST_STATUS_DEFER_MS = 1000;
 const START_RETRY = { initialMs: 10_000, maxMs: 10_000, jitter: 0.1 };
 const SANDBOX_RETRY = { initialMs: 1000, maxMs: 30_000, jitter: 0.1 };
 
@@ -369,7 +369,8 @@ export class PodWorker {
         objects.release(uid);
         // A sandbox takes its containers with it; what belongs to none is left for the second line.
         for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
-        for (const each of observed.containers) await removeContainer(this.#context, each.id);
+        for (const each of observed.containers)
+          if (this.#context.cache.container(each.id)) await removeContainer(this.#context, each.id);
         await volumes.tearDown(uid);
         await volumes.removeTree(podLogDirectory(this.identity, settings.podLogsDir));
         this.#isReleased = true;
@@ -432,7 +433,7 @@ export class PodWorker {
     this.#lastStatus = status;
     if (this.#isRemoved) return;
     const hasRun = observed.containers.some((each) => each.state === 'running' || each.state === 'exited');
-    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && !hasRun;
+    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && !hasRun && !hasTrouble(status);
     statuses.update(pod, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
   }
 
@@ -520,4 +521,11 @@ export class PodWorker {
     const { clock } = this.#context;
     this.#timer = clock.after(Math.max(0, Math.min(...wakeAt) - clock.now()), () => this.wake());
   }
+}
+
+/** A container waits for more than its turn. */
+function hasTrouble(status: PodStatus): boolean {
+  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  const reasons = containers.map((each) => each.state?.waiting?.reason);
+  return reasons.some((reason) => reason && reason !== 'ContainerCreating' && reason !== 'PodInitializing');
 }

@@ -115,6 +115,7 @@ export async function serveCri(
   const server = new Server({
     'grpc.max_receive_message_length': 16 << 20,
     'grpc.max_send_message_length': -1,
+    'grpc.enable_channelz': 0,
   });
   server.addService(RuntimeService.service, implementation(context, runtimeCalls, runtimeStreams));
   server.addService(ImageService.service, implementation(context, imageCalls, imageStreams));

@@ -266,7 +266,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         port: boundPort,
         serving: pki.apiserver,
         caPem: pki.caPem,
-        onRequest: (request, response, url, peer) => void pipeline.serve(request, response, url, peer),
+        onRequest: (request, peer) => void pipeline.serve(request, peer),
         onUpgrade: (request, socket, head, peer) => void pipeline.upgrade(request, socket, head, peer),
         onProblem: (error, what) => log.error({ err: error, what }, 'listener problem'),
       });

@@ -25,6 +25,8 @@ const { values: flags } = parseArgs({
     /** Passed to the server's Node, such as `--cpu-prof`. */
     node: { type: 'string' },
     floor: { type: 'string' },
+    /** Multiplies how often each operation is done. */
+    times: { type: 'string', default: '1' },
   },
 });
 
@@ -93,7 +95,11 @@ async function main(): Promise<void> {
       one: (n: number) => Promise<unknown>,
     ) => {
       if (!wants(name)) return;
-      rows.push({ ...(await measure(ours, name, count, one)), upstream, floorMillis: floorOf[floorName] });
+      rows.push({
+        ...(await measure(ours, name, count * Number(flags.times), one)),
+        upstream,
+        floorMillis: floorOf[floorName],
+      });
     };
 
     const patchType = (type: string) => ({ 'content-type': `application/${type}-patch+json` });
@@ -182,6 +188,7 @@ async function main(): Promise<void> {
       });
     }
     lines.push(`memory at the end: ${ours.memory()}`);
+    lines.push(`CPU by thread (user+system ms): ${ours.threads()}`);
     await client.close();
     await bare.close();
   } finally {
@@ -231,6 +238,20 @@ class Server {
   cpuMillis(): number {
     const fields = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
     return (Number(fields[11]) + Number(fields[12])) * MILLIS_PER_TICK;
+  }
+
+  /** Where its CPU went: JavaScript's main thread, the store's writer and the pool, V8's own. */
+  threads(): string {
+    const tasks = `/proc/${this.#child.pid}/task`;
+    const each = readdirSync(tasks).map((id) => {
+      const [head = '', tail = ''] = readFileSync(`${tasks}/${id}/stat`, 'utf8').split(') ');
+      const fields = tail.split(' ');
+      const [user, system] = [Number(fields[11]) * MILLIS_PER_TICK, Number(fields[12]) * MILLIS_PER_TICK];
+      const name = Number(id) === this.#child.pid ? 'main' : head.slice(head.indexOf('(') + 1);
+      return { text: `${name} ${user}+${system}`, total: user + system };
+    });
+    const busy = each.filter(({ total }) => total >= 50).sort((a, b) => b.total - a.total);
+    return busy.map(({ text }) => text).join(', ');
   }
 
   residentBytes(): number {

@@ -6,15 +6,11 @@ import { ApiError, errors } from '../../api/errors.ts';
 export const BODY_LIMIT_BYTES = 3 * 1024 * 1024;
 
 /**
- * Resolves to the body; throws 413 above `limitBytes` (what was read is dropped at once) and 400 when the client goes
+ * Resolves to the body; `announcedBytes` is its Content-Length, 0 when it has none; throws 413 above `limitBytes` (what was read is dropped at once) and 400 when the client goes
  * away in the middle.
  */
-export function readBody(
-  stream: Readable & { headers: Record<string, unknown> },
-  limitBytes = BODY_LIMIT_BYTES,
-): Promise<Buffer> {
-  if (Number(stream.headers['content-length'] ?? 0) > limitBytes)
-    return Promise.reject(errors.requestTooLarge(limitBytes));
+export function readBody(stream: Readable, announcedBytes = 0, limitBytes = BODY_LIMIT_BYTES): Promise<Buffer> {
+  if (announcedBytes > limitBytes) return Promise.reject(errors.requestTooLarge(limitBytes));
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let size = 0;

@@ -1,7 +1,7 @@
 // One HTTP request and its answer, the same for HTTP/1.1 and HTTP/2. Writes each answer exactly once, with the headers
 // that every answer carries.
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ApiError } from '../../api/errors.ts';
@@ -9,8 +9,18 @@ import type { Identity } from '../auth/identity.ts';
 import { readBody } from './body.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
 
-export type RawRequest = IncomingMessage | Http2ServerRequest;
-export type RawResponse = ServerResponse | Http2ServerResponse;
+/** A request as it arrived; over HTTP/2 body and response are the same stream. */
+export interface RawRequest {
+  method: string;
+  /** The request target as sent. */
+  url: string;
+  headers: IncomingHttpHeaders;
+  body: IncomingMessage | ServerHttp2Stream;
+  response: RawResponse;
+}
+
+export type RawResponse = ServerResponse | ServerHttp2Stream;
+type Headers = Record<string, string | number | string[]>;
 
 /** Smaller answers cost more to compress than to send (upstream's threshold). */
 const GZIP_FROM_BYTES = 128 * 1024;
@@ -29,18 +39,19 @@ export class Exchange {
   readonly warnings = new Set<string>();
   /** Bytes of the answer's body, for metrics. */
   sentBytes = 0;
+  /** The answer's status code once it has begun; 200 before. */
+  code = 200;
   #abort: AbortController | undefined;
 
   constructor(options: {
     request: RawRequest;
-    response: RawResponse;
     info: RequestInfo;
     auditId: string;
     user: Identity;
     startedMs: number;
   }) {
     this.request = options.request;
-    this.response = options.response;
+    this.response = options.request.response;
     this.info = options.info;
     this.auditId = options.auditId;
     this.user = options.user;
@@ -48,7 +59,7 @@ export class Exchange {
   }
 
   get method(): string {
-    return this.request.method ?? 'GET';
+    return this.request.method;
   }
 
   header(name: string): string | undefined {
@@ -62,7 +73,7 @@ export class Exchange {
       const abort = new AbortController();
       this.#abort = abort;
       // A client that left before anybody asked sends no second `close`.
-      if (isClosed(this.response)) abort.abort();
+      if (this.response.destroyed) abort.abort();
       else this.response.once('close', () => abort.abort());
     }
     return this.#abort.signal;
@@ -78,25 +89,25 @@ export class Exchange {
   }
 
   readBody(): Promise<Buffer> {
-    return readBody(this.request as Parameters<typeof readBody>[0]);
+    return readBody(this.request.body, Number(this.request.headers['content-length'] ?? 0));
   }
 
   /** Sends `body` as it is. */
   async send(code: number, type: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void> {
     if (this.isAnswered) return;
     let bytes = body;
-    this.#setCommonHeaders(type);
-    for (const name in headers) this.response.setHeader(name, headers[name] as string);
+    const all: Headers = this.#commonHeaders(type);
+    for (const name in headers) all[name] = headers[name] as string;
     if (bytes.length >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
       bytes = await compress(bytes, { level: 1 });
       if (this.isAnswered) return;
-      this.response.setHeader('content-encoding', 'gzip');
-      this.response.setHeader('vary', 'Accept-Encoding');
+      all['content-encoding'] = 'gzip';
+      all['vary'] = 'Accept-Encoding';
     }
-    this.response.setHeader('content-length', bytes.length);
+    all['content-length'] = bytes.length;
     this.sentBytes = bytes.length;
-    this.response.statusCode = code;
-    this.response.end(this.method === 'HEAD' ? '' : bytes);
+    this.#begin(code, all);
+    this.response.end(this.method === 'HEAD' ? undefined : bytes);
   }
 
   /** Sends JSON bytes, indented when the client asks for `pretty`. */
@@ -119,10 +130,7 @@ export class Exchange {
   /** 304: the client has it already. */
   sendNotModified(headers: Readonly<Record<string, string>>): void {
     if (this.isAnswered) return;
-    this.response.setHeader('audit-id', this.auditId);
-    this.response.setHeader('cache-control', 'no-cache, private');
-    for (const name in headers) this.response.setHeader(name, headers[name] as string);
-    this.response.statusCode = 304;
+    this.#begin(304, { 'audit-id': this.auditId, 'cache-control': 'no-cache, private', ...headers });
     this.response.end();
   }
 
@@ -137,31 +145,39 @@ export class Exchange {
 
   /** Starts an answer that goes on (a watch, a log): the headers leave at once. */
   startStream(code: number, type: string): void {
-    this.#setCommonHeaders(type);
-    this.response.statusCode = code;
-    (this.response as ServerResponse).flushHeaders();
+    this.#begin(code, this.#commonHeaders(type));
+    if ('flushHeaders' in this.response) this.response.flushHeaders();
+  }
+
+  /** A client that has left gets no headers; what is written then goes nowhere. */
+  #begin(code: number, headers: Headers): void {
+    const { response } = this;
+    this.code = code;
+    if ('writeHead' in response) response.writeHead(code, headers);
+    else if (!response.destroyed && !response.closed) response.respond({ ...headers, ':status': code });
   }
 
   /** Reads on what a refused request still sends, so that the client sees the answer; breaks off what does not end. */
   #discardBody(): void {
-    const { request } = this;
-    if (request.complete || request.destroyed) return;
+    const { body } = this.request;
+    if (body.readableEnded || body.destroyed) return;
     let left = DISCARD_LIMIT_BYTES;
-    request.on('data', (chunk: Buffer) => {
+    body.on('data', (chunk: Buffer) => {
       left -= chunk.length;
-      if (left < 0) request.destroy();
+      if (left < 0) body.destroy();
     });
-    request.on('error', () => {});
-    request.resume();
+    body.on('error', () => {});
+    body.resume();
   }
 
-  #setCommonHeaders(type: string): void {
-    const { response } = this;
-    response.setHeader('content-type', type);
-    response.setHeader('audit-id', this.auditId);
-    response.setHeader('cache-control', 'no-cache, private');
-    if (this.warnings.size > 0)
-      response.setHeader('warning', [...this.warnings].map(warningHeader) as unknown as string);
+  #commonHeaders(type: string): Headers {
+    const headers: Headers = {
+      'content-type': type,
+      'audit-id': this.auditId,
+      'cache-control': 'no-cache, private',
+    };
+    if (this.warnings.size > 0) headers['warning'] = [...this.warnings].map(warningHeader);
+    return headers;
   }
 
   #wantsPretty(): boolean {
@@ -170,11 +186,6 @@ export class Exchange {
     const agent = this.header('user-agent') ?? '';
     return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
   }
-}
-
-function isClosed(response: RawResponse): boolean {
-  const { stream } = response as Http2ServerResponse;
-  return stream ? stream.destroyed : (response as ServerResponse).destroyed;
 }
 
 /** RFC 7234: code, agent, quoted text. */

@@ -1,14 +1,19 @@
-// The TLS listener: fastify over HTTP/2 and HTTP/1.1. Every request is taken over before routing and parsing, whatever
-// its method, path or content type, so that one place answers everything with a Status.
-import type { IncomingMessage } from 'node:http';
-import type { Http2SecureServer, Http2ServerRequest, ServerHttp2Session } from 'node:http2';
+// The TLS listener, HTTP/2 and HTTP/1.1 on one port: node's own server without a framework, because one place routes and
+// answers everything. HTTP/2 requests are taken as streams: node's request and response objects for them cost more than
+// the rest of a GET.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { fastify } from 'fastify';
 import { type PeerCertificate, peerCertificate } from '../auth/authenticate.ts';
 import type { KeyPair } from '../auth/pki.ts';
-import type { RawRequest, RawResponse } from './exchange.ts';
+import type { RawRequest } from './exchange.ts';
 
 /** Go's default for request headers is 1 MiB; nothing sane needs a tenth. */
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -21,8 +26,8 @@ export interface ListenerOptions {
   serving: KeyPair;
   /** Client certificates are checked against it. */
   caPem: string;
-  /** `url` is the request target as sent. Must not throw. */
-  onRequest(request: RawRequest, response: RawResponse, url: string, peer: PeerCertificate): void;
+  /** Must not throw. */
+  onRequest(request: RawRequest, peer: PeerCertificate): void;
   /** An HTTP/1.1 upgrade. The socket is the callee's. */
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: PeerCertificate): void;
   onProblem(error: unknown, what: string): void;
@@ -38,46 +43,37 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<TLSSocket>();
   const peers = new WeakMap<object, PeerCertificate>();
-  const targets = new WeakMap<object, string>();
 
-  const app = fastify({
-    http2: true,
-    https: {
-      allowHTTP1: true,
-      key: options.serving.keyPem,
-      cert: options.serving.certificatePem,
-      ca: options.caPem,
-      requestCert: true,
-      rejectUnauthorized: false,
-      minVersion: 'TLSv1.2',
-      ...({ maxHeaderSize: MAX_HEADER_BYTES } as object),
-      settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 1000 },
-      // Node refuses new streams, and then ends the session, when what waits for a slow reader is more than 10 MB: one
-      // large list. What waits is bounded by our own back-pressure.
-      maxSessionMemory: MAX_SESSION_MEGABYTES,
-      maxSessionRejectedStreams: 10_000,
-    },
-    // A quiet watch is no reason to end a session.
-    http2SessionTimeout: 0,
-    forceCloseConnections: false,
-    logger: false,
-    // Routing is ours: fastify sees one path, and never a malformed one.
-    rewriteUrl(request) {
-      targets.set(request, request.url ?? '/');
-      return '/';
-    },
-    clientErrorHandler(error, socket) {
-      answerBroken(socket as Duplex, (error as { code?: string }).code);
-    },
+  const server = createSecureServer({
+    allowHTTP1: true,
+    key: options.serving.keyPem,
+    cert: options.serving.certificatePem,
+    ca: options.caPem,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+    ...({ maxHeaderSize: MAX_HEADER_BYTES } as object),
+    settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 1000 },
+    // Node refuses new streams, and then ends the session, when what waits for a slow reader is more than 10 MB: one
+    // large list. What waits is bounded by our own back-pressure.
+    maxSessionMemory: MAX_SESSION_MEGABYTES,
+    ...({ maxSessionRejectedStreams: 10_000 } as object),
   });
-  app.addHook('onRequest', (request, reply, _done) => {
-    reply.hijack();
-    const raw = request.raw as unknown as RawRequest;
-    options.onRequest(raw, reply.raw as unknown as RawResponse, targets.get(raw) ?? '/', peerOf(raw, peers));
+  server.on('request', (incoming: unknown, outgoing: unknown) => {
+    const request = incoming as IncomingMessage;
+    const response = outgoing as ServerResponse;
+    const { method = 'GET', url = '/', headers } = request;
+    options.onRequest({ method, url, headers, body: request, response }, peerOf(request.socket as TLSSocket, peers));
   });
-  await app.ready();
-
-  const server = app.server as unknown as Http2SecureServer;
+  // A listener of `request` makes node turn HTTP/2 streams into requests as well; ours takes them as they are.
+  server.removeAllListeners('stream');
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    const { ':method': method = 'GET', ':path': url = '/' } = headers;
+    if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
+    const peer = peerOf((stream.session as ServerHttp2Session | undefined) ?? stream, peers);
+    options.onRequest({ method, url, headers, body: stream, response: stream }, peer);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => answerBroken(socket, error.code));
   server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -89,7 +85,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     session.on('error', () => {});
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    options.onUpgrade(request, socket, head, peerOf(request, peers));
+    options.onUpgrade(request, socket, head, peerOf(request.socket as TLSSocket, peers));
   });
   server.on('error', (error) => options.onProblem(error, 'server'));
   server.on('sessionError', (error: unknown) => options.onProblem(error, 'HTTP/2 session'));
@@ -120,14 +116,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 }
 
 /** Read once per connection: all requests of a connection have the same peer. */
-function peerOf(request: RawRequest | Http2ServerRequest, known: WeakMap<object, PeerCertificate>): PeerCertificate {
-  const session = (request as Http2ServerRequest).stream?.session;
-  const key: object = session ?? request.socket;
-  let peer = known.get(key);
+function peerOf(
+  connection: TLSSocket | ServerHttp2Session | ServerHttp2Stream,
+  known: WeakMap<object, PeerCertificate>,
+): PeerCertificate {
+  let peer = known.get(connection);
   if (!peer) {
-    const socket = (session ? session.socket : request.socket) as TLSSocket;
+    // A stream without a session is over already: nobody will read what it is answered.
+    const socket = ('socket' in connection ? connection.socket : connection) as TLSSocket;
     peer = peerCertificate(socket.getPeerX509Certificate?.(), socket.authorized);
-    known.set(key, peer);
+    known.set(connection, peer);
   }
   return peer;
 }

@@ -12,7 +12,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { Authenticator, PeerCertificate } from '../auth/authenticate.ts';
 import { ANONYMOUS, type Attributes, type Authorizer, denialText, type Identity } from '../auth/identity.ts';
 import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
-import { Exchange, type RawRequest, type RawResponse } from './exchange.ts';
+import { Exchange, type RawRequest } from './exchange.ts';
 import { impersonated } from './impersonation.ts';
 import type { InflightGate } from './inflight.ts';
 import { rawResponse } from './listener.ts';
@@ -53,12 +53,11 @@ export class Pipeline {
   }
 
   /** Never throws. */
-  async serve(request: RawRequest, response: RawResponse, url: string, peer: PeerCertificate): Promise<void> {
+  async serve(request: RawRequest, peer: PeerCertificate): Promise<void> {
     const { log, clock } = this.#options;
     const auditHeader = request.headers['audit-id'];
     const exchange = new Exchange({
       request,
-      response,
       info: EMPTY_INFO,
       auditId: typeof auditHeader === 'string' && /^[\w.-]{1,64}$/.test(auditHeader) ? auditHeader : randomUUID(),
       user: ANONYMOUS,
@@ -66,11 +65,11 @@ export class Pipeline {
     });
     const started = performance.now();
     // Streams that break off are seen as closed; without listeners their errors would end the process.
-    request.on('error', () => {});
-    response.on('error', () => {});
+    request.body.on('error', () => {});
+    if (request.response !== request.body) request.response.on('error', () => {});
     this.#running.add(exchange);
     try {
-      exchange.info = parseRequest(request.method ?? 'GET', url);
+      exchange.info = parseRequest(request.method, request.url);
       await this.#serve(exchange, peer);
     } catch (error) {
       await this.#answerError(exchange, error).catch((cause) =>
@@ -169,7 +168,7 @@ export class Pipeline {
   #observe(exchange: Exchange, seconds: number): void {
     const { info } = exchange;
     const known = this.#options.isKnown(info);
-    const code = exchange.response.statusCode;
+    const { code } = exchange;
     this.#options.metrics.observe(
       {
         verb: known ? metricVerb(exchange) : 'other',

@@ -121,4 +121,16 @@ describe('the event recorder', () => {
     await recorder.flush();
     expect(events()).toEqual([]);
   });
+
+  it('names the part of the object, and keeps events of different parts apart', async () => {
+    const { recorder, events } = setUp();
+    for (const name of ['a', 'b']) {
+      recorder.event({ ...pod(), fieldPath: `spec.containers{${name}}` }, 'Normal', 'Started', 'Container started');
+    }
+    await recorder.flush();
+    expect(events().map((each) => [each.involvedObject.fieldPath, each.count])).toEqual([
+      ['spec.containers{a}', 1],
+      ['spec.containers{b}', 1],
+    ]);
+  });
 });

@@ -107,8 +107,14 @@ export function createEventRecorder({
     return `${about.metadata.name ?? ''}.${nanos.toString(16)}`;
   }
 
-  function record(component: string, about: KubeObject, type: string, reason: string, plainMessage: string): void {
-    const object = `${component}/${about.kind}/${keyOf(about)}/${about.metadata.uid ?? ''}`;
+  function record(
+    component: string,
+    about: KubeObject & { fieldPath?: string },
+    type: string,
+    reason: string,
+    plainMessage: string,
+  ): void {
+    const object = `${component}/${about.kind}/${keyOf(about)}/${about.metadata.uid ?? ''}/${about.fieldPath ?? ''}`;
     if (!allowed(object)) return log.debug({ object, reason }, 'event dropped: too many about this object');
     const kindOfEvent = `${object}/${type}/${reason}`;
     const { message, combined } = aggregate(kindOfEvent, plainMessage.slice(0, 1024));
@@ -130,6 +136,7 @@ export function createEventRecorder({
           uid: about.metadata.uid,
           apiVersion: about.apiVersion,
           resourceVersion: about.metadata.resourceVersion,
+          ...(about.fieldPath && { fieldPath: about.fieldPath }),
         },
         reason,
         message,

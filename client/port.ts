@@ -145,7 +145,8 @@ export interface InformerFactory {
 
 /** Records Events about objects; repeated ones are aggregated by raising `count`, as kubectl describe shows them. Never throws. */
 export interface EventRecorder {
-  event(about: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void;
+  /** `fieldPath` says which part of the object the event is about: `spec.containers{web}`. */
+  event(about: KubeObject & { fieldPath?: string }, type: 'Normal' | 'Warning', reason: string, message: string): void;
   /** The same recorder with another source: the component that `kubectl describe` names. Left out by simple fakes. */
   withSource?(component: string): EventRecorder;
   /** Resolves when what was recorded so far has been sent or given up. */

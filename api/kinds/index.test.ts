@@ -20,7 +20,11 @@ it('finds kinds by any of their names', () => {
   expect(scheme.inCategory('all').map((each) => each.resource)).toEqual([
     'pods',
     'services',
+    'daemonsets',
     'deployments',
     'replicasets',
+    'statefulsets',
+    'cronjobs',
+    'jobs',
   ]);
 });

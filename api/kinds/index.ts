@@ -4,10 +4,14 @@ import { Scheme } from '../scheme.ts';
 import { clusterRole } from './cluster-role.ts';
 import { clusterRoleBinding } from './cluster-role-binding.ts';
 import { configMap } from './config-map.ts';
+import { controllerRevision } from './controller-revision.ts';
+import { cronJob } from './cron-job.ts';
+import { daemonSet } from './daemon-set.ts';
 import { deployment } from './deployment.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { event } from './event.ts';
+import { job } from './job.ts';
 import { lease } from './lease.ts';
 import { namespace } from './namespace.ts';
 import { node } from './node.ts';
@@ -19,6 +23,7 @@ import { roleBinding } from './role-binding.ts';
 import { secret } from './secret.ts';
 import { service } from './service.ts';
 import { serviceAccount } from './service-account.ts';
+import { statefulSet } from './stateful-set.ts';
 
 /** A kind's functions take their own object type; the registry hands each only its own objects. */
 const list = <T extends Kind<never>[]>(...kinds: T) => kinds as unknown as readonly Kind[];
@@ -33,8 +38,13 @@ export const builtinKinds: readonly Kind[] = list(
   secret,
   service,
   serviceAccount,
+  controllerRevision,
+  daemonSet,
   deployment,
   replicaSet,
+  statefulSet,
+  cronJob,
+  job,
   lease,
   endpointSlice,
   role,

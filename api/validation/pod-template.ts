@@ -48,7 +48,7 @@ export function* validateSelectedTemplate(
   yield* replicatedTemplate(template, selector, `${field}.template`, kindName.deadline);
 }
 
-const isEmptySelector = ({ matchLabels, matchExpressions }: LabelSelector): boolean =>
+export const isEmptySelector = ({ matchLabels, matchExpressions }: LabelSelector): boolean =>
   Object.keys(matchLabels ?? {}).length + (matchExpressions ?? []).length === 0;
 
 function* replicatedTemplate(

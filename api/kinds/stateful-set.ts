@@ -1,0 +1,94 @@
+// apps/v1 StatefulSet: pods with names, an order and volumes of their own.
+import { age } from '../duration.ts';
+import { deepClone, semanticEqual } from '../equality.ts';
+import { fieldErrors } from '../field-error.ts';
+import { isDns1123Label } from '../names.ts';
+import { selectorFromObject } from '../selectors.ts';
+import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
+import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { validateStatefulSet, validateStatefulSetStatus } from '../validation/stateful-set.ts';
+import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
+import { templateCells } from './parts/workload.ts';
+
+const MUTABLE = [
+  'replicas',
+  'ordinals',
+  'template',
+  'updateStrategy',
+  'revisionHistoryLimit',
+  'persistentVolumeClaimRetentionPolicy',
+  'minReadySeconds',
+] as const;
+const ONLY_MUTABLE =
+  "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+export const statefulSet = defineKind<StatefulSet>({
+  group: 'apps',
+  version: 'v1',
+  kind: 'StatefulSet',
+  resource: 'statefulsets',
+  shortNames: ['sts'],
+  categories: ['all'],
+  namespaced: true,
+  schema: 'apps.v1.StatefulSet',
+  columns: [NAME_COLUMN, 'Ready', 'Age', 'Containers*', 'Images*'],
+  cells: (object, { nowMs }) => [
+    nameOf(object),
+    `${object.status?.readyReplicas ?? 0}/${object.spec?.replicas ?? 0}`,
+    age(object.metadata.creationTimestamp, nowMs),
+    ...templateCells(object.spec?.template),
+  ],
+  hasStatus: true,
+  hasGeneration: true,
+  validateName: (name) => isDns1123Label(name),
+  scale: {
+    specReplicas: (object) => object.spec?.replicas ?? 0,
+    setSpecReplicas(object, replicas) {
+      if (object.spec) object.spec.replicas = replicas;
+    },
+    statusReplicas: (object) => object.status?.replicas ?? 0,
+    selector: (object) => selectorFromObject(object.spec?.selector).toString(),
+  },
+
+  setDefaults(object) {
+    const spec = (object.spec ??= {} as StatefulSetSpec);
+    spec.podManagementPolicy ||= 'OrderedReady';
+    const strategy = (spec.updateStrategy ??= {});
+    if (!strategy.type) {
+      strategy.type = 'RollingUpdate';
+      strategy.rollingUpdate ??= {};
+    }
+    if (strategy.type === 'RollingUpdate' && strategy.rollingUpdate) strategy.rollingUpdate.partition ??= 0;
+    const retention = (spec.persistentVolumeClaimRetentionPolicy ??= {});
+    retention.whenDeleted ||= 'Retain';
+    retention.whenScaled ||= 'Retain';
+    spec.replicas ??= 1;
+    spec.revisionHistoryLimit ??= 10;
+    setPodTemplateDefaults(spec);
+    for (const claim of spec.volumeClaimTemplates ?? []) {
+      claim.apiVersion = 'v1';
+      claim.kind = 'PersistentVolumeClaim';
+      claim.metadata ??= {};
+      (claim.spec ??= {}).volumeMode ??= 'Filesystem';
+      (claim.status ??= {}).phase ||= 'Pending';
+    }
+  },
+  prepareForCreate(object) {
+    object.status = { replicas: 0, availableReplicas: 0 };
+  },
+
+  validate: (object) => [...validateStatefulSet(object)],
+  validateUpdate(object, old) {
+    const found = [...validateStatefulSet(object, old)];
+    const frozen = deepClone(object.spec ?? ({} as StatefulSetSpec)) as unknown as Record<string, unknown>;
+    for (const name of MUTABLE) frozen[name] = old.spec?.[name];
+    if (!semanticEqual(frozen, old.spec ?? {})) found.push(fieldErrors.forbidden('spec', ONLY_MUTABLE));
+    return found;
+  },
+  validateStatusUpdate: (object, old) => [...validateStatefulSetStatus(object.status, old.status)],
+  warnings: (object) => [
+    ...nameWarning(object.metadata.name, 'workload'),
+    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
+  ],
+});

@@ -1,0 +1,265 @@
+// Jobs and the job templates of CronJobs (k8s.io/kubernetes/pkg/apis/batch/validation).
+import { deepClone, semanticEqual } from '../equality.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { isDns1123Label, isQualifiedName } from '../names.ts';
+import { selectorFromObject, validateLabelSelector } from '../selectors.ts';
+import type { Job, JobSpec, JobStatus, JobTemplateSpec } from '../types/batch-v1.ts';
+import type { PodTemplateSpec } from '../types/core-v1.ts';
+import { dnsSubdomain, type Findings, IMMUTABLE, nonNegative, optionalOneOf } from './checks.ts';
+import { countIndexes, invalidWithoutValue, validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
+import { validatePodTemplate } from './pod-template.ts';
+
+const { duplicate, invalid, notSupported, required, tooLong } = fieldErrors;
+
+const MAX_INDEXED = 100_000;
+const MAX_WITH_MANY_COMPLETIONS = 10_000;
+const MAX_MANAGED_BY = 63;
+const COUNTS = [
+  'parallelism',
+  'completions',
+  'activeDeadlineSeconds',
+  'backoffLimit',
+  'ttlSecondsAfterFinished',
+] as const;
+
+/** The labels that tie pods to their Job; the ones without a domain are older and kept for their users. */
+export const JOB_LABELS = {
+  uid: ['controller-uid', 'batch.kubernetes.io/controller-uid'],
+  name: ['job-name', 'batch.kubernetes.io/job-name'],
+  selected: 'batch.kubernetes.io/controller-uid',
+} as const;
+
+/** `old` is the stored Job of an update: what it was created without is not asked for now. */
+export function* validateJob(job: Job, old?: Job): Findings {
+  const spec = job.spec ?? ({} as JobSpec);
+  yield* generatedSelector(job, spec, old);
+  yield* validateJobSpec(spec, 'spec');
+  if (!spec.selector) yield required('spec.selector');
+  const found = validateLabelSelector(spec.selector, 'spec.selector');
+  yield* found;
+  const labels = spec.template?.metadata?.labels;
+  if (found.length === 0 && !selectorFromObject(spec.selector).matches(labels ?? {})) {
+    yield invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
+  }
+  if (spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
+    const { name = '' } = job.metadata;
+    const host = `${name}-${(spec.completions as number) - 1}`;
+    if (isDns1123Label(host).length > 0) {
+      yield invalid('metadata.name', name, `will not able to create pod with invalid DNS hostname: ${host}`);
+    }
+  }
+}
+
+function* generatedSelector({ metadata }: Job, spec: JobSpec, old: Job | undefined): Findings {
+  if (spec.manualSelector || !spec.selector) return;
+  const { uid = '', name = '' } = metadata;
+  if (!uid) yield required('metadata.uid');
+  const oldLabels = old?.spec?.template?.metadata?.labels;
+  const isPrefixed = !old || oldLabels?.[JOB_LABELS.selected] !== undefined;
+  const labels = spec.template?.metadata?.labels;
+  const expected: Record<string, string> = {};
+  for (const i of isPrefixed ? [0, 1] : [0]) {
+    expected[JOB_LABELS.uid[i] as string] = uid;
+    expected[JOB_LABELS.name[i] as string] = name;
+  }
+  for (const [key, value] of Object.entries(expected)) {
+    const field = `spec.template.metadata.labels[${key}]`;
+    const actual = labels?.[key];
+    if (actual === undefined) yield required(field, `must be '${value}'`);
+    else if (actual !== value) yield invalid(field, labels, `must be '${value}'`);
+  }
+  if (validateLabelSelector(spec.selector, '').length > 0) return;
+  if (!selectorFromObject(spec.selector).matches(expected)) {
+    yield invalid('spec.selector', spec.selector, '`selector` not auto-generated');
+  }
+}
+
+export function* validateJobTemplate({ spec = {} as JobSpec }: JobTemplateSpec, field: string): Findings {
+  yield* validateJobSpec(spec, `${field}.spec`);
+  if (spec.selector) yield invalid(`${field}.spec.selector`, spec.selector, '`selector` will be auto-generated');
+  if (spec.manualSelector) yield notSupported(`${field}.spec.manualSelector`, true, ['nil', 'false']);
+}
+
+function* validateJobSpec(spec: JobSpec, field: string): Findings {
+  for (const name of COUNTS) yield* nonNegative(spec[name], `${field}.${name}`);
+  yield* nonNegative(spec.backoffLimitPerIndex, `${field}.backoffLimitPerIndex`);
+  yield* nonNegative(spec.maxFailedIndexes, `${field}.maxFailedIndexes`);
+  if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined) {
+    yield required(`${field}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified');
+  }
+  if (spec.managedBy !== undefined) yield* managedBy(spec.managedBy, `${field}.managedBy`);
+  yield* optionalOneOf(spec.completionMode, ['NonIndexed', 'Indexed'], `${field}.completionMode`);
+  if (spec.completionMode === 'Indexed') yield* indexed(spec, field);
+  if ((spec.completionMode ?? 'NonIndexed') === 'NonIndexed') {
+    for (const name of ['backoffLimitPerIndex', 'maxFailedIndexes'] as const) {
+      if (spec[name] !== undefined) yield invalid(`${field}.${name}`, spec[name], 'requires indexed completion mode');
+    }
+  }
+  if (spec.podFailurePolicy) yield* validatePodFailurePolicy(spec, `${field}.podFailurePolicy`);
+  if (spec.successPolicy) {
+    if (spec.completionMode === 'Indexed') yield* validateSuccessPolicy(spec, `${field}.successPolicy`);
+    else yield invalid(`${field}.successPolicy`, spec.successPolicy, 'requires indexed completion mode');
+  }
+  const replacements = spec.podFailurePolicy ? ['Failed'] : ['Failed', 'TerminatingOrFailed'];
+  yield* optionalOneOf(spec.podReplacementPolicy, replacements, `${field}.podReplacementPolicy`);
+  yield* template(spec, `${field}.template`);
+}
+
+function* template(spec: JobSpec, field: string): Findings {
+  yield* validatePodTemplate(spec.template ?? {}, field);
+  const policy = spec.template?.spec?.restartPolicy ?? '';
+  if (policy === '' || policy === 'Always') {
+    yield required(`${field}.spec.restartPolicy`, 'valid values: "OnFailure", "Never"');
+  } else if (policy !== 'OnFailure' && policy !== 'Never') {
+    yield notSupported(`${field}.spec.restartPolicy`, policy, ['OnFailure', 'Never']);
+  } else if (spec.podFailurePolicy && policy !== 'Never') {
+    yield invalid(
+      `${field}.spec.restartPolicy`,
+      policy,
+      'only "Never" is supported when podFailurePolicy is specified',
+    );
+  }
+}
+
+function* managedBy(value: string, field: string): Findings {
+  const slash = value.indexOf('/');
+  if (!value) yield required(field);
+  else if (slash <= 0 || slash === value.length - 1) {
+    yield invalid(field, value, 'must be a domain-prefixed path (such as "acme.io/foo")');
+  } else {
+    yield* dnsSubdomain(value.slice(0, slash), field);
+    if (isQualifiedName(value.slice(slash + 1).replaceAll('/', '-')).length > 0) {
+      yield invalid(field, value.slice(slash + 1), 'Invalid path');
+    }
+  }
+  if (value.length > MAX_MANAGED_BY) yield tooLong(field, MAX_MANAGED_BY);
+}
+
+function* indexed({ completions, parallelism = 0, maxFailedIndexes, backoffLimitPerIndex }: JobSpec, field: string) {
+  if (completions === undefined) yield required(`${field}.completions`, 'when completion mode is Indexed');
+  if (parallelism > MAX_INDEXED) {
+    const detail = `must be less than or equal to ${MAX_INDEXED} when completion mode is Indexed`;
+    yield invalid(`${field}.parallelism`, parallelism, detail);
+  }
+  const failed = `${field}.maxFailedIndexes`;
+  if (completions !== undefined && (maxFailedIndexes ?? 0) > completions) {
+    yield invalid(failed, maxFailedIndexes, 'must be less than or equal to completions');
+  }
+  if ((maxFailedIndexes ?? 0) > MAX_INDEXED) {
+    yield invalid(failed, maxFailedIndexes, `must be less than or equal to ${MAX_INDEXED}`);
+  }
+  if ((completions ?? 0) <= MAX_INDEXED || backoffLimitPerIndex === undefined) return;
+  const many = `when completions are above ${MAX_INDEXED}`;
+  if (parallelism > MAX_WITH_MANY_COMPLETIONS) {
+    const detail = `must be less than or equal to ${MAX_WITH_MANY_COMPLETIONS} ${many} and used with backoff limit per index`;
+    yield invalid(`${field}.parallelism`, parallelism, detail);
+  }
+  if (maxFailedIndexes === undefined) yield required(failed, `must be specified ${many}`);
+  else if (maxFailedIndexes > MAX_WITH_MANY_COMPLETIONS) {
+    yield invalid(failed, maxFailedIndexes, `must be less than or equal to ${MAX_WITH_MANY_COMPLETIONS} ${many}`);
+  }
+}
+
+export function* validateJobUpdate(job: Job, old: Job): Findings {
+  yield* validateJob(job, old);
+  const [spec, was] = [job.spec ?? ({} as JobSpec), old.spec ?? ({} as JobSpec)];
+  yield* completionsChange(spec, was);
+  yield* unchanged(spec, was, 'selector');
+  const before = was.suspend && !old.status?.startTime ? withSchedulingOf(was.template, spec.template) : was.template;
+  if (!semanticEqual(spec.template, before)) yield invalid('spec.template', spec.template, IMMUTABLE);
+  for (const name of [
+    'completionMode',
+    'podFailurePolicy',
+    'backoffLimitPerIndex',
+    'managedBy',
+    'successPolicy',
+  ] as const) {
+    yield* unchanged(spec, was, name);
+  }
+}
+
+function* unchanged(spec: JobSpec, was: JobSpec, name: keyof JobSpec): Findings {
+  if (!semanticEqual(spec[name], was[name])) yield invalid(`spec.${name}`, spec[name] ?? null, IMMUTABLE);
+}
+
+/** Completions of an indexed Job may follow its parallelism. */
+function* completionsChange(spec: JobSpec, was: JobSpec): Findings {
+  const { completions } = spec;
+  if (spec.completionMode !== 'Indexed') yield* unchanged(spec, was, 'completions');
+  else if (completions !== was.completions && completions !== undefined && was.completions !== undefined) {
+    if (completions !== spec.parallelism) {
+      yield invalid('spec.completions', completions, 'can only be modified in tandem with spec.parallelism');
+    }
+  }
+}
+
+/** A suspended Job that never ran may still be told where its pods go. */
+function withSchedulingOf(was: PodTemplateSpec | undefined, now: PodTemplateSpec | undefined): PodTemplateSpec {
+  const copy: PodTemplateSpec = deepClone(was ?? {});
+  const meta = (copy.metadata ??= {});
+  meta.labels = now?.metadata?.labels;
+  meta.annotations = now?.metadata?.annotations;
+  if (!copy.spec || !now?.spec) return copy;
+  copy.spec.nodeSelector = now.spec.nodeSelector;
+  copy.spec.tolerations = now.spec.tolerations;
+  copy.spec.schedulingGates = now.spec.schedulingGates;
+  const nodeAffinity = now.spec.affinity?.nodeAffinity;
+  if (nodeAffinity) copy.spec.affinity = { ...copy.spec.affinity, nodeAffinity };
+  else if (copy.spec.affinity) {
+    delete copy.spec.affinity.nodeAffinity;
+    if (!now.spec.affinity) delete copy.spec.affinity;
+  }
+  return copy;
+}
+
+export function validateJobStatusUpdate(job: Job): FieldError[] {
+  return [...statusFindings(job.status ?? {}, job.spec ?? ({} as JobSpec))];
+}
+
+function* statusFindings(status: JobStatus, spec: JobSpec): Findings {
+  for (const name of ['active', 'succeeded', 'failed', 'ready', 'terminating'] as const) {
+    yield* nonNegative(status[name], `status.${name}`);
+  }
+  yield* uncounted(status);
+  const is = (type: string) => (status.conditions ?? []).some((each) => each.type === type && each.status === 'True');
+  const isComplete = is('Complete');
+  const isFinished = isComplete || is('Failed');
+  if (isComplete && is('Failed')) {
+    yield invalidWithoutValue('status.conditions', 'cannot set Complete=True and Failed=true conditions');
+  }
+  if (isComplete && is('FailureTarget')) {
+    yield invalidWithoutValue('status.conditions', 'cannot set Complete=True and FailureTarget=true conditions');
+  }
+  const { completionTime, startTime, active = 0 } = status;
+  if (completionTime && !isComplete) {
+    const detail = 'cannot set completionTime when there is no Complete=True condition';
+    yield invalid('status.completionTime', completionTime, detail);
+  }
+  if (isComplete && !completionTime) {
+    yield required('status.completionTime', 'completionTime is required for Complete jobs');
+  }
+  if (isFinished && active > 0) yield invalid('status.active', active, 'active>0 is invalid for finished job');
+  if (isFinished && !startTime) yield required('status.startTime', 'startTime is required for finished job');
+  if (startTime && completionTime && Date.parse(completionTime) < Date.parse(startTime)) {
+    yield invalid('status.completionTime', completionTime, 'completionTime cannot be set before startTime');
+  }
+  if (status.completedIndexes && spec.completions !== undefined) {
+    const found = countIndexes(status.completedIndexes, spec.completions);
+    if (typeof found !== 'number') {
+      const detail = `error parsing completedIndexes: ${found.error}`;
+      yield invalid('status.completedIndexes', status.completedIndexes, detail);
+    }
+  }
+}
+
+function* uncounted({ uncountedTerminatedPods: pods }: JobStatus): Findings {
+  const seen = new Set<string>();
+  for (const name of ['succeeded', 'failed'] as const) {
+    for (const [i, uid] of (pods?.[name] ?? []).entries()) {
+      const field = `status.uncountedTerminatedPods.${name}[${i}]`;
+      if (!uid) yield invalid(field, uid, 'must not be empty');
+      else if (seen.has(uid)) yield duplicate(field, uid);
+      seen.add(uid);
+    }
+  }
+}

@@ -39,6 +39,12 @@ export async function callImages<M extends keyof RuntimeImagesMethods>(
   }
 }
 
+export function requireRuntime(criSocket: string): void {
+  if (!existsSync(criSocket)) {
+    throw new UserError(`no runtime is listening at ${criSocket}: start one with 'sampan up'`);
+  }
+}
+
 function lineOf({ what, doneBytes, totalBytes, output }: ImageProgress): string {
   if (output) return output.trimEnd();
   if (totalBytes) return `${what} ${megabytes(doneBytes ?? 0)}/${megabytes(totalBytes)}`;

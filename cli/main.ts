@@ -214,14 +214,14 @@ program.command('node', { hidden: true }).action(async () => (await import('./co
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof UserError) {
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = error.exitCode;
-  } else if ((error as { name?: string }).name === 'ApiError') {
-    process.stderr.write(`Error from server (${(error as { reason?: string }).reason}): ${(error as Error).message}\n`);
-    process.exitCode = 1;
-  } else if (['NetworkError', 'KubeconfigError'].includes((error as Error).name)) {
-    process.stderr.write(`sampan: ${(error as Error).message}\n`);
-    process.exitCode = 1;
-  } else throw error;
+  process.stderr.write(`${sentenceOf(error as Error)}\n`);
+  process.exitCode = error instanceof UserError ? error.exitCode : 1;
+}
+
+/** What went wrong, for the person at the terminal; a defect of ours keeps its stack. */
+function sentenceOf(error: Error & { reason?: string }): string {
+  if (error instanceof UserError) return error.message;
+  if (error.name === 'ApiError') return `Error from server (${error.reason}): ${error.message}`;
+  if (error.name === 'NetworkError' || error.name === 'KubeconfigError') return `sampan: ${error.message}`;
+  return `sampan: this should not have happened: ${error.stack ?? error.message}`;
 }

@@ -60,7 +60,7 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       log,
     }).catch((error: unknown) => {
       apiStep.fail(error instanceof Error ? error.message : String(error));
-      throw startFailure(error, flags);
+      throw error;
     });
     stops.push(() => server.stop());
     apiStep.done(server.url);
@@ -119,17 +119,6 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
 
 function logTo(layout: Layout, name: string, level: UpFlags['logLevel']): Logger {
   return createLogger(name, { level, fd: openSync(`${layout.logDir}/${name}.log`, 'a', 0o600) });
-}
-
-/** The one thing that goes wrong most often, in words that say what to do. */
-function startFailure(error: unknown, flags: UpFlags): unknown {
-  const code = (error as { code?: string }).code;
-  if (code === 'EADDRINUSE') {
-    return new UserError(`port ${flags.port} is taken: is another API server running? Choose another with --port`);
-  }
-  if (code === 'EADDRNOTAVAIL')
-    return new UserError(`${flags.address} is not an address of this machine: see --address`);
-  return error;
 }
 
 async function nodeReady(client: Client, name: string): Promise<void> {

@@ -10,6 +10,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Layout } from '../layout.ts';
+import { UserError } from '../user-error.ts';
 import { openStore } from './open-store.ts';
 
 export interface ApiServerOptions {
@@ -64,7 +65,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     random: Math.random,
     log,
   });
-  const { port } = await startOrClose(server, store);
+  const { port } = await startOrClose(server, store, options);
   const local = options.address === '0.0.0.0' ? '127.0.0.1' : options.address;
   const url = `https://${local}:${port}`;
   const kubeconfig = renderKubeconfig({
@@ -85,13 +86,29 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   };
 }
 
-async function startOrClose(server: ReturnType<typeof createApiServer>, store: Store): Promise<{ port: number }> {
+async function startOrClose(
+  server: ReturnType<typeof createApiServer>,
+  store: Store,
+  options: ApiServerOptions,
+): Promise<{ port: number }> {
   try {
     return await server.start();
   } catch (error) {
+    await server.stop();
     await store.close();
-    throw error;
+    throw startFailure(error, options);
   }
+}
+
+/** What goes wrong most often, in words that say what to do. */
+function startFailure(error: unknown, flags: { port: number; address: string }): unknown {
+  const code = (error as { code?: string }).code;
+  if (code === 'EADDRINUSE') {
+    return new UserError(`port ${flags.port} is taken: is another API server running? Choose another with --port`);
+  }
+  if (code === 'EADDRNOTAVAIL')
+    return new UserError(`${flags.address} is not an address of this machine: see --address`);
+  return error;
 }
 
 /** What a component needs to talk to the cluster, as itself. */

@@ -1,8 +1,8 @@
 // sampan image: the images of this machine's runtime.
 import { resolve } from 'node:path';
-import { createCriClient } from '../../kubelet/cri/client.ts';
+import { type CriClient, CriError, createCriClient } from '../../kubelet/cri/client.ts';
 import type { ImageResult } from '../../proto/runtime-images.ts';
-import { buildOnNode, callImages } from '../image-client.ts';
+import { buildOnNode, callImages, requireRuntime } from '../image-client.ts';
 import { layoutOf } from '../layout.ts';
 import { createProgress } from '../progress.ts';
 import { align } from '../table.ts';
@@ -56,9 +56,21 @@ export const importCommand = (path: string, flags: ImageFlags & { tag?: string }
 export const pullCommand = (image: string, flags: ImageFlags): Promise<void> =>
   showing(`pull ${image}`, (onLine) => callImages(layoutOf(flags.dataDir).criSocket, 'Pull', { image }, onLine));
 
-export async function listCommand(flags: ImageFlags): Promise<void> {
-  const cri = createCriClient(layoutOf(flags.dataDir).criSocket);
+/** A CRI client of the running node; what the runtime refuses is one line for a person. */
+async function withCri<T>(criSocket: string, work: (cri: CriClient) => Promise<T>): Promise<T> {
+  requireRuntime(criSocket);
+  const cri = createCriClient(criSocket);
   try {
+    return await work(cri);
+  } catch (error) {
+    throw error instanceof CriError ? new UserError(error.message) : error;
+  } finally {
+    cri.close();
+  }
+}
+
+export function listCommand(flags: ImageFlags): Promise<void> {
+  return withCri(layoutOf(flags.dataDir).criSocket, async (cri) => {
     const { images = [] } = await cri.call('ListImages', {});
     const rows = images.flatMap((image) =>
       (image.repoTags?.length ? image.repoTags : ['<none>']).map((tag) => [
@@ -68,24 +80,19 @@ export async function listCommand(flags: ImageFlags): Promise<void> {
       ]),
     );
     for (const line of align([['IMAGE', 'ID', 'SIZE'], ...rows.toSorted()])) process.stdout.write(`${line}\n`);
-  } finally {
-    cri.close();
-  }
+  });
 }
 
 export async function removeCommand(names: string[], flags: ImageFlags): Promise<void> {
   const { criSocket } = layoutOf(flags.dataDir);
-  const cri = createCriClient(criSocket);
-  try {
+  await withCri(criSocket, async (cri) => {
     for (const image of names) {
       const { image: found } = await cri.call('ImageStatus', { image: { image } });
       if (!found) throw new UserError(`no image is called ${image}`);
       await cri.call('RemoveImage', { image: { image } });
       process.stdout.write(`${image}\n`);
     }
-  } finally {
-    cri.close();
-  }
+  });
   await callImages(criSocket, 'Collect', {}, () => {});
 }
 

@@ -34,8 +34,21 @@ const MAX_LENGTH = 128;
 
 const SHAPE = /^([+-]?)([0-9]*)(?:(\.)([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)$/;
 
-/** Throws QuantityError with upstream's message. */
-export function parseQuantity(text: string): Quantity {
+/** Quantities by text: the same few come in every object. */
+const parsed = new Map<string, Readonly<Quantity>>();
+const PARSED_LIMIT = 1_000;
+
+/** Throws QuantityError with upstream's message. The result is shared: do not change it. */
+export function parseQuantity(text: string): Readonly<Quantity> {
+  const known = parsed.get(text);
+  if (known) return known;
+  const quantity = parse(text);
+  if (parsed.size >= PARSED_LIMIT) parsed.clear();
+  parsed.set(text, quantity);
+  return quantity;
+}
+
+function parse(text: string): Quantity {
   if (text === '' || text.length > MAX_LENGTH) throw new QuantityError(WRONG_FORMAT);
   if (text === '0') return { nanos: 0n, format: 'DecimalSI', text };
   const match = SHAPE.exec(text);

@@ -23,21 +23,12 @@ export async function streamWatch(
   const { response } = exchange;
   exchange.startStream(200, 'application/json');
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
-  const encode = lineEncoder(exchange, kind, shape, options.clock);
+  const encode = shape.kind === 'object' ? undefined : lineEncoder(exchange, kind, shape, options.clock);
   try {
     for await (const batch of batches) {
-      let lines: Buffer[] = [];
-      let size = 0;
-      for (const event of batch) {
-        const line = encode(event);
-        lines.push(line);
-        size += line.length;
-        if (size < CHUNK_BYTES) continue;
-        if (!(await write(response, lines, exchange))) return;
-        lines = [];
-        size = 0;
+      for (const chunk of chunksOf(batch, encode)) {
+        if (!(await write(response, chunk, exchange))) return;
       }
-      if (lines.length > 0 && !(await write(response, lines, exchange))) return;
     }
   } catch (error) {
     const status = watchError(error).status;
@@ -55,8 +46,37 @@ function watchError(error: unknown): ApiError {
   return ApiError.from(error);
 }
 
-function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock): (event: CacheEvent) => Buffer {
-  if (shape.kind === 'object') return (event) => event.line;
+type Encode = (event: CacheEvent) => Buffer;
+
+/** What was joined of a batch of the cache's own lines: watchers that want the same get the same batch. */
+const joined = new WeakMap<CacheEvent[], readonly Buffer[]>();
+
+function chunksOf(batch: CacheEvent[], encode: Encode | undefined): readonly Buffer[] {
+  if (encode) return join(batch.map(encode));
+  const only = batch[0];
+  if (only && batch.length === 1) return [only.line];
+  let chunks = joined.get(batch);
+  if (!chunks) {
+    chunks = join(batch.map((event) => event.line));
+    joined.set(batch, chunks);
+  }
+  return chunks;
+}
+
+function join(lines: readonly Buffer[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (let start = 0, next = 0; next < lines.length; ) {
+    size += (lines[next++] as Buffer).length;
+    if (size < CHUNK_BYTES && next < lines.length) continue;
+    chunks.push(next - start === 1 ? (lines[start] as Buffer) : Buffer.concat(lines.slice(start, next), size));
+    start = next;
+    size = 0;
+  }
+  return chunks;
+}
+
+function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock): Encode {
   const includeObject = includeObjectOf(exchange);
   let isFirst = true;
   return (event) => {
@@ -67,9 +87,8 @@ function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock)
 }
 
 /** False when the client is gone. */
-function write(response: RawResponse, lines: Buffer[], exchange: Exchange): Promise<boolean> | boolean {
+function write(response: RawResponse, chunk: Buffer, exchange: Exchange): Promise<boolean> | boolean {
   if (exchange.signal.aborted) return false;
-  const chunk = lines.length === 1 ? (lines[0] as Buffer) : Buffer.concat(lines);
   exchange.sentBytes += chunk.length;
   if ((response as { write(chunk: Buffer): boolean }).write(chunk)) return true;
   return new Promise((resolve) => {

@@ -298,8 +298,9 @@ export class EmbeddedStore implements Store {
       if (this.#staged.get(version.key) === version) this.#staged.delete(version.key);
       if (version.expiresAtMs !== null) this.#expiry.add(version.key, version.revision, version.expiresAtMs);
     }
-    if (events.length > 0) this.#hub.publish(events);
+    // Who wrote comes first: it knows the object, and hands it to the cache before the event would have it decoded.
     for (const each of batch) each.settle(undefined);
+    if (events.length > 0) this.#hub.publish(events);
     if (this.#drops.length === 0 && !this.#mustMark) {
       for (const each of this.#compactions.splice(0)) each.resolve();
     }

@@ -3,9 +3,16 @@ import type { Kind } from '../../api/kind.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 
 export function encodeStored(kind: Kind, object: KubeObject): Buffer {
-  const { apiVersion: _a, kind: _k, metadata, ...rest } = object;
+  const { metadata } = object;
   const { resourceVersion: _r, managedFields: _m, selfLink: _s, ...meta } = metadata;
-  return Buffer.from(JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: meta, ...rest }));
+  // Member by member: a copy of the object in the right order costs more than its encoding.
+  let text = `{"kind":"${kind.kind}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)}`;
+  for (const [name, value] of Object.entries(object)) {
+    if (name === 'kind' || name === 'apiVersion' || name === 'metadata') continue;
+    const member = JSON.stringify(value) as string | undefined;
+    if (member !== undefined) text += `,${JSON.stringify(name)}:${member}`;
+  }
+  return Buffer.from(`${text}}`);
 }
 
 /** Decodes what is stored, with the revision it was read at. */

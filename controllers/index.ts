@@ -1,14 +1,17 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
 import { childAbort } from '../lib/abort.ts';
 import type { Controller, ControllersContext } from './context.ts';
+import { runCronJobController } from './cronjob/controller.ts';
 import { runDeploymentController } from './deployment/controller.ts';
 import { runEndpointSliceController } from './endpointslice/controller.ts';
 import { runEndpointsController } from './endpointslice/endpoints-controller.ts';
 import { runGarbageCollector } from './garbagecollector/controller.ts';
+import { runJobController, runTtlAfterFinished } from './job/controller.ts';
 import { runNamespaceController } from './namespace/controller.ts';
 import { runNodeLifecycleController } from './nodelifecycle/controller.ts';
 import { runPodGarbageCollector } from './nodelifecycle/pod-gc.ts';
 import { runTaintEviction } from './nodelifecycle/taint-eviction.ts';
+import { cronJobRef, jobRef, whereServed } from './parts/workload-refs.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 
@@ -17,6 +20,9 @@ export type { Controller, ControllersContext } from './context.ts';
 export const controllers: Readonly<Record<string, Controller>> = {
   deployment: runDeploymentController,
   replicaset: runReplicaSetController,
+  job: whereServed([jobRef], runJobController),
+  'ttl-after-finished': whereServed([jobRef], runTtlAfterFinished),
+  cronjob: whereServed([cronJobRef, jobRef], runCronJobController),
   endpointslice: runEndpointSliceController,
   endpoints: runEndpointsController,
   namespace: runNamespaceController,

@@ -14,7 +14,6 @@ import { startApiServer } from './control-plane.ts';
 import { holdDataDir } from './hold.ts';
 import { superviseNode } from './node-process.ts';
 import type { UpFlags } from './options.ts';
-import { runBesideApiServer } from './beside.ts';
 
 export interface Cluster {
   layout: Layout;
@@ -87,7 +86,8 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       cgroupRoot: flags.cgroupRoot ?? cgroupRootOf(layout.dataDir),
       logLevel: flags.logLevel,
     });
-    // The node ends while the API server still answers, so that its last words are heard.
+    // Loaded only now, so that the API answers sooner. The node ends while it still does: its last words are heard.
+    const { runBesideApiServer } = await import('./beside.ts');
     const beside = runBesideApiServer(server, createScheme(), log);
     stops.push(() => beside.stop());
     stops.push(() => node.stop());

@@ -1,5 +1,9 @@
 // What the runtime's other parts and its admin service use of images.
-export { buildImage } from './build/build.ts';
+import type { buildImage as BuildImage } from './build/build.ts';
+
+/** Builds are rare and their parser is large: it is loaded by the first one. */
+export const buildImage: typeof BuildImage = async (...args) => (await import('./build/build.ts')).buildImage(...args);
+
 export type { ImageRecord } from './catalog.ts';
 export { ImageError, messageOf } from './errors.ts';
 export { exportArchive } from './export-archive.ts';

@@ -1,8 +1,8 @@
 // The streaming server: exec, attach and port-forward on URLs with one-time tokens, over WebSocket or SPDY/3.1.
-import { createServer, type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { portForwardProtocol, servePortForward } from './port-forward.ts';
@@ -12,6 +12,9 @@ import type { StreamBackend, StreamTargets } from './targets.ts';
 import { TokenCache } from './tokens.ts';
 import { webSocketTunnel } from './tunnel.ts';
 import { execProtocols, webSocketChannels } from './websocket.ts';
+
+// An import would also load what `node:http` exports of fetch: 13 MB that nobody here uses.
+const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
 
 const tunnelledPortForward = `SPDY/3.1+${portForwardProtocol}`;
 
@@ -41,15 +44,7 @@ export async function serveStreaming(options: {
   const { backend, clock, log } = options;
   const tokens = new TokenCache<Target>(clock);
   const sockets = new Set<Duplex>();
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: 32 << 20,
-    perMessageDeflate: false,
-    handleProtocols: (offered) => execProtocols.find((protocol) => offered.has(protocol)) ?? false,
-  });
-  // ws refuses a protocol with a slash, so it is taken off the request and put on the answer here.
-  const tunnels = new WebSocketServer({ noServer: true, maxPayload: 32 << 20, perMessageDeflate: false });
-  tunnels.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${tunnelledPortForward}`));
+  let accepting: ReturnType<typeof webSocketServers> | undefined;
 
   const server = createServer((request, response) => {
     const known = /^\/(exec|attach|portforward)\//.test(request.url ?? '');
@@ -89,7 +84,8 @@ export async function serveStreaming(options: {
         );
       }
       delete request.headers['sec-websocket-protocol'];
-      const webSocket = await accept(tunnels, request, socket, head);
+      accepting ??= webSocketServers();
+      const webSocket = await accept((await accepting).tunnels, request, socket, head);
       servePortForward(webSocketTunnel(webSocket), target, backend, clock);
       return;
     }
@@ -100,7 +96,8 @@ export async function serveStreaming(options: {
         400,
         `unable to upgrade: the WebSocket protocol must be one of ${execProtocols.join(', ')}`,
       );
-    const webSocket = await accept(webSockets, request, socket, head);
+    accepting ??= webSocketServers();
+    const webSocket = await accept((await accepting).channels, request, socket, head);
     await runTarget(webSocketChannels(webSocket, protocol, target), target);
   }
 
@@ -153,6 +150,20 @@ export async function serveStreaming(options: {
       await closed;
     },
   };
+}
+
+/** Loaded at the first WebSocket: many nodes see none. */
+async function webSocketServers(): Promise<{ channels: WebSocketServer; tunnels: WebSocketServer }> {
+  const { WebSocketServer } = await import('ws');
+  const common = { noServer: true, maxPayload: 32 << 20, perMessageDeflate: false };
+  const channels = new WebSocketServer({
+    ...common,
+    handleProtocols: (offered) => execProtocols.find((protocol) => offered.has(protocol)) ?? false,
+  });
+  // ws refuses a protocol with a slash, so it is taken off the request and put on the answer here.
+  const tunnels = new WebSocketServer(common);
+  tunnels.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${tunnelledPortForward}`));
+  return { channels, tunnels };
 }
 
 function accept(server: WebSocketServer, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<WebSocket> {

@@ -100,6 +100,29 @@ export function decodeJsonWithProblems(body: Uint8Array): { value: unknown; prob
   }
 }
 
+/**
+ * The body of an apply, YAML or JSON, as it is: no schema, no defaults. Keys that are set twice come back as upstream's
+ * problems. Throws ApiError 400.
+ */
+export function decodeConfiguration(body: Uint8Array): { value: unknown; problems: string[] } {
+  const text = textOf(body);
+  try {
+    if (/^\s*\{/.test(text)) {
+      try {
+        const { value, duplicates } = parseJsonText(text, true);
+        if (duplicates.length === 0) return { value, problems: [] };
+      } catch {
+        // Flow YAML looks like JSON at first; its parser says what is wrong.
+      }
+    }
+    const { value, duplicates } = parseBody(body, 'yaml', true);
+    return { value, problems: duplicates };
+  } catch (error) {
+    if (error instanceof Unreadable) throw errors.badRequest(`error decoding YAML: ${error.message}`);
+    throw error;
+  }
+}
+
 /** A DELETE's body; an empty one gives no options. Any group's apiVersion is accepted, as upstream does. Throws ApiError 400. */
 export function decodeDeleteOptions(body: Uint8Array, format: BodyFormat): Decoded<DeleteOptions> {
   if (body.length === 0) return { object: {}, problems: [] };

@@ -53,7 +53,9 @@ const PATCH_TYPES = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ];
+const CUSTOM_PATCH_TYPES = PATCH_TYPES.filter((each) => !each.includes('strategic'));
 
 interface Operation {
   method: 'get' | 'put' | 'post' | 'delete' | 'patch';
@@ -113,7 +115,7 @@ export function addPaths(
           id,
           gvk: { group: gvk.group, version: gvk.version, kind: gvk.kind },
           query,
-          consumes: method !== 'patch' ? BODY_TYPES : kind.schema === '' ? PATCH_TYPES.slice(0, 2) : PATCH_TYPES,
+          consumes: method !== 'patch' ? BODY_TYPES : kind.schema === '' ? CUSTOM_PATCH_TYPES : PATCH_TYPES,
           body,
           answer,
         }

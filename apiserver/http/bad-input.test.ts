@@ -127,10 +127,10 @@ describe('bodies', () => {
     await refused(
       'PATCH',
       `${CONFIG_MAPS}/x`,
-      { body: {}, type: 'application/apply-patch+yaml' },
+      { body: {}, type: 'application/apply-patch+cbor' },
       415,
       'UnsupportedMediaType',
-      /server-side apply is not served yet/,
+      /application\/apply-patch\+yaml/,
     );
   });
   it('refuses what is too large', async () => {

@@ -47,7 +47,8 @@ const NO_WARNINGS: readonly string[] = [];
 const JSON_PATCH = 'application/json-patch+json';
 const MERGE_PATCH = 'application/merge-patch+json';
 const STRATEGIC_MERGE_PATCH = 'application/strategic-merge-patch+json';
-const APPLY_PATCHES = ['application/apply-patch+yaml', 'application/apply-patch+cbor'];
+/** YAML, or JSON, which is YAML. */
+export const APPLY_PATCH = 'application/apply-patch+yaml';
 
 export function createBodyCodec(scheme: Scheme): BodyCodec {
   return {
@@ -64,19 +65,22 @@ export function createBodyCodec(scheme: Scheme): BodyCodec {
     decodeOptions: (body, type) => decodeDeleteOptions(body, formatOf(type)).object,
 
     parsePatch(kind, body, type) {
-      if (APPLY_PATCHES.includes(type)) throw applyNotServed(kind);
       const accepted =
         kind.schema === '' ? [JSON_PATCH, MERGE_PATCH] : [JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH];
-      if (!accepted.includes(type)) throw errors.unsupportedMediaType(accepted);
+      if (!accepted.includes(type)) throw errors.unsupportedMediaType([...accepted, APPLY_PATCH]);
       const { value: patch, problems: doubled } = decodeJsonWithProblems(body);
       if (type !== JSON_PATCH && (typeof patch !== 'object' || patch === null || Array.isArray(patch))) {
         throw errors.badRequest(`a patch of type ${type} must be a JSON object`);
       }
       return {
         apply(old, validation) {
-          // A copy: what a patch leaves alone is checked and completed in place afterwards.
-          const target = deepClone(old);
+          const keeps = leavesManagedFields(type, patch);
+          // A copy: what a patch leaves alone is checked and completed in place afterwards. Managed fields are the largest
+          // part of many objects and are only replaced as a whole: they are handed on as they are.
+          const { managedFields, ...metadata } = old.metadata;
+          const target = deepClone(keeps ? { ...old, metadata } : old);
           const { object, problems } = decodePatched(kind, applyPatch(kind, type, target, patch));
+          if (keeps && managedFields) object.metadata.managedFields = managedFields;
           const found = type === JSON_PATCH ? problems : [...doubled, ...problems];
           if (found.length === 0 || validation === 'Ignore') return { object, warnings: NO_WARNINGS };
           if (validation === 'Strict') throw strictPatchError(body.toString('utf8'), found);
@@ -85,6 +89,20 @@ export function createBodyCodec(scheme: Scheme): BodyCodec {
       };
     },
   };
+}
+
+/** True when the patch cannot touch or see metadata.managedFields. */
+function leavesManagedFields(type: string, patch: unknown): boolean {
+  if (type !== JSON_PATCH) {
+    const { metadata } = patch as { metadata?: unknown };
+    if (metadata === undefined) return true;
+    return (
+      typeof metadata === 'object' && metadata !== null && !('managedFields' in metadata) && !('$patch' in metadata)
+    );
+  }
+  const sees = (path: unknown) =>
+    typeof path === 'string' && (path === '' || path === '/metadata' || path.startsWith('/metadata/managedFields'));
+  return Array.isArray(patch) && !patch.some((each) => sees(each?.path) || sees(each?.from));
 }
 
 function applyPatch(kind: Kind, type: string, target: KubeObject, patch: unknown): unknown {
@@ -102,10 +120,4 @@ function formatOf(type: string): BodyFormat {
   const format = bodyFormat(type);
   if (!format) throw errors.unsupportedMediaType(BODY_MEDIA_TYPES);
   return format;
-}
-
-function applyNotServed(kind: Kind) {
-  const error = errors.unsupportedMediaType([JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]);
-  error.status.message = `server-side apply is not served yet: use client-side apply for ${kind.resource} - accepted media types include: ${[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH].join(', ')}`;
-  return error;
 }

@@ -1,6 +1,7 @@
 // Resource requests: from the request info to a verb of the registry and back to an answer.
 import { errors } from '../../api/errors.ts';
 import type { Kind, Verb } from '../../api/kind.ts';
+import { managerOfUserAgent } from '../../api/managed-fields/update.ts';
 import type { KubeObject } from '../../api/object.ts';
 import type { DeleteOptions } from '../../api/types/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -9,7 +10,8 @@ import { listParameters } from '../registry/list.ts';
 import type { Attributes } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { WriteRequest, WriteResult } from '../registry/types.ts';
-import type { BodyCodec } from './codec.ts';
+import { serveApply } from './apply.ts';
+import { APPLY_PATCH, type BodyCodec } from './codec.ts';
 import type { Exchange } from './exchange.ts';
 import { contentType } from './negotiate.ts';
 import { attributesOf } from './pipeline.ts';
@@ -191,10 +193,12 @@ export async function servePatch(
   kind: Kind,
   subresource: string,
 ): Promise<void> {
+  const type = contentType(exchange.header('content-type'));
+  if (type === APPLY_PATCH) return serveApply(context, exchange, kind, subresource);
   const negotiated = negotiateFor(exchange, true);
   const options = writeOptions(exchange.info.query, 'PatchOptions');
   const body = await exchange.readBody();
-  const patch = context.codec.parsePatch(kind, body, contentType(exchange.header('content-type')));
+  const patch = context.codec.parsePatch(kind, body, type);
   const result = await context.registry.update(
     kind,
     { ...writeRequest(exchange, kind, options.dryRun), name: exchange.info.name, subresource, isPatch: true },
@@ -287,6 +291,7 @@ export function writeRequest(exchange: Exchange, kind: Kind, dryRun: boolean): W
     namespace: namespaceOf(kind, exchange),
     dryRun,
     warn: (text) => exchange.warnings.add(text),
+    manager: exchange.info.query.get('fieldManager') || managerOfUserAgent(exchange.header('user-agent')),
   };
 }
 

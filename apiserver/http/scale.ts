@@ -5,6 +5,9 @@ import { fieldErrors } from '../../api/field-error.ts';
 import type { Kind, ScaleMapping } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/object.ts';
 import type { Scale } from '../../api/types/autoscaling-v1.ts';
+import type { ManagedFieldsEntry } from '../../api/types/meta.ts';
+import { applyScale } from './apply.ts';
+import { APPLY_PATCH } from './codec.ts';
 import type { Exchange } from './exchange.ts';
 import { contentType } from './negotiate.ts';
 import { negotiateFor, sendEntry } from './render.ts';
@@ -26,6 +29,9 @@ export async function serveScale(context: ResourceContext, exchange: Exchange, k
     return send(entry.object);
   }
   if (info.verb !== 'update' && info.verb !== 'patch') throw errors.methodNotAllowedPath();
+  if (info.verb === 'patch' && contentType(exchange.header('content-type')) === APPLY_PATCH) {
+    return send((await applyScale(context, exchange, kind)).entry.object);
+  }
   const options = writeOptions(info.query, info.verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
   const body = await exchange.readBody();
   const type = contentType(exchange.header('content-type'));
@@ -41,7 +47,9 @@ export async function serveScale(context: ResourceContext, exchange: Exchange, k
     (old) => {
       const scale = wanted(scaleOf(old, mapping));
       checkScale(scale, info.name);
-      const object = deepClone(old);
+      const { managedFields, ...metadata } = old.metadata;
+      const object: KubeObject = deepClone({ ...old, metadata });
+      if (managedFields) object.metadata.managedFields = managedFields;
       mapping.setSpecReplicas(object, scale.spec?.replicas ?? 0);
       // Identity and resourceVersion are the request's, so that preconditions hold.
       object.metadata.uid = scale.metadata.uid ?? old.metadata.uid;
@@ -86,12 +94,31 @@ function scaleOf(object: KubeObject, mapping: ScaleMapping<KubeObject>): Scale &
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const selector = mapping.selector(object);
   const specReplicas = mapping.specReplicas(object);
+  const managedFields = scaleManagers(object);
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
-    metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
+    metadata: {
+      name,
+      namespace,
+      uid,
+      resourceVersion,
+      creationTimestamp,
+      ...(managedFields.length > 0 && { managedFields }),
+    },
     // As in Go, a zero is left out.
     spec: specReplicas === 0 ? {} : { replicas: specReplicas },
     status: { replicas: mapping.statusReplicas(object), ...(selector && selector !== '<none>' && { selector }) },
   };
+}
+
+/** The managers of the object's replicas, as owners of the Scale's. */
+function scaleManagers(object: KubeObject): ManagedFieldsEntry[] {
+  const found: ManagedFieldsEntry[] = [];
+  for (const each of object.metadata.managedFields ?? []) {
+    const spec = (each.fieldsV1 as Record<string, unknown> | undefined)?.['f:spec'];
+    if (typeof spec !== 'object' || spec === null || !('f:replicas' in spec)) continue;
+    found.push({ ...each, apiVersion: 'autoscaling/v1', fieldsV1: { 'f:spec': { 'f:replicas': {} } } });
+  }
+  return found;
 }

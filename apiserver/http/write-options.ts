@@ -10,21 +10,35 @@ export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 export interface WriteOptions {
   dryRun: boolean;
   fieldValidation: FieldValidation;
+  /** Empty when the query names none. */
+  fieldManager: string;
+  /** Of an apply: takes what others own. */
+  force: boolean;
 }
 
 /** `options`: the options type that upstream names in the message, such as CreateOptions. */
-export function writeOptions(query: URLSearchParams, options: string): WriteOptions {
+export function writeOptions(query: URLSearchParams, options: string, isApply = false): WriteOptions {
   const found = [];
+  const manager = query.get('fieldManager') ?? '';
+  const force = query.get('force');
+  if (isApply && manager === '') found.push(fieldErrors.required('fieldManager', 'is required for apply patch'));
+  if (options === 'PatchOptions' && !isApply && force !== null) {
+    found.push(fieldErrors.forbidden('force', 'may not be specified for non-apply patch'));
+  }
+  if (manager) found.push(...validateFieldManager(manager, 'fieldManager'));
   const dryRun = query.getAll('dryRun').filter((each) => each !== '');
   if (dryRun.some((each) => each !== 'All')) found.push(fieldErrors.notSupported('dryRun', dryRun, ['All']));
   const validation = query.get('fieldValidation') || 'Warn';
   if (!['Ignore', 'Warn', 'Strict'].includes(validation)) {
     found.push(fieldErrors.notSupported('fieldValidation', validation, ['', 'Ignore', 'Warn', 'Strict']));
   }
-  const manager = query.get('fieldManager');
-  if (manager) found.push(...validateFieldManager(manager, 'fieldManager'));
   if (found.length > 0) throw errors.invalid({ group: 'meta.k8s.io', kind: options }, '', found);
-  return { dryRun: dryRun.length > 0, fieldValidation: validation as FieldValidation };
+  return {
+    dryRun: dryRun.length > 0,
+    fieldValidation: validation as FieldValidation,
+    fieldManager: manager,
+    force: force !== null && isTrue(force),
+  };
 }
 
 /** DeleteOptions of a DELETE: the body's when there is one, else the query's. */

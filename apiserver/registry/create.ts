@@ -4,12 +4,13 @@ import { deepClone } from '../../api/equality.ts';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { FieldError } from '../../api/field-error.ts';
 import type { Kind } from '../../api/kind.ts';
+import { trackUpdate } from '../../api/managed-fields/update.ts';
 import { validateMetadata } from '../../api/metadata.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 import type { ObjectMeta } from '../../api/types/meta.ts';
 import { objectKey } from '../storage/keys.ts';
 import { encodeStored, timestamp } from './encode.ts';
-import { gr, hookKey, type RegistryContext, type WriteRequest, type WriteResult } from './types.ts';
+import { gr, hookKey, type RegistryContext, SERVER_MANAGER, type WriteRequest, type WriteResult } from './types.ts';
 
 /** Without vowels and look-alikes, as upstream's generated names. */
 const NAME_CHARACTERS = 'bcdfghjklmnpqrstvwxz2456789';
@@ -48,6 +49,16 @@ async function createOnce(
   request: WriteRequest,
 ): Promise<WriteResult> {
   kind.setDefaults?.(object);
+  // Before admission, as upstream does: what the server adds is nobody's.
+  if (!request.isTracked) {
+    trackUpdate(undefined, object, {
+      target: kind,
+      manager: request.manager ?? SERVER_MANAGER,
+      subresource: '',
+      hasStatus: kind.hasStatus,
+      time: timestamp(context.clock.now()),
+    });
+  }
   const admission = {
     operation: 'CREATE' as const,
     kind,
@@ -130,7 +141,6 @@ function prepareForCreate(context: RegistryContext, kind: Kind, object: KubeObje
   delete meta.deletionTimestamp;
   delete meta.deletionGracePeriodSeconds;
   delete meta.selfLink;
-  delete meta.managedFields;
   delete meta.generation;
   meta.uid = randomUUID();
   meta.creationTimestamp = timestamp(nowMs);

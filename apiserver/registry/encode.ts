@@ -4,7 +4,7 @@ import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 
 export function encodeStored(kind: Kind, object: KubeObject): Buffer {
   const { metadata } = object;
-  const { resourceVersion: _r, managedFields: _m, selfLink: _s, ...meta } = metadata;
+  const { resourceVersion: _r, selfLink: _s, ...meta } = metadata;
   // Member by member: a copy of the object in the right order costs more than its encoding.
   let text = `{"kind":"${kind.kind}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)}`;
   for (const [name, value] of Object.entries(object)) {

@@ -47,7 +47,14 @@ export interface WriteRequest {
   /** Collects texts for `Warning` headers. */
   warn(text: string): void;
   signal?: AbortSignal;
+  /** Who manages what this write sets; default: the server itself. */
+  manager?: string;
+  /** The object comes with its managed fields: they are not to be computed. */
+  isTracked?: boolean;
 }
+
+/** The field manager of the server's own writes. */
+export const SERVER_MANAGER = 'kube-apiserver';
 
 export interface WriteResult {
   /** As the client gets it. Shared with the cache: never mutate. */

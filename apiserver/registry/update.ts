@@ -2,13 +2,23 @@
 import { deepEqual } from '../../api/equality.ts';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
+import { sameManagers } from '../../api/managed-fields/managers.ts';
+import { trackUpdate } from '../../api/managed-fields/update.ts';
 import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
 import type { KubeObject } from '../../api/object.ts';
 import { objectKey } from '../storage/keys.ts';
 import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
-import { decodeStored, encodeStored } from './encode.ts';
+import { decodeStored, encodeStored, timestamp } from './encode.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
-import { gr, hookKey, type RegistryContext, type Subresource, type WriteRequest, type WriteResult } from './types.ts';
+import {
+  gr,
+  hookKey,
+  type RegistryContext,
+  SERVER_MANAGER,
+  type Subresource,
+  type WriteRequest,
+  type WriteResult,
+} from './types.ts';
 
 /** Upstream's text of a failed resourceVersion comparison. */
 const STALE = 'the object has been modified; please apply your changes to the latest version and try again';
@@ -20,8 +30,8 @@ export interface UpdateRequest extends WriteRequest {
   subresource: Subresource;
   /** `PATCH` creates nothing and has no resourceVersion unless the patch carries one. */
   isPatch?: boolean;
-  /** Creates when it does not exist and the kind allows it (PUT). */
-  mayCreate?: boolean;
+  /** Creates when it does not exist and the kind allows it (PUT), or whatever the kind says (`always`: apply). */
+  mayCreate?: boolean | 'always';
   /** Skips the preparation of main and status writes: the change is exactly what is written (finalize, binding). */
   raw?: boolean;
   /** Skips admission: the server's own work. */
@@ -42,8 +52,17 @@ export async function updateObject(
   let current = await currentFromCache(context, kind, request.namespace, request.name);
   for (let attempt = 1; ; attempt++) {
     if (!current.object) {
-      if (createFrom && kind.allowCreateOnUpdate && request.mayCreate) {
-        return createObject(context, kind, createFrom(), request);
+      if (createFrom && request.mayCreate && (kind.allowCreateOnUpdate || request.mayCreate === 'always')) {
+        try {
+          return await createObject(context, kind, createFrom(), request);
+        } catch (error) {
+          // Somebody was faster: an apply goes on with what is there now.
+          const isRace =
+            error instanceof ApiError && error.reason === 'AlreadyExists' && request.mayCreate === 'always';
+          if (!isRace || attempt >= TRIES) throw error;
+          current = await currentFromStore(context, kind, request.namespace, request.name);
+          continue;
+        }
       }
       throw errors.notFound(gr(kind), request.name);
     }
@@ -76,6 +95,7 @@ async function tryUpdate(
   const isMain = request.subresource === '';
   checkIdentity(kind, object, old, request, revision);
   if (!request.raw) kind.setDefaults?.(object);
+  if (!request.isTracked) track(context, kind, object, old, request);
   const admission = {
     operation: 'UPDATE' as const,
     kind,
@@ -105,6 +125,27 @@ async function tryUpdate(
   } finally {
     if (!committed) await held?.undo();
   }
+}
+
+/** Upstream books no manager for the server's own bindings. */
+function track(
+  context: RegistryContext,
+  kind: Kind,
+  object: KubeObject,
+  old: KubeObject,
+  request: UpdateRequest,
+): void {
+  if (request.subresource === 'binding') {
+    object.metadata.managedFields = old.metadata.managedFields;
+    return;
+  }
+  trackUpdate(old, object, {
+    target: kind,
+    manager: request.manager ?? SERVER_MANAGER,
+    subresource: request.subresource,
+    hasStatus: kind.hasStatus,
+    time: timestamp(context.clock.now()),
+  });
 }
 
 async function write(
@@ -212,7 +253,6 @@ function prepareForUpdate(
   meta.deletionGracePeriodSeconds = was.deletionGracePeriodSeconds;
   meta.generateName ??= was.generateName;
   delete meta.selfLink;
-  delete meta.managedFields;
   const ours = object as unknown as Record<string, unknown>;
   const theirs = old as unknown as Record<string, unknown>;
   if (request.subresource === 'status') {
@@ -245,8 +285,12 @@ function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request
   failIfInvalid(kind, object, found);
 }
 
+/** Times of managed fields alone are no change: the old ones stay then. */
 function unchanged(object: KubeObject, old: KubeObject): boolean {
-  const { apiVersion: _a, kind: _k, ...ours } = object;
-  const { apiVersion: _b, kind: _l, ...theirs } = old;
-  return deepEqual(ours, theirs);
+  const { apiVersion: _a, kind: _k, metadata, ...ours } = object;
+  const { apiVersion: _b, kind: _l, metadata: was, ...theirs } = old;
+  if (!sameManagers(metadata.managedFields, was.managedFields)) return false;
+  const { managedFields: _m, ...meta } = metadata;
+  const { managedFields: _n, ...wasMeta } = was;
+  return deepEqual(meta, wasMeta) && deepEqual(ours, theirs);
 }

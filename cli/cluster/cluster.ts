@@ -58,7 +58,7 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       nodeIp,
       log,
     }).catch((error: unknown) => {
-      apiStep.fail(error instanceof Error ? error.message : String(error));
+      apiStep.fail('did not start');
       throw error;
     });
     stops.push(() => server.stop());

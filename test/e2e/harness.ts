@@ -163,6 +163,15 @@ export class TestCluster {
     return this.#up?.pid ?? 0;
   }
 
+  /** Child processes of `sampan up`: the node. */
+  children(): number[] {
+    return readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
+  }
+
   /** Ends it as Ctrl-C does and waits until it has ended. */
   async stop(): Promise<void> {
     const up = this.#up;

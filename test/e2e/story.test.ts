@@ -74,6 +74,22 @@ describe.each(['embedded', 'etcd'])('with the %s store', (store) => {
     expect(memoryLimitOf(httpd)).toBe(String(32 << 20));
   });
 
+  test('kill -9 of the node process: it comes back by itself, the containers have not noticed', async () => {
+    const { items } = await cluster.get<{ items: Pod[] }>('pods', '-n', 'hello');
+    const pidsOf = () => items.map((pod) => pidsBelow(host.cgroup, pod.metadata.uid ?? '').toSorted());
+    const before = pidsOf();
+    const [node] = cluster.children();
+    process.kill(node as number, 'SIGKILL');
+    const name = items[0]?.metadata.name ?? '';
+    // Refused while the node is away.
+    while ((await cluster.kubectl('exec', '-n', 'hello', name, '--', 'true')).code !== 0)
+      await host.run(['sleep', '0.1']);
+    expect(cluster.children()).not.toContain(node);
+    expect(pidsOf()).toEqual(before);
+    const again = await cluster.get<{ items: Pod[] }>('pods', '-n', 'hello');
+    expect(again.items.map((pod) => pod.status?.containerStatuses?.[0]?.restartCount)).toEqual([0, 0]);
+  });
+
   test('the memory limit kills: OOMKilled, exit code 137', async () => {
     await cluster.apply(`
 apiVersion: v1

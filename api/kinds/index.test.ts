@@ -19,6 +19,7 @@ it('finds kinds by any of their names', () => {
   expect(scheme.lookup('deploy')?.resource).toBe('deployments');
   expect(scheme.inCategory('all').map((each) => each.resource)).toEqual([
     'pods',
+    'replicationcontrollers',
     'services',
     'daemonsets',
     'deployments',

@@ -13,11 +13,18 @@ import { endpoints } from './endpoints.ts';
 import { event } from './event.ts';
 import { job } from './job.ts';
 import { lease } from './lease.ts';
+import { limitRange } from './limit-range.ts';
 import { namespace } from './namespace.ts';
 import { node } from './node.ts';
+import { persistentVolume } from './persistent-volume.ts';
+import { persistentVolumeClaim } from './persistent-volume-claim.ts';
 import { pod } from './pod.ts';
+import { podDisruptionBudget } from './pod-disruption-budget.ts';
+import { podTemplate } from './pod-template.ts';
 import { priorityClass } from './priority-class.ts';
 import { replicaSet } from './replica-set.ts';
+import { replicationController } from './replication-controller.ts';
+import { resourceQuota } from './resource-quota.ts';
 import { role } from './role.ts';
 import { roleBinding } from './role-binding.ts';
 import { secret } from './secret.ts';
@@ -32,9 +39,15 @@ export const builtinKinds: readonly Kind[] = list(
   configMap,
   endpoints,
   event,
+  limitRange,
   namespace,
   node,
+  persistentVolumeClaim,
+  persistentVolume,
   pod,
+  podTemplate,
+  replicationController,
+  resourceQuota,
   secret,
   service,
   serviceAccount,
@@ -47,6 +60,7 @@ export const builtinKinds: readonly Kind[] = list(
   job,
   lease,
   endpointSlice,
+  podDisruptionBudget,
   role,
   clusterRole,
   roleBinding,

@@ -13,13 +13,7 @@ export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: strin
   const modes = spec.accessModes ?? [];
   if (modes.length === 0) yield required(`${field}.accessModes`, 'at least 1 access mode is required');
   yield* validateLabelSelector(spec.selector, `${field}.selector`);
-  for (const mode of modes) {
-    if (!ACCESS_MODES.includes(mode)) yield notSupported(`${field}.accessModes`, mode, ACCESS_MODES);
-  }
-  const known = modes.filter((mode) => ACCESS_MODES.includes(mode));
-  if (known.includes('ReadWriteOncePod') && known.some((mode) => mode !== 'ReadWriteOncePod')) {
-    yield forbidden(`${field}.accessModes`, 'may not use ReadWriteOncePod with other access modes');
-  }
+  yield* knownModes(modes, `${field}.accessModes`);
   const storage = spec.resources?.requests?.storage;
   if (storage === undefined) yield required(`${field}.resources[storage]`);
   else if (quantityOf(storage).nanos <= 0n) {
@@ -31,6 +25,22 @@ export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: strin
   if (spec.dataSourceRef) yield* reference(spec.dataSourceRef, `${field}.dataSourceRef`);
   if (spec.volumeAttributesClassName) {
     yield* dnsSubdomain(spec.volumeAttributesClassName, `${field}.volumeAttributesClassName`);
+  }
+}
+
+/** The modes of a volume. */
+export function* accessModes(modes: readonly string[], field: string): Findings {
+  if (modes.length === 0) yield required(field);
+  yield* knownModes(modes, field);
+}
+
+function* knownModes(modes: readonly string[], field: string): Findings {
+  for (const mode of modes) {
+    if (!ACCESS_MODES.includes(mode)) yield notSupported(field, mode, ACCESS_MODES);
+  }
+  const known = modes.filter((mode) => ACCESS_MODES.includes(mode));
+  if (known.includes('ReadWriteOncePod') && known.some((mode) => mode !== 'ReadWriteOncePod')) {
+    yield forbidden(field, 'may not use ReadWriteOncePod with other access modes');
   }
 }
 

@@ -37,7 +37,7 @@ export function isExtendedResource(name: string): boolean {
   return isQualifiedName(`requests.${name}`).length === 0;
 }
 
-const isOvercommittable = (name: string): boolean => isNative(name) && !isHugePages(name);
+export const isOvercommittable = (name: string): boolean => isNative(name) && !isHugePages(name);
 
 const asText = (value: string | number): string => formatQuantity(quantityOf(value));
 
@@ -50,15 +50,20 @@ export function* quantityOfResource(name: string, value: string | number, field:
   }
 }
 
-function* resourceName(name: string, field: string): Findings {
+export function* resourceName(name: string, field: string): Findings {
   const messages = isQualifiedName(name);
   yield* invalidEach(field, name, messages);
-  if (messages.length === 0 && !name.includes('/') && !STANDARD_RESOURCES.has(name) && !isHugePages(name)) {
+  if (
+    messages.length === 0 &&
+    !name.includes('/') &&
+    !STANDARD_RESOURCES.has(name) &&
+    !isHugePages(name.replace(/^requests\./, ''))
+  ) {
     yield invalid(field, name, 'must be a standard resource type or fully qualified');
   }
 }
 
-function* containerResourceName(name: string, field: string): Findings {
+export function* containerResourceName(name: string, field: string): Findings {
   yield* resourceName(name, field);
   if (!name.includes('/')) {
     if (!CONTAINER_RESOURCES.has(name) && !isHugePages(name)) {

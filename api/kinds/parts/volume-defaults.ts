@@ -33,7 +33,16 @@ function setFileDefaults(
 }
 
 /** Network and cloud disks; nothing here mounts them, but their objects read as upstream's. */
-function setBlockDefaults({ iscsi, rbd, azureDisk, scaleIO }: Volume): void {
+export function setBlockDefaults({
+  iscsi,
+  rbd,
+  azureDisk,
+  scaleIO,
+}: Pick<Volume, 'azureDisk'> & {
+  iscsi?: { iscsiInterface?: string };
+  rbd?: { pool?: string; user?: string; keyring?: string };
+  scaleIO?: { storageMode?: string; fsType?: string };
+}): void {
   if (iscsi) iscsi.iscsiInterface ||= 'default';
   if (rbd) {
     rbd.pool ||= 'rbd';

@@ -1,0 +1,73 @@
+// PersistentVolumes: what they promise and where they are. Disks of networks and clouds are checked as in pods.
+import { fieldErrors } from '../field-error.ts';
+import { formatQuantity, quantityOf } from '../quantity.ts';
+import type { PersistentVolume, PersistentVolumeSpec, Volume } from '../types/core-v1.ts';
+import { dnsSubdomain, type Findings, NOT_NEGATIVE, optionalOneOf, pathWithoutBacksteps, POSITIVE } from './checks.ts';
+import { accessModes } from './persistent-volume-claims.ts';
+import { REMOTE_SOURCES } from './remote-volumes.ts';
+import { validateNodeSelector } from './scheduling.ts';
+
+const { forbidden, invalid, notSupported, required } = fieldErrors;
+
+const REMOTE = new Map<string, (volume: Volume, field: string) => Findings>(REMOTE_SOURCES);
+const SOURCES = ['hostPath', 'local', 'csi', ...REMOTE.keys()];
+
+/** The members of the specification that say where the volume is. */
+export const sourceOf = (spec: PersistentVolumeSpec): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(spec).filter(([name, value]) => SOURCES.includes(name) && value));
+
+export function* validatePersistentVolume({ spec = {} }: PersistentVolume): Findings {
+  yield* accessModes(spec.accessModes ?? [], 'spec.accessModes');
+  yield* capacity(spec.capacity ?? {}, 'spec.capacity');
+  const policy = spec.persistentVolumeReclaimPolicy;
+  if (policy) yield* optionalOneOf(policy, ['Delete', 'Recycle', 'Retain'], 'spec.persistentVolumeReclaimPolicy');
+  if (spec.nodeAffinity) {
+    if (spec.nodeAffinity.required)
+      yield* validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required');
+    else yield required('spec.nodeAffinity.required', 'must specify required node constraints');
+  }
+  yield* source(spec);
+  if (spec.hostPath?.path === '/' && policy === 'Recycle') {
+    yield forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'");
+  }
+  if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, 'spec.storageClassName');
+  yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], 'spec.volumeMode');
+  if (spec.volumeAttributesClassName !== undefined) {
+    if (spec.volumeAttributesClassName === '') {
+      yield required('spec.volumeAttributesClassName', 'an empty string is disallowed');
+    } else yield* dnsSubdomain(spec.volumeAttributesClassName, 'spec.volumeAttributesClassName');
+    if (!spec.csi) yield required('spec.csi', 'has to be specified when using volumeAttributesClassName');
+  }
+}
+
+function* capacity(list: Readonly<Record<string, string | number>>, field: string): Findings {
+  const names = Object.keys(list);
+  if (names.length === 0) yield required(field);
+  if (list.storage === undefined || names.length > 1) yield notSupported(field, list, ['storage']);
+  for (const name of names) {
+    const quantity = quantityOf(list[name]);
+    if (quantity.nanos < 0n) yield invalid(`${field}[${name}]`, formatQuantity(quantity), NOT_NEGATIVE);
+    if (quantity.nanos <= 0n) yield invalid(`${field}[${name}]`, formatQuantity(quantity), POSITIVE);
+  }
+}
+
+function* source(spec: PersistentVolumeSpec): Findings {
+  const [name, ...more] = Object.keys(sourceOf(spec)).sort((a, b) => SOURCES.indexOf(a) - SOURCES.indexOf(b));
+  if (!name) yield required('spec', 'must specify a volume type');
+  for (const each of more) yield forbidden(`spec.${each}`, 'may not specify more than 1 volume type');
+  const field = `spec.${name}`;
+  if (name === 'hostPath' || name === 'local') {
+    const path = spec[name]?.path ?? '';
+    if (!path) yield required(`${field}.path`);
+    else yield* pathWithoutBacksteps(path, `${field}.path`);
+    if (name === 'local' && !spec.nodeAffinity) {
+      yield required('metadata.annotations', 'Local volume requires node affinity');
+    }
+  } else if (name === 'csi') {
+    if (!spec.csi?.driver) yield required(`${field}.driver`);
+    if (!spec.csi?.volumeHandle) yield required(`${field}.volumeHandle`);
+  } else if (name) {
+    // What differs from a pod's volume are references to secrets, which these checks do not read.
+    yield* REMOTE.get(name)?.(spec as unknown as Volume, field) ?? [];
+  }
+}

@@ -2,6 +2,7 @@
 // that every answer carries.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { ApiError } from '../../api/errors.ts';
@@ -93,33 +94,53 @@ export class Exchange {
   }
 
   /** Sends `body` as it is. */
-  async send(code: number, type: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void> {
+  send(code: number, type: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void> {
+    return this.#send(code, type, [body], headers);
+  }
+
+  /** `body` in pieces, so that a large answer is not copied into one. */
+  async #send(
+    code: number,
+    type: string,
+    body: readonly Buffer[],
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<void> {
     if (this.isAnswered) return;
-    let bytes = body;
+    let parts = body;
+    let size = sizeOf(parts);
     const all: Headers = this.#commonHeaders(type);
     for (const name in headers) all[name] = headers[name] as string;
-    if (bytes.length >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
-      bytes = await compress(bytes, { level: 1 });
+    if (size >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
+      parts = [await compress(whole(parts), { level: 1 })];
+      size = sizeOf(parts);
       if (this.isAnswered) return;
       all['content-encoding'] = 'gzip';
       all['vary'] = 'Accept-Encoding';
     }
-    all['content-length'] = bytes.length;
-    this.sentBytes = bytes.length;
+    all['content-length'] = size;
+    this.sentBytes = size;
     this.#begin(code, all);
-    this.response.end(this.method === 'HEAD' ? undefined : bytes);
+    const { response } = this;
+    if (this.method === 'HEAD') response.end();
+    else if (parts.length === 1) response.end(parts[0]);
+    else {
+      // Leaves as one write.
+      response.cork();
+      for (const part of parts) (response as Writable).write(part);
+      response.end();
+    }
   }
 
   /** Sends JSON bytes, indented when the client asks for `pretty`. */
   sendJson(
     code: number,
-    json: Buffer | string,
+    json: readonly Buffer[] | Buffer | string,
     type = 'application/json',
     headers?: Readonly<Record<string, string>>,
   ): Promise<void> {
-    const bytes = typeof json === 'string' ? Buffer.from(json) : json;
-    if (!this.#wantsPretty()) return this.send(code, type, bytes, headers);
-    const text = JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 2);
+    const parts = typeof json === 'string' ? [Buffer.from(json)] : Buffer.isBuffer(json) ? [json] : json;
+    if (!this.#wantsPretty()) return this.#send(code, type, parts, headers);
+    const text = JSON.stringify(JSON.parse(whole(parts).toString('utf8')), null, 2);
     return this.send(code, type, Buffer.from(`${text}\n`), headers);
   }
 
@@ -187,6 +208,10 @@ export class Exchange {
     return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
   }
 }
+
+const sizeOf = (parts: readonly Buffer[]) => parts.reduce((sum, each) => sum + each.length, 0);
+
+const whole = (parts: readonly Buffer[]) => (parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
 
 /** RFC 7234: code, agent, quoted text. */
 export function warningHeader(text: string): string {

@@ -9,6 +9,7 @@ import { type Negotiated, negotiate, type Shape } from './negotiate.ts';
 
 const COMMA = Buffer.from(',');
 const END = Buffer.from(']}');
+const PIECE_BYTES = 64 * 1024;
 
 /** Decided before the work, so that a 406 changes nothing. */
 export function negotiateFor(exchange: Exchange, transforms: boolean): Negotiated {
@@ -71,16 +72,24 @@ export function sendList(
   return exchange.sendJson(200, joinList(kind, metadata, list.items), mediaType);
 }
 
-/** The list's bytes, from the bytes of its items. */
-function joinList(kind: Kind, metadata: object, items: readonly CachedObject[]): Buffer {
+/** The list's bytes, from the bytes of its items, in pieces of moderate size: one large buffer costs more than its copy. */
+function joinList(kind: Kind, metadata: object, items: readonly CachedObject[]): Buffer[] {
   const head = `{"kind":${JSON.stringify(kind.listKind)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},"metadata":${JSON.stringify(metadata)},"items":[`;
-  const parts: Buffer[] = [Buffer.from(head)];
+  const pieces: Buffer[] = [];
+  let parts: Buffer[] = [Buffer.from(head)];
+  let size = 0;
   items.forEach((item, index) => {
     if (index > 0) parts.push(COMMA);
     parts.push(item.bytes);
+    size += item.bytes.length;
+    if (size < PIECE_BYTES) return;
+    pieces.push(Buffer.concat(parts));
+    parts = [];
+    size = 0;
   });
   parts.push(END);
-  return Buffer.concat(parts);
+  pieces.push(Buffer.concat(parts));
+  return pieces;
 }
 
 export function partialOf(object: KubeObject, version: string): object {

@@ -2,6 +2,7 @@
 import { childAbort } from '../lib/abort.ts';
 import type { Controller, ControllersContext } from './context.ts';
 import { runCronJobController } from './cronjob/controller.ts';
+import { runDaemonSetController } from './daemonset/controller.ts';
 import { runDeploymentController } from './deployment/controller.ts';
 import { runEndpointSliceController } from './endpointslice/controller.ts';
 import { runEndpointsController } from './endpointslice/endpoints-controller.ts';
@@ -11,7 +12,7 @@ import { runNamespaceController } from './namespace/controller.ts';
 import { runNodeLifecycleController } from './nodelifecycle/controller.ts';
 import { runPodGarbageCollector } from './nodelifecycle/pod-gc.ts';
 import { runTaintEviction } from './nodelifecycle/taint-eviction.ts';
-import { cronJobRef, jobRef, whereServed } from './parts/workload-refs.ts';
+import { controllerRevisionRef, cronJobRef, daemonSetRef, jobRef, whereServed } from './parts/workload-refs.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 
@@ -20,6 +21,7 @@ export type { Controller, ControllersContext } from './context.ts';
 export const controllers: Readonly<Record<string, Controller>> = {
   deployment: runDeploymentController,
   replicaset: runReplicaSetController,
+  daemonset: whereServed([daemonSetRef, controllerRevisionRef], runDaemonSetController),
   job: whereServed([jobRef], runJobController),
   'ttl-after-finished': whereServed([jobRef], runTtlAfterFinished),
   cronjob: whereServed([cronJobRef, jobRef], runCronJobController),

@@ -2,7 +2,11 @@
 import type { Deployment } from '../../api/types/apps-v1.ts';
 
 /** `25%` of `total`, or the number itself; unreadable text counts as 0 (validation keeps it out). */
-function resolveCount(value: number | string | undefined, total: number, round: (share: number) => number): number {
+export function resolveCount(
+  value: number | string | undefined,
+  total: number,
+  round: (share: number) => number,
+): number {
   if (value === undefined) return 0;
   if (typeof value === 'number') return value;
   const percent = /^(\d+)%$/.exec(value);

@@ -15,7 +15,7 @@ function cacheOf(...nodes: ReturnType<typeof aNode>[]): SchedulerCache {
 }
 
 function refusal(cache: SchedulerCache, pod: ReturnType<typeof aPodInfo>): string {
-  const decision = scheduleOne(pod, cache.nodes, defaultProfile, 0, noChance);
+  const decision = scheduleOne(pod, cache, defaultProfile, 0, noChance);
   return decision.kind === 'none' ? unschedulableMessage(decision.diagnosis) : `bound to ${decision.node}`;
 }
 
@@ -47,8 +47,8 @@ describe('why a pod is refused', () => {
     ],
     [
       'a hard constraint that is not evaluated',
-      { pod: { topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' }] } },
-      '1 node(s) could not be checked for topology spread with DoNotSchedule, which this scheduler does not support',
+      { pod: { resourceClaims: [{ name: 'gpu' }] } },
+      '1 node(s) could not be checked for resource claims, which this scheduler does not support',
     ],
   ];
   test.each(cases)('%s', (_name, { node, pod, requests }, reason) => {

@@ -1,6 +1,8 @@
 // The vocabulary of scheduling: what a plugin sees and answers. Plugins are pure; "does not fit" is a value with its
 // reasons, never an exception.
-import type { Node, Pod } from '../api/types/core-v1.ts';
+import type { Labels } from '../api/selectors.ts';
+import type { Node, Pod, Taint } from '../api/types/core-v1.ts';
+import type { PodMatcher, PodTerms, WeightedTerm } from './pod-terms.ts';
 
 /** Amounts of resources, in units that plain numbers hold exactly: millicores, bytes, counts. */
 export interface Amounts {
@@ -23,17 +25,31 @@ export interface PodInfo {
   readonly uid: string;
   /** namespace/name */
   readonly key: string;
+  readonly namespace: string;
+  readonly labels: Labels;
+  /** `key=value` of each label, as anchors of selectors are written. */
+  readonly labelPairs: readonly string[];
+  readonly isTerminating: boolean;
   readonly priority: number;
   readonly requests: Amounts;
   /** Requests with upstream's floor for containers that ask for nothing (100m CPU, 200Mi), for scoring only. */
   readonly scoredRequests: { milliCpu: number; memoryBytes: number };
   readonly hostPorts: readonly HostPort[];
+  /** Affinity to other pods; undefined for a pod without any. */
+  readonly terms: PodTerms | undefined;
 }
 
 /** A node with the pods that are on it or assumed to be; owned by the cache, read-only for plugins. */
 export interface NodeInfo {
   readonly name: string;
   readonly node: Node;
+  readonly labels: Labels;
+  /** NoSchedule and NoExecute. */
+  readonly hardTaints: readonly Taint[];
+  /** PreferNoSchedule. */
+  readonly softTaints: readonly Taint[];
+  /** Names of the images that the node has. */
+  readonly images: ReadonlySet<string>;
   readonly allocatable: Amounts & { pods: number };
   readonly requested: {
     milliCpu: number;
@@ -45,27 +61,87 @@ export interface NodeInfo {
   readonly pods: ReadonlyMap<string, PodInfo>;
 }
 
-/** What happened in the cluster that may make a pending pod fit. */
-export type ClusterEvent = 'node-added' | 'node-changed' | 'pod-removed';
-
-export interface FilterPlugin {
-  name: string;
-  /** Pods refused by this plugin are tried again after these events. */
-  wakesOn: readonly ClusterEvent[];
-  /** False: this pod does not concern the plugin on any node. */
-  applies(pod: PodInfo): boolean;
-  /** Why the pod cannot run there, in upstream's words; undefined when it can. */
-  filter(pod: PodInfo, node: NodeInfo): string[] | undefined;
+/** Pods that a matcher picks, counted by their nodes' value of one label. */
+export interface TopologyCounts {
+  /** Pods at `value`; 0 where there are none. */
+  at(value: string): number;
+  /** Pods on nodes that have the label. */
+  readonly total: number;
+  /** Distinct values on eligible nodes, and the fewest pods among them. Only kept when asked for with `domains`. */
+  readonly domainCount: number;
+  readonly fewest: number;
 }
 
-export interface ScorePlugin {
+export interface CountQuery {
+  matcher: PodMatcher;
+  topologyKey: string;
+  /** Only these nodes count; `eligibleKey` names the predicate. */
+  eligible?: (node: NodeInfo) => boolean;
+  eligibleKey?: string;
+  domains?: boolean;
+}
+
+/** A term that pods already placed carry, with where they are. */
+export interface PlacedTerm {
+  readonly topologyKey: string;
+  /** Pods that must not meet what the term matches, by topology value. */
+  readonly repelled: ReadonlyMap<string, number>;
+  /** The sum of the weights that attract (or repel, below 0), by topology value. */
+  readonly weights: ReadonlyMap<string, number>;
+}
+
+/** What a plugin may ask of the cluster as it stands in this cycle. */
+export interface Cluster {
+  readonly nodes: readonly NodeInfo[];
+  namespaceLabels(namespace: string): Labels;
+  counts(query: CountQuery): TopologyCounts;
+  /** Terms of placed pods that match `pod`. */
+  placedTerms(pod: PodInfo): readonly PlacedTerm[];
+  /** What the Services and the workload that select the pod say together; undefined when nothing does. */
+  defaultMatcher(pod: PodInfo): PodMatcher | undefined;
+  /** Image by name: bytes, and on how many nodes. */
+  image(name: string): { bytes: number; nodes: number } | undefined;
+}
+
+export type { PodMatcher, PodTerms, WeightedTerm };
+
+/** What happened in the cluster that may make a pending pod fit. */
+export type ClusterEvent =
+  | 'node-added'
+  | 'node-changed'
+  /** A pod was bound to a node. */
+  | 'pod-added'
+  /** A bound pod's labels changed, or it began to terminate. */
+  | 'pod-changed'
+  | 'pod-removed'
+  | 'namespace-changed';
+
+/** A node's no. */
+export interface Refusal {
+  /** In upstream's words. */
+  readonly reasons: readonly string[];
+  /** True: evicting pods from the node would not help. */
+  readonly unresolvable: boolean;
+}
+
+export interface FilterPlugin<State = unknown> {
+  name: string;
+  /** Pods refused by this plugin are tried again after these events. */
+  wakesOn(pod: PodInfo): readonly ClusterEvent[];
+  /** What `filter` needs, computed once a pod; undefined: this pod does not concern the plugin on any node. */
+  prepare(pod: PodInfo, cluster: Cluster): State | undefined;
+  /** Why the pod cannot run there; undefined when it can. Must not allocate for a node that fits. */
+  filter(state: State, node: NodeInfo): Refusal | undefined;
+}
+
+export interface ScorePlugin<State = unknown> {
   name: string;
   weight: number;
-  applies(pod: PodInfo): boolean;
-  /** Any finite number >= 0; `normalize` says how they become 0..100. */
-  score(pod: PodInfo, node: NodeInfo): number;
-  /** `as-is`: already 0..100; `scaled`: the highest becomes 100; `reversed`: the highest becomes 0. */
-  normalize: 'as-is' | 'scaled' | 'reversed';
+  /** `feasible` are the nodes to choose from. Undefined: the plugin has no opinion. */
+  prepare(pod: PodInfo, cluster: Cluster, feasible: readonly NodeInfo[]): State | undefined;
+  score(state: State, node: NodeInfo): number;
+  /** Turns scores into 0..100, in place. */
+  normalize(scores: Float64Array): void;
 }
 
 export interface Profile {
@@ -79,6 +155,8 @@ export interface Diagnosis {
   reasons: ReadonlyMap<string, number>;
   /** Plugins that refused the pod on at least one node. */
   plugins: ReadonlySet<string>;
+  /** Nodes where evicting pods may help. */
+  resolvable: readonly NodeInfo[];
 }
 
 export type Decision =

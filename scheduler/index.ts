@@ -1,15 +1,24 @@
 // The scheduler's loop: informers feed queue and cache, the cycle decides, bindings go out many at a time.
 import { ApiError } from '../api/errors.ts';
-import type { Binding, Node, Pod } from '../api/types/core-v1.ts';
-import type { ComponentContext, ResourceRef } from '../client/port.ts';
-import type { Clock, Random } from '../lib/clock.ts';
+import { deepEqual } from '../api/equality.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { Namespace, Node, Pod } from '../api/types/core-v1.ts';
+import type { PodDisruptionBudget } from '../api/types/policy-v1.ts';
+import type { ComponentContext, Informer, ResourceRef } from '../client/port.ts';
+import { sleep } from '../lib/abort.ts';
+import { type Clock, type Random, settle } from '../lib/clock.ts';
+import { bind } from './bind.ts';
 import { SchedulerCache } from './cache.ts';
 import { scheduleOne } from './cycle.ts';
 import type { ClusterEvent, Diagnosis, PodInfo, Profile } from './framework.ts';
 import { unschedulableMessage } from './message.ts';
 import { defaultProfile } from './plugins/index.ts';
+import { preempt } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
+import * as refs from './refs.ts';
 import { nodeFactsDiffer, podInfoOf } from './resources.ts';
+import { type Selecting, selectedWith } from './selected-with.ts';
+import { clearNomination, evict, isGone, writeUnschedulable } from './write.ts';
 
 export interface SchedulerOptions extends ComponentContext {
   clock: Clock;
@@ -17,12 +26,12 @@ export interface SchedulerOptions extends ComponentContext {
   /** Only pods that ask for this scheduler are touched. Default `default-scheduler`. */
   schedulerName?: string;
   profile?: Profile;
-  /** Bindings in flight at once. Default 64. */
+  /** Bindings and other writes in flight at once. Default 64. */
   maxBindings?: number;
 }
 
-const pods: ResourceRef = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
-const nodes: ResourceRef = { group: '', version: 'v1', resource: 'nodes', kind: 'Node', namespaced: false };
+/** Cycles in a row before other work of the process gets its turn. */
+const CYCLES_A_TURN = 16;
 
 /** Runs until `signal` aborts and every binding in flight has settled. */
 export async function runScheduler(options: SchedulerOptions, signal: AbortSignal): Promise<void> {
@@ -36,6 +45,7 @@ class Scheduler {
   #profile: Profile;
   #cache = new SchedulerCache();
   #queue: SchedulingQueue;
+  #budgets: Informer<PodDisruptionBudget> | undefined;
   #start = 0;
   #inFlight = new Set<Promise<void>>();
 
@@ -47,15 +57,38 @@ class Scheduler {
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const onAbort = () => this.#queue.stop();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const removers = await this.#watch(signal);
+    for (let cycles = 1; !signal.aborted; cycles++) {
+      await this.#queue.waitForActive();
+      if (signal.aborted) break;
+      const pod = this.#queue.pop();
+      if (pod) this.#schedule(pod, signal);
+      if (this.#inFlight.size >= (this.#options.maxBindings ?? 64)) await Promise.race(this.#inFlight);
+      else if (cycles % CYCLES_A_TURN === 0) await settle();
+    }
+    for (const remove of removers) remove();
+    signal.removeEventListener('abort', onAbort);
+    this.#queue.stop();
+    await Promise.allSettled(this.#inFlight);
+  }
+
+  /** Resolves when all that is scheduled by is in the cache. Everything else comes first, so that no pod is too early. */
+  async #watch(signal: AbortSignal): Promise<(() => void)[]> {
     const { informers } = this.#options;
-    const podInformer = informers.of<Pod>(pods, { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' });
-    const nodeInformer = informers.of<Node>(nodes);
+    const namespaceInformer = informers.of<Namespace>(refs.namespaces);
+    const nodeInformer = informers.of<Node>(refs.nodes);
+    const podInformer = informers.of<Pod>(refs.pods, { fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed' });
     const removers = [
+      namespaceInformer.addHandler({
+        onAdd: (each) => this.#namespaceChanged(each.metadata.name ?? '', each.metadata.labels ?? {}),
+        onUpdate: (each) => this.#namespaceChanged(each.metadata.name ?? '', each.metadata.labels ?? {}),
+        onDelete: (each) => this.#namespaceChanged(each.metadata.name ?? '', undefined),
+      }),
       nodeInformer.addHandler({
-        onAdd: (node) => this.#nodeChanged(node, 'node-added'),
-        onUpdate: (node, old) => {
-          if (nodeFactsDiffer(node, old)) this.#nodeChanged(node, 'node-changed');
-        },
+        onAdd: (node) => this.#nodeChanged(node, undefined),
+        onUpdate: (node, old) => this.#nodeChanged(node, old),
         onDelete: (node) => this.#cache.deleteNode(node.metadata.name ?? ''),
       }),
       podInformer.addHandler({
@@ -64,129 +97,192 @@ class Scheduler {
         onDelete: (pod) => this.#podGone(pod),
       }),
     ];
-    await Promise.all([nodeInformer.synced(signal), podInformer.synced(signal)]).catch((error: unknown) => {
+    const [services, replicationControllers, replicaSets, statefulSets, budgets] = await Promise.all([
+      this.#ifServed(refs.services, signal),
+      this.#ifServed(refs.replicationControllers, signal),
+      this.#ifServed(refs.replicaSets, signal),
+      this.#ifServed(refs.statefulSets, signal),
+      this.#ifServed(refs.disruptionBudgets, signal),
+    ]);
+    const selecting = { services, replicationControllers, replicaSets, statefulSets } as Selecting;
+    this.#cache.matcherOf = (pod) => selectedWith(pod, selecting);
+    this.#budgets = budgets as Informer<PodDisruptionBudget> | undefined;
+    const needed = [namespaceInformer, nodeInformer, podInformer, ...Object.values(selecting), budgets];
+    await Promise.all(needed.map((each) => each?.synced(signal))).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
+    return removers;
+  }
+
+  /** Undefined when the server has no such resource, as a small one may not. */
+  async #ifServed(ref: ResourceRef, signal: AbortSignal): Promise<Informer<KubeObject> | undefined> {
+    const { client, informers, clock, log } = this.#options;
     while (!signal.aborted) {
-      await this.#queue.waitForActive(signal);
-      if (signal.aborted) break;
-      const pod = this.#queue.pop();
-      if (pod) this.#schedule(pod, signal);
-      if (this.#inFlight.size >= (this.#options.maxBindings ?? 64)) await Promise.race(this.#inFlight);
+      try {
+        await client.resource(ref).list({ limit: 1, signal });
+        return informers.of(ref);
+      } catch (error) {
+        if (error instanceof ApiError && error.code === 404) return undefined;
+        if (!signal.aborted) log.warn({ resource: ref.resource, err: error }, 'resource could not be listed');
+        await sleep(clock, 1_000, signal);
+      }
     }
-    for (const remove of removers) remove();
-    this.#queue.stop();
-    await Promise.allSettled(this.#inFlight);
+    return undefined;
   }
 
   #isOurs(pod: Pod): boolean {
-    return !pod.spec?.nodeName && !pod.metadata.deletionTimestamp && (pod.spec?.schedulerName ?? '') === this.#name;
+    return !pod.metadata.deletionTimestamp && (pod.spec?.schedulerName ?? '') === this.#name;
   }
 
   #podChanged(pod: Pod, old: Pod | undefined): void {
     const uid = pod.metadata.uid ?? '';
-    if (pod.spec?.nodeName) {
-      this.#queue.delete(uid);
-      this.#cache.setPod(podInfoOf(pod), pod.spec.nodeName);
-      return;
-    }
-    if (!this.#isOurs(pod) || (pod.spec?.schedulingGates ?? []).length > 0) return this.#queue.delete(uid);
+    if (pod.spec?.nodeName) return this.#boundPodChanged(pod, old);
+    // Gated pods wait outside; the API server has said so in their condition.
+    if (!this.#isOurs(pod) || (pod.spec?.schedulingGates ?? []).length > 0) return this.#drop(uid);
+    const info = podInfoOf(pod);
+    // Assumed: our binding is on its way, and this is what the pod was before.
+    if (this.#cache.isAssumed(uid)) return this.#queue.refresh(info);
+    const nominated = pod.status?.nominatedNodeName;
+    if (!old && nominated) this.#cache.nominate(info, nominated);
     // Our own status patches come back as updates; only a change of what is scheduled on is a reason to try again.
-    if (old && sameForScheduling(pod, old)) return;
-    if (!this.#cache.isAssumed(uid)) this.#queue.set(podInfoOf(pod));
+    if (old && this.#queue.has(uid) && sameForScheduling(pod, old)) this.#queue.refresh(info);
+    else this.#queue.set(info);
+  }
+
+  #boundPodChanged(pod: Pod, old: Pod | undefined): void {
+    const node = pod.spec?.nodeName as string;
+    const uid = pod.metadata.uid ?? '';
+    const isNew = this.#cache.isAssumed(uid) || this.#cache.nodeOf(uid) !== node;
+    if (!isNew && old && sameForScheduling(pod, old)) return;
+    this.#queue.delete(uid);
+    this.#cache.setPod(podInfoOf(pod), node);
+    this.#queue.event(isNew ? 'pod-added' : 'pod-changed');
+    // It may ask for less than before.
+    if (!isNew && !deepEqual(pod.spec, old?.spec)) this.#queue.event('pod-removed');
   }
 
   #podGone(pod: Pod): void {
-    const uid = pod.metadata.uid ?? '';
-    this.#queue.delete(uid);
-    if (this.#cache.deletePod(uid)) this.#queue.event('pod-removed');
+    this.#drop(pod.metadata.uid ?? '');
   }
 
-  #nodeChanged(node: Node, event: ClusterEvent): void {
+  /** The pod is no concern of ours any more; what it held is free. */
+  #drop(uid: string): void {
+    const held = this.#cache.nominatedNode(uid) !== undefined;
+    this.#queue.delete(uid);
+    if (this.#cache.deletePod(uid) || held) this.#queue.event('pod-removed');
+  }
+
+  #nodeChanged(node: Node, old: Node | undefined): void {
     this.#cache.setNode(node);
-    this.#queue.event(event);
+    if (!old) this.#queue.event('node-added');
+    else if (nodeFactsDiffer(node, old)) this.#queue.event('node-changed');
+  }
+
+  #namespaceChanged(name: string, labels: Record<string, string> | undefined): void {
+    if (this.#cache.setNamespace(name, labels)) this.#queue.event('namespace-changed');
   }
 
   #schedule(pod: PodInfo, signal: AbortSignal): void {
-    const all = this.#cache.nodes;
-    const decision = scheduleOne(pod, all, this.#profile, this.#start, this.#options.random);
-    if (decision.kind === 'none') {
-      const wakesOn = new Set<ClusterEvent>(['node-added']);
-      for (const plugin of this.#profile.filters) {
-        if (decision.diagnosis.plugins.has(plugin.name)) for (const event of plugin.wakesOn) wakesOn.add(event);
-      }
-      this.#queue.unschedulable(pod.uid, wakesOn);
-      return this.#track(this.#reportUnschedulable(pod, decision.diagnosis, signal));
-    }
-    this.#start = all.length === 0 ? 0 : (this.#start + decision.evaluated) % all.length;
+    const decision = scheduleOne(pod, this.#cache, this.#profile, this.#start, this.#options.random);
+    if (decision.kind === 'none') return this.#unschedulable(pod, decision.diagnosis, signal);
+    this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
     this.#cache.assume(pod, decision.node);
-    this.#queue.done(pod.uid);
-    this.#track(this.#bind(pod, decision.node, signal));
+    this.#track(this.#bind(pod, decision.node, signal), pod, signal);
   }
 
-  #track(work: Promise<void>): void {
-    this.#inFlight.add(work);
-    void work.finally(() => this.#inFlight.delete(work));
+  #unschedulable(pod: PodInfo, diagnosis: Diagnosis, signal: AbortSignal): void {
+    const wakesOn = new Set<ClusterEvent>(['node-added']);
+    for (const plugin of this.#profile.filters) {
+      if (diagnosis.plugins.has(plugin.name)) for (const event of plugin.wakesOn(pod)) wakesOn.add(event);
+    }
+    this.#queue.unschedulable(pod.uid, wakesOn);
+    const budgets = this.#budgets?.list() ?? [];
+    const found = preempt(pod, this.#cache, this.#profile, diagnosis, budgets, this.#options.random);
+    const message = unschedulableMessage(diagnosis, found.kind === 'evict' ? undefined : found.message);
+    this.#options.events.event(pod.pod, 'Warning', 'FailedScheduling', message);
+    if (found.kind === 'evict') {
+      const displaced = [...this.#cache.nominatedTo(found.node)].filter((each) => each.priority < pod.priority);
+      this.#cache.nominate(pod, found.node);
+      for (const each of displaced) this.#displace(each, signal);
+      return this.#track(this.#evict(pod, found.node, found.victims, message, signal), pod, signal);
+    }
+    if (found.kind === 'none') this.#cache.unnominate(pod.uid);
+    const nominated = found.kind === 'none' ? null : undefined;
+    this.#track(writeUnschedulable(pod, message, nominated, this.#options), pod, signal);
+  }
+
+  /** A more important pod takes the place that was being made for this one. */
+  #displace(pod: PodInfo, signal: AbortSignal): void {
+    this.#cache.unnominate(pod.uid);
+    this.#queue.wake(pod.uid);
+    this.#track(clearNomination(pod, this.#options), pod, signal);
+  }
+
+  /** Writes in flight; one that fails is logged, for the next cycle of the pod says the same again. */
+  #track(work: Promise<void>, pod: PodInfo, signal: AbortSignal): void {
+    const settled = work
+      .catch((error: unknown) => {
+        if (!signal.aborted && !isGone(error)) {
+          this.#options.log.warn({ pod: pod.key, err: error }, 'pod status was not written');
+        }
+      })
+      .finally(() => this.#inFlight.delete(settled));
+    this.#inFlight.add(settled);
   }
 
   async #bind(pod: PodInfo, node: string, signal: AbortSignal): Promise<void> {
-    const { client, events, log } = this.#options;
-    const { namespace, name, uid } = pod.pod.metadata;
-    const binding: Binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { name, namespace, uid },
-      target: { apiVersion: 'v1', kind: 'Node', name: node },
-    };
-    try {
-      await client.resource<Pod>(pods, namespace).createSubresource(name ?? '', 'binding', binding);
-      events.event(pod.pod, 'Normal', 'Scheduled', `Successfully assigned ${pod.key} to ${node}`);
-    } catch (error) {
-      this.#cache.forget(pod.uid);
-      this.#queue.event('pod-removed');
-      if (signal.aborted || isGone(error)) return;
-      log.warn({ pod: pod.key, node, err: error }, 'binding failed');
-      events.event(pod.pod, 'Warning', 'FailedScheduling', `running Bind plugin "DefaultBinder": ${messageOf(error)}`);
-      this.#queue.retry(pod);
+    const { events, log } = this.#options;
+    const { uid } = pod;
+    const result = await bind(pod, node, this.#options, () => this.#cache.isAssumed(uid), signal);
+    switch (result.kind) {
+      case 'bound':
+        this.#queue.delete(uid);
+        // Another scheduler was quicker; the informer will say the same.
+        if (result.node !== node && this.#cache.isAssumed(uid)) this.#cache.assume(pod, result.node);
+        if (result.node === node) {
+          events.event(pod.pod, 'Normal', 'Scheduled', `Successfully assigned ${pod.key} to ${node}`);
+        }
+        return;
+      case 'abandoned':
+        return;
+      case 'gone':
+        return this.#drop(uid);
+      case 'refused': {
+        this.#cache.forget(uid);
+        log.warn({ pod: pod.key, node, err: result.error }, 'binding failed');
+        const message = result.error instanceof Error ? result.error.message : String(result.error);
+        events.event(pod.pod, 'Warning', 'FailedScheduling', `running Bind plugin "DefaultBinder": ${message}`);
+        this.#queue.retry(uid);
+        this.#queue.event('pod-removed');
+      }
     }
   }
 
-  async #reportUnschedulable(pod: PodInfo, diagnosis: Diagnosis, signal: AbortSignal): Promise<void> {
-    const { client, events, log, clock } = this.#options;
-    const message = unschedulableMessage(diagnosis);
-    events.event(pod.pod, 'Warning', 'FailedScheduling', message);
-    const known = pod.pod.status?.conditions?.find((each) => each.type === 'PodScheduled');
-    if (known?.status === 'False' && known.reason === 'Unschedulable' && known.message === message) return;
-    const condition = {
-      type: 'PodScheduled',
-      status: 'False',
-      reason: 'Unschedulable',
-      message,
-      ...(known?.status !== 'False' && {
-        lastTransitionTime: new Date(clock.now()).toISOString().replace(/\.\d+Z/, 'Z'),
-      }),
-    };
-    const { namespace, name, uid } = pod.pod.metadata;
-    const patch = { metadata: { uid }, status: { conditions: [condition] } };
+  async #evict(
+    pod: PodInfo,
+    node: string,
+    victims: readonly PodInfo[],
+    message: string,
+    signal: AbortSignal,
+  ): Promise<void> {
     try {
-      await client.resource<Pod>(pods, namespace).patch(name ?? '', 'strategic', patch, { subresource: 'status' });
+      await writeUnschedulable(pod, message, node, this.#options);
+      await Promise.all(victims.map((each) => evict(each, pod, node, this.#options)));
     } catch (error) {
-      if (!signal.aborted && !isGone(error)) log.warn({ pod: pod.key, err: error }, 'pod condition was not written');
+      if (signal.aborted) return;
+      // The room may never come: let the next cycle look again.
+      this.#cache.unnominate(pod.uid);
+      this.#queue.wake(pod.uid);
+      throw error;
     }
   }
 }
 
+/** True when the two states of a pod ask for the same and count for the same. */
 function sameForScheduling(pod: Pod, old: Pod): boolean {
   return (
-    pod.metadata.generation === old.metadata.generation &&
-    JSON.stringify(pod.spec) === JSON.stringify(old.spec) &&
-    JSON.stringify(pod.metadata.labels) === JSON.stringify(old.metadata.labels)
+    pod.metadata.deletionTimestamp === old.metadata.deletionTimestamp &&
+    deepEqual(pod.metadata.labels, old.metadata.labels) &&
+    deepEqual(pod.spec, old.spec)
   );
 }
-
-/** The pod was deleted, or replaced by another of its name, while we worked on it. */
-function isGone(error: unknown): boolean {
-  return error instanceof ApiError && (error.code === 404 || error.code === 409);
-}
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -73,3 +73,29 @@ test('a deleted pod leaves nothing behind', async () => {
   queue.delete(pod.uid);
   expect([queue.size, clock.pending]).toEqual([0, 0]);
 });
+
+test('a pod whose binding failed comes back after its back-off, to its old place and as it is by then', async () => {
+  const clock = new FakeClock();
+  const queue = new SchedulingQueue({ clock });
+  const pod = aPodInfo('p');
+  queue.set(pod);
+  queue.set(aPodInfo('later'));
+  queue.pop();
+  const changed = { ...pod, priority: 0 };
+  queue.refresh(changed);
+  queue.retry(pod.uid);
+  await clock.advance(1_000);
+  expect(queue.pop()).toBe(changed);
+});
+
+test('a pod deleted while its binding was on its way does not come back', async () => {
+  const clock = new FakeClock();
+  const queue = new SchedulingQueue({ clock });
+  const pod = aPodInfo('p');
+  queue.set(pod);
+  queue.pop();
+  queue.delete(pod.uid);
+  queue.retry(pod.uid);
+  await clock.advance(60_000);
+  expect([queue.pop(), queue.size]).toEqual([undefined, 0]);
+});

@@ -6,7 +6,8 @@
 //        back-off over   │                          ▼
 //                     backoff  ◀──── event ──── unschedulable
 //
-// Active is ordered by priority, then by how long the pod has waited. An event moves only the pods that a plugin woken
+// Active is ordered by priority, then by arrival. A pod stays `in a cycle` until its binding has succeeded: what happens to
+// it meanwhile is remembered, and a binding that failed brings it back to its old place in the order. An event moves only the pods that a plugin woken
 // by it had refused; a pod whose cycle ran while the event came in is moved too (the event is remembered meanwhile).
 import type { Clock, Timer } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
@@ -39,10 +40,13 @@ export class SchedulingQueue {
     a.info.priority === b.info.priority ? a.sequence < b.sequence : a.info.priority > b.info.priority,
   );
   #byUid = new Map<string, { waiting: Waiting; place: 'active' | 'backoff' | 'unschedulable' | 'cycle' }>();
+  /** Pods in `unschedulable`, by each event that wakes them. */
+  #sleeping = new Map<ClusterEvent, Set<Waiting>>();
   #timers = new Map<string, Timer>();
   /** Events seen while a cycle runs; a pod that fails is checked against them. */
   #duringCycle: ClusterEvent[] = [];
   #wake: (() => void) | undefined;
+  #stopped = false;
 
   constructor(options: QueueOptions) {
     this.#clock = options.clock;
@@ -74,13 +78,23 @@ export class SchedulingQueue {
     this.#enterActive(waiting);
   }
 
+  /** The pod changed in a way that is no reason to try again; a retry shall see it as it is. */
+  refresh(info: PodInfo): void {
+    const known = this.#byUid.get(info.uid);
+    if (known) known.waiting.info = info;
+  }
+
+  has(uid: string): boolean {
+    return this.#byUid.has(uid);
+  }
+
   /** The pod is bound, gone or no longer ours. */
   delete(uid: string): void {
     this.#leave(uid);
     this.#byUid.delete(uid);
   }
 
-  /** The next pod to schedule; it is in its cycle until `done` or `unschedulable` is called. */
+  /** The next pod to schedule; it is in its cycle until `delete`, `retry` or `unschedulable` is called. */
   pop(): PodInfo | undefined {
     const waiting = this.#active.pop();
     if (!waiting) return undefined;
@@ -91,20 +105,14 @@ export class SchedulingQueue {
     return waiting.info;
   }
 
-  /** Resolves when something is active or `signal` aborts. */
-  async waitForActive(signal: AbortSignal): Promise<void> {
-    while (this.#active.size === 0 && !signal.aborted) {
+  /** Resolves when something is active or the queue has stopped. */
+  async waitForActive(): Promise<void> {
+    while (this.#active.size === 0 && !this.#stopped) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
       });
       this.#wake = undefined;
     }
-  }
-
-  /** The pod has been assumed on a node. */
-  done(uid: string): void {
-    this.#byUid.delete(uid);
   }
 
   /** No node fits, for reasons that `wakesOn` may change. */
@@ -114,33 +122,37 @@ export class SchedulingQueue {
     known.waiting.wakesOn = wakesOn;
     if (this.#duringCycle.some((event) => wakesOn.has(event))) return this.#enterBackoff(known.waiting);
     this.#byUid.set(uid, { waiting: known.waiting, place: 'unschedulable' });
+    for (const event of wakesOn) {
+      let sleeping = this.#sleeping.get(event);
+      if (!sleeping) this.#sleeping.set(event, (sleeping = new Set()));
+      sleeping.add(known.waiting);
+    }
     this.#timer(uid, this.#unschedulableMaxMs, () => this.#enterActive(known.waiting));
   }
 
-  /** Binding failed: try again after the back-off, whatever the cluster does. `info` brings a pod back that was done. */
-  retry(info: PodInfo): void {
-    const known = this.#byUid.get(info.uid)?.waiting;
-    const waiting = known ?? {
-      info,
-      sequence: this.#sequence++,
-      attempts: 1,
-      lastTriedMs: this.#clock.now(),
-      wakesOn: new Set<ClusterEvent>(),
-    };
-    this.#enterBackoff(waiting);
+  /** Binding failed: try again after the back-off, whatever the cluster does. Nothing for a pod deleted meanwhile. */
+  retry(uid: string): void {
+    const known = this.#byUid.get(uid);
+    if (known?.place === 'cycle') this.#enterBackoff(known.waiting);
+  }
+
+  /** Tries a sleeping pod again, because something was done for it. */
+  wake(uid: string): void {
+    const known = this.#byUid.get(uid);
+    if (known?.place === 'unschedulable') this.#enterBackoff(known.waiting);
   }
 
   /** Something in the cluster changed: moves the pods that it may help. */
   event(event: ClusterEvent): void {
-    this.#duringCycle.push(event);
-    for (const { waiting, place } of [...this.#byUid.values()]) {
-      if (place === 'unschedulable' && waiting.wakesOn.has(event)) this.#enterBackoff(waiting);
-    }
+    if (!this.#duringCycle.includes(event)) this.#duringCycle.push(event);
+    for (const waiting of [...(this.#sleeping.get(event) ?? [])]) this.#enterBackoff(waiting);
   }
 
   stop(): void {
+    this.#stopped = true;
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    this.#wake?.();
   }
 
   #enterBackoff(waiting: Waiting): void {
@@ -163,6 +175,9 @@ export class SchedulingQueue {
   #leave(uid: string): void {
     const known = this.#byUid.get(uid);
     if (known?.place === 'active') this.#active.delete(known.waiting);
+    if (known?.place === 'unschedulable') {
+      for (const event of known.waiting.wakesOn) this.#sleeping.get(event)?.delete(known.waiting);
+    }
     this.#timers.get(uid)?.cancel();
     this.#timers.delete(uid);
   }

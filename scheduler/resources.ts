@@ -4,6 +4,7 @@ import { cpuMillis, intValue, milliValue, type Quantity, quantityInt } from '../
 import { deepEqual } from '../api/equality.ts';
 import type { Node, Pod } from '../api/types/core-v1.ts';
 import type { Amounts, HostPort, PodInfo } from './framework.ts';
+import { podTermsOf } from './pod-terms.ts';
 
 /** What a container that asks for nothing is taken to use when nodes are scored, as upstream. */
 const SCORED_MILLI_CPU = 100;
@@ -17,6 +18,10 @@ export function podInfoOf(pod: Pod): PodInfo {
     pod,
     uid: uid ?? '',
     key: `${namespace}/${name}`,
+    namespace: namespace ?? '',
+    labels: pod.metadata.labels ?? {},
+    labelPairs: Object.entries(pod.metadata.labels ?? {}).map(([key, value]) => `${key}=${value}`),
+    isTerminating: pod.metadata.deletionTimestamp !== undefined,
     priority: pod.spec?.priority ?? 0,
     requests,
     scoredRequests: {
@@ -24,6 +29,7 @@ export function podInfoOf(pod: Pod): PodInfo {
       memoryBytes: requests.memoryBytes || SCORED_MEMORY_BYTES * containers,
     },
     hostPorts: hostPortsOf(pod),
+    terms: podTermsOf(pod),
   };
 }
 

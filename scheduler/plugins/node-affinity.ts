@@ -1,6 +1,12 @@
 // nodeSelector and node affinity (https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/).
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm } from '../../api/types/core-v1.ts';
-import type { FilterPlugin, PodInfo, ScorePlugin } from '../framework.ts';
+import type {
+  Node,
+  NodeSelectorRequirement,
+  NodeSelectorTerm,
+  PreferredSchedulingTerm,
+} from '../../api/types/core-v1.ts';
+import type { FilterPlugin, NodeInfo, PodInfo, ScorePlugin } from '../framework.ts';
+import { scaled } from '../normalize.ts';
 
 const required = (pod: PodInfo) => pod.pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
 const preferred = (pod: PodInfo) =>
@@ -41,27 +47,32 @@ export function termMatches(term: NodeSelectorTerm, node: Node): boolean {
   );
 }
 
-export const nodeAffinity: FilterPlugin = {
+/** nodeSelector and every required term that there is. */
+export function matchesNodeAffinity(pod: PodInfo, node: NodeInfo): boolean {
+  const { nodeSelector } = pod.pod.spec ?? {};
+  for (const key in nodeSelector) if (node.labels[key] !== nodeSelector[key]) return false;
+  const terms = required(pod)?.nodeSelectorTerms;
+  return !terms || terms.some((term) => termMatches(term, node.node));
+}
+
+const refusal = { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true };
+
+export const nodeAffinity: FilterPlugin<PodInfo> = {
   name: 'NodeAffinity',
-  wakesOn: ['node-added', 'node-changed'],
-  applies: (pod) => Object.keys(pod.pod.spec?.nodeSelector ?? {}).length > 0 || required(pod) !== undefined,
-  filter(pod, node) {
-    const labels = node.node.metadata.labels ?? {};
-    const selected = Object.entries(pod.pod.spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
-    const terms = required(pod)?.nodeSelectorTerms;
-    const matched = selected && (!terms || terms.some((term) => termMatches(term, node.node)));
-    return matched ? undefined : ["node(s) didn't match Pod's node affinity/selector"];
-  },
+  wakesOn: () => ['node-added', 'node-changed'],
+  prepare: (pod) =>
+    Object.keys(pod.pod.spec?.nodeSelector ?? {}).length > 0 || required(pod) !== undefined ? pod : undefined,
+  filter: (pod, node) => (matchesNodeAffinity(pod, node) ? undefined : refusal),
 };
 
-export const nodeAffinityScore: ScorePlugin = {
+export const nodeAffinityScore: ScorePlugin<readonly PreferredSchedulingTerm[]> = {
   name: 'NodeAffinity',
   weight: 2,
-  applies: (pod) => preferred(pod).length > 0,
-  score(pod, node) {
+  prepare: (pod) => (preferred(pod).length > 0 ? preferred(pod) : undefined),
+  score(terms, node) {
     let sum = 0;
-    for (const each of preferred(pod)) if (termMatches(each.preference, node.node)) sum += each.weight;
+    for (const each of terms) if (termMatches(each.preference, node.node)) sum += each.weight;
     return sum;
   },
-  normalize: 'scaled',
+  normalize: scaled,
 };

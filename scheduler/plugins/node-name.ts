@@ -1,10 +1,11 @@
 // A pod that names its node runs there or nowhere.
 import type { FilterPlugin } from '../framework.ts';
 
-export const nodeName: FilterPlugin = {
+const refusal = { reasons: ["node(s) didn't match the requested node name"], unresolvable: true };
+
+export const nodeName: FilterPlugin<string> = {
   name: 'NodeName',
-  wakesOn: ['node-added'],
-  applies: (pod) => Boolean(pod.pod.spec?.nodeName),
-  filter: (pod, node) =>
-    pod.pod.spec?.nodeName === node.name ? undefined : ["node(s) didn't match the requested node name"],
+  wakesOn: () => ['node-added'],
+  prepare: (pod) => pod.pod.spec?.nodeName || undefined,
+  filter: (name, node) => (name === node.name ? undefined : refusal),
 };

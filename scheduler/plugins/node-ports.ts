@@ -9,15 +9,15 @@ export function portsConflict(a: HostPort, b: HostPort): boolean {
   );
 }
 
-export const nodePorts: FilterPlugin = {
+const refusal = { reasons: ["node(s) didn't have free ports for the requested pod ports"], unresolvable: false };
+
+export const nodePorts: FilterPlugin<readonly HostPort[]> = {
   name: 'NodePorts',
-  wakesOn: ['node-added', 'pod-removed'],
-  applies: (pod) => pod.hostPorts.length > 0,
-  filter(pod, node) {
-    for (const other of node.pods.values()) {
-      if (other.hostPorts.some((taken) => pod.hostPorts.some((wanted) => portsConflict(wanted, taken)))) {
-        return ["node(s) didn't have free ports for the requested pod ports"];
-      }
+  wakesOn: () => ['node-added', 'pod-removed'],
+  prepare: (pod) => (pod.hostPorts.length > 0 ? pod.hostPorts : undefined),
+  filter(wanted, node) {
+    for (const { hostPorts } of node.pods.values()) {
+      for (const taken of hostPorts) for (const port of wanted) if (portsConflict(port, taken)) return refusal;
     }
     return undefined;
   },

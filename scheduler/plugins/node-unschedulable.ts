@@ -2,13 +2,12 @@
 import type { FilterPlugin } from '../framework.ts';
 import { tolerates } from './taint-toleration.ts';
 
-export const nodeUnschedulable: FilterPlugin = {
+const taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
+const refusal = { reasons: ['node(s) were unschedulable'], unresolvable: true };
+
+export const nodeUnschedulable: FilterPlugin<true> = {
   name: 'NodeUnschedulable',
-  wakesOn: ['node-added', 'node-changed'],
-  applies: () => true,
-  filter(pod, node) {
-    if (!node.node.spec?.unschedulable) return undefined;
-    const taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
-    return tolerates(pod.pod.spec?.tolerations, taint) ? undefined : ['node(s) were unschedulable'];
-  },
+  wakesOn: () => ['node-added', 'node-changed'],
+  prepare: (pod) => (tolerates(pod.pod.spec?.tolerations, taint) ? undefined : true),
+  filter: (_, node) => (node.node.spec?.unschedulable ? refusal : undefined),
 };

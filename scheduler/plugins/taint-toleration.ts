@@ -1,6 +1,7 @@
 // Taints and tolerations (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
 import type { Taint, Toleration } from '../../api/types/core-v1.ts';
-import type { FilterPlugin, ScorePlugin } from '../framework.ts';
+import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts';
+import { reversed } from '../normalize.ts';
 
 /** An empty key with Exists tolerates everything; an empty effect matches all effects; the default operator is Equal. */
 export function tolerates(tolerations: readonly Toleration[] | undefined, taint: Taint): boolean {
@@ -32,25 +33,31 @@ function comparesAs(
   return holds(BigInt(left as string), BigInt(right as string));
 }
 
-export const taintToleration: FilterPlugin = {
+/** True when no hard taint of the node keeps the pod away. */
+export function toleratesAll(tolerations: readonly Toleration[] | undefined, node: NodeInfo): boolean {
+  for (const taint of node.hardTaints) if (!tolerates(tolerations, taint)) return false;
+  return true;
+}
+
+const refusal = { reasons: ['node(s) had untolerated taint(s)'], unresolvable: true };
+const none: readonly Toleration[] = [];
+
+export const taintToleration: FilterPlugin<readonly Toleration[]> = {
   name: 'TaintToleration',
-  wakesOn: ['node-added', 'node-changed'],
-  applies: () => true,
-  filter(pod, node) {
-    const hard = (node.node.spec?.taints ?? []).some(
-      (taint) => taint.effect !== 'PreferNoSchedule' && !tolerates(pod.pod.spec?.tolerations, taint),
-    );
-    return hard ? ['node(s) had untolerated taint(s)'] : undefined;
-  },
+  wakesOn: () => ['node-added', 'node-changed'],
+  prepare: (pod) => pod.pod.spec?.tolerations ?? none,
+  filter: (tolerations, node) => (toleratesAll(tolerations, node) ? undefined : refusal),
 };
 
-export const taintTolerationScore: ScorePlugin = {
+export const taintTolerationScore: ScorePlugin<readonly Toleration[]> = {
   name: 'TaintToleration',
   weight: 3,
-  applies: () => true,
-  score: (pod, node) =>
-    (node.node.spec?.taints ?? []).filter(
-      (taint) => taint.effect === 'PreferNoSchedule' && !tolerates(pod.pod.spec?.tolerations, taint),
-    ).length,
-  normalize: 'reversed',
+  prepare: (pod, _, feasible) =>
+    feasible.some((node) => node.softTaints.length > 0) ? (pod.pod.spec?.tolerations ?? none) : undefined,
+  score(tolerations, node) {
+    let count = 0;
+    for (const taint of node.softTaints) if (!tolerates(tolerations, taint)) count++;
+    return count;
+  },
+  normalize: reversed,
 };

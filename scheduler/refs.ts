@@ -1,0 +1,19 @@
+// The resources that the scheduler reads and writes.
+import type { ResourceRef } from '../client/port.ts';
+
+const ref = (group: string, resource: string, kind: string, namespaced = true): ResourceRef => ({
+  group,
+  version: 'v1',
+  resource,
+  kind,
+  namespaced,
+});
+
+export const pods = ref('', 'pods', 'Pod');
+export const nodes = ref('', 'nodes', 'Node', false);
+export const namespaces = ref('', 'namespaces', 'Namespace', false);
+export const services = ref('', 'services', 'Service');
+export const replicationControllers = ref('', 'replicationcontrollers', 'ReplicationController');
+export const replicaSets = ref('apps', 'replicasets', 'ReplicaSet');
+export const statefulSets = ref('apps', 'statefulsets', 'StatefulSet');
+export const disruptionBudgets = ref('policy', 'poddisruptionbudgets', 'PodDisruptionBudget');

@@ -231,8 +231,11 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   // ---- sandboxes
   const removeSandbox = async (id: string) => {
     const record = state.sandbox(id);
-    for (const containerId of state.containerIds())
-      if (state.container(containerId)?.sandboxId === id) await removeContainer(containerId);
+    // What is on disk is read only where memory has nothing: many sandboxes may go at once.
+    for (const containerId of state.containerIds()) {
+      const spec = containers.get(containerId)?.spec ?? state.container(containerId);
+      if (spec?.sandboxId === id) await removeContainer(containerId);
+    }
     if (record) await server.run(planSandboxRemoval(record.spec.cgroupParent, state.sandboxDirectory(id), cgroups));
     await network.release(id);
     state.removeSandbox(id);

@@ -1,7 +1,17 @@
 // One JSON file per sandbox or container, replaced atomically: a reader after a crash sees the old or the new content.
 // There is no fsync here on purpose: the file outlives `kill -9`, and after a power loss the processes it describes are
 // gone anyway; a torn record is then treated like a half-made one.
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 export class CheckpointDirectory<T> {
@@ -33,7 +43,11 @@ export class CheckpointDirectory<T> {
   }
 
   remove(id: string): void {
-    rmSync(join(this.directory(id), this.#file), { force: true });
+    try {
+      unlinkSync(join(this.directory(id), this.#file));
+    } catch {
+      // Not there, or not a file: the next line takes it or throws.
+    }
     rmSync(this.directory(id), { recursive: true, force: true });
   }
 

@@ -12,9 +12,17 @@ import { runNamespaceController } from './namespace/controller.ts';
 import { runNodeLifecycleController } from './nodelifecycle/controller.ts';
 import { runPodGarbageCollector } from './nodelifecycle/pod-gc.ts';
 import { runTaintEviction } from './nodelifecycle/taint-eviction.ts';
-import { controllerRevisionRef, cronJobRef, daemonSetRef, jobRef, whereServed } from './parts/workload-refs.ts';
+import {
+  controllerRevisionRef,
+  cronJobRef,
+  daemonSetRef,
+  jobRef,
+  statefulSetRef,
+  whereServed,
+} from './parts/workload-refs.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
+import { runStatefulSetController } from './statefulset/controller.ts';
 
 export type { Controller, ControllersContext } from './context.ts';
 
@@ -22,6 +30,7 @@ export const controllers: Readonly<Record<string, Controller>> = {
   deployment: runDeploymentController,
   replicaset: runReplicaSetController,
   daemonset: whereServed([daemonSetRef, controllerRevisionRef], runDaemonSetController),
+  statefulset: whereServed([statefulSetRef, controllerRevisionRef], runStatefulSetController),
   job: whereServed([jobRef], runJobController),
   'ttl-after-finished': whereServed([jobRef], runTtlAfterFinished),
   cronjob: whereServed([cronJobRef, jobRef], runCronJobController),

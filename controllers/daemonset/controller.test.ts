@@ -46,7 +46,7 @@ async function ready(harness: Harness, rounds = 12): Promise<void> {
 }
 const setImage = (harness: Harness, image: string) =>
   harness.client.change<DaemonSet>(daemonSetRef, 'default/agent', (each) => {
-    (each.spec?.template.spec?.containers[0] as { image: string }).image = image;
+    for (const container of each.spec?.template.spec?.containers ?? []) container.image = image;
     return each;
   });
 

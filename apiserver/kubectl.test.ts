@@ -91,6 +91,45 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('get --raw /readyz')).toBe('ok');
   });
 
+  it('applies on the server: owners, conflicts, force, migration from client-side apply', async () => {
+    const manifest = (color: string) =>
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: owned}\ndata: {color: "${color}"}\n`;
+    const owners = async () => {
+      const { metadata } = JSON.parse(await ok('get cm owned -o json --show-managed-fields'));
+      return (metadata.managedFields as { manager: string; operation: string }[])
+        .map((each) => `${each.manager} ${each.operation}`)
+        .sort();
+    };
+    expect(await ok('apply --server-side -f -', manifest('blue'))).toBe('configmap/owned serverside-applied\n');
+    const version = await ok('get cm owned -o jsonpath={.metadata.resourceVersion}');
+    await ok('apply --server-side -f -', manifest('blue'));
+    expect(await ok('get cm owned -o jsonpath={.metadata.resourceVersion}')).toBe(version);
+    expect(await ok('get cm owned -o yaml')).not.toContain('managedFields');
+    const refused = await kubectl('apply --server-side --field-manager=other -f -', manifest('red'));
+    expect(refused.err).toContain('Apply failed with 1 conflict: conflict with "kubectl": .data.color');
+    expect(refused.err).toContain('--force-conflicts');
+    const difference = await kubectl(
+      'diff --server-side --force-conflicts --field-manager=other -f -',
+      manifest('red'),
+    );
+    expect([difference.code, difference.out]).toEqual([1, expect.stringContaining('+  color: red')]);
+    await ok('apply --server-side --field-manager=other --force-conflicts -f -', manifest('red'));
+    expect(await owners()).toEqual(['other Apply']);
+    await ok('label cm owned tier=web');
+    expect(await owners()).toEqual(['kubectl-label Update', 'other Apply']);
+    await ok('delete cm owned');
+
+    await ok('apply -f -', manifest('blue'));
+    expect(await owners()).toEqual(['kubectl-client-side-apply Update']);
+    expect(await ok('apply view-last-applied cm/owned')).toContain('color: blue');
+    await ok('apply --server-side -f -', manifest('green'));
+    expect(await ok('get cm owned -o jsonpath={.data.color}')).toBe('green');
+    expect(await owners()).toContain('kubectl Apply');
+    expect(await owners()).not.toContain('kubectl-client-side-apply Update');
+    expect(await ok('apply view-last-applied cm/owned')).toContain('color: green');
+    await ok('delete cm owned');
+  });
+
   it('applies, applies again, changes and deletes', async () => {
     const manifest = (replicas: number) => MANIFEST.replace('REPLICAS', String(replicas));
     expect(await ok('apply -f -', manifest(2))).toBe(

@@ -7,6 +7,8 @@ export interface FieldSet {
   readonly member: boolean;
   /** By the key as FieldsV1 writes it; no child is empty. */
   readonly children: ReadonlyMap<string, FieldSet> | undefined;
+  /** Its FieldsV1, once that was made or read. */
+  json?: Record<string, unknown>;
 }
 
 export const EMPTY: FieldSet = { member: false, children: undefined };
@@ -197,19 +199,30 @@ function sortedKeys(set: FieldSet): string[] {
 
 type Fields = Record<string, unknown>;
 
-const decoded = new WeakMap<object, FieldSet>();
-const encoded = new WeakMap<FieldSet, Fields>();
+// What was read or made lately, in two generations: a tree is several times the size of its JSON, and the objects of a
+// whole cluster must not all keep theirs.
+const GENERATION = 500;
+let young = new Map<object, FieldSet>();
+let older: ReadonlyMap<object, FieldSet> = new Map();
+
+function remember(fields: Fields, set: FieldSet): void {
+  if (young.size >= GENERATION) {
+    older = young;
+    young = new Map();
+  }
+  young.set(fields, set);
+}
 
 /** A member with nothing below. */
 const NOTHING: Fields = Object.freeze({});
 
 /** The JSON of a set; the same object for the same tree: never mutate it. */
 export function encodeFields(set: FieldSet): Fields {
-  const known = encoded.get(set);
-  if (known) return known;
+  if (set.json) return set.json;
   const fields = encodeNode(set, true);
-  encoded.set(set, fields);
-  decoded.set(fields, set);
+  if (isEmpty(set)) return fields;
+  set.json = fields;
+  remember(fields, set);
   return fields;
 }
 
@@ -226,11 +239,12 @@ export class FieldsError extends Error {}
 /** Reads FieldsV1; remembers what an object was read as, so it must not be mutated later. Throws FieldsError. */
 export function decodeFields(fields: unknown): FieldSet {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new FieldsError('not an object');
-  const known = decoded.get(fields);
+  const known = young.get(fields) ?? older.get(fields);
   if (known) return known;
   const set = decodeNode(fields as Fields, true);
-  decoded.set(fields, set);
-  encoded.set(set, fields as Fields);
+  if (isEmpty(set)) return set;
+  set.json = fields as Fields;
+  remember(fields as Fields, set);
   return set;
 }
 

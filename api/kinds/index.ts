@@ -11,10 +11,13 @@ import { deployment } from './deployment.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { event } from './event.ts';
+import { ingress } from './ingress.ts';
+import { ingressClass } from './ingress-class.ts';
 import { job } from './job.ts';
 import { lease } from './lease.ts';
 import { limitRange } from './limit-range.ts';
 import { namespace } from './namespace.ts';
+import { networkPolicy } from './network-policy.ts';
 import { node } from './node.ts';
 import { persistentVolume } from './persistent-volume.ts';
 import { persistentVolumeClaim } from './persistent-volume-claim.ts';
@@ -27,10 +30,12 @@ import { replicationController } from './replication-controller.ts';
 import { resourceQuota } from './resource-quota.ts';
 import { role } from './role.ts';
 import { roleBinding } from './role-binding.ts';
+import { runtimeClass } from './runtime-class.ts';
 import { secret } from './secret.ts';
 import { service } from './service.ts';
 import { serviceAccount } from './service-account.ts';
 import { statefulSet } from './stateful-set.ts';
+import { storageClass } from './storage-class.ts';
 
 /** A kind's functions take their own object type; the registry hands each only its own objects. */
 const list = <T extends Kind<never>[]>(...kinds: T) => kinds as unknown as readonly Kind[];
@@ -60,12 +65,17 @@ export const builtinKinds: readonly Kind[] = list(
   job,
   lease,
   endpointSlice,
+  ingressClass,
+  ingress,
+  networkPolicy,
+  runtimeClass,
   podDisruptionBudget,
   role,
   clusterRole,
   roleBinding,
   clusterRoleBinding,
   priorityClass,
+  storageClass,
 );
 
 /** A new scheme with every built-in kind. */

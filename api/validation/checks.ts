@@ -2,7 +2,15 @@
 // another check's) or, where it is small and called often, as a list that is nearly always the empty one.
 // Field paths, values and messages are upstream's (k8s.io/kubernetes/pkg/apis/core/validation).
 import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isDns1123Label, isDns1123Subdomain, isPortName, isPortNumber, isQualifiedName, rangeError } from '../names.ts';
+import {
+  isDns1123Label,
+  isDns1123Subdomain,
+  isPortName,
+  isPortNumber,
+  isQualifiedName,
+  rangeError,
+  regexError,
+} from '../names.ts';
 
 const { invalid, notSupported, required } = fieldErrors;
 
@@ -84,4 +92,20 @@ export function* unreservedPath(path: string, field: string): Findings {
 export function fileMode(mode: number | undefined, field: string): Findings {
   if (mode === undefined || (mode >= 0 && mode <= 0o777)) return NONE;
   return [invalid(field, mode, 'must be a number between 0 and 0777 (octal), both inclusive')];
+}
+
+const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
+const httpPath = new RegExp(`^${HTTP_PATH}$`);
+
+/** `acme.io/foo`. */
+export function* domainPrefixedPath(value: string, field: string): Findings {
+  const slash = value.indexOf('/');
+  const path = value.slice(slash + 1);
+  if (!value) yield required(field);
+  else if (slash <= 0 || path === '') {
+    yield invalid(field, value, 'must be a domain-prefixed path (such as "acme.io/foo")');
+  } else {
+    yield* dnsSubdomain(value.slice(0, slash), field);
+    if (!httpPath.test(path)) yield invalid(field, path, regexError('Invalid path', HTTP_PATH));
+  }
 }

@@ -118,3 +118,18 @@ export function* onePerFamily(entries: readonly { ip: string }[], field: string)
     seen.add(entry.ip);
   }
 }
+
+/** Both are valid CIDRs: every address of `inner` is in `outer`, which has more. */
+export function isStrictlyWithin(inner: string, outer: string): boolean {
+  const [innerBits, innerLength] = bitsOf(inner);
+  const [outerBits, outerLength] = bitsOf(outer);
+  if (innerBits.length !== outerBits.length || innerLength <= outerLength) return false;
+  return innerBits.slice(0, outerLength) === outerBits.slice(0, outerLength);
+}
+
+function bitsOf(cidr: string): [bits: string, length: number] {
+  const [address = '', length] = cidr.split('/');
+  const parts = parseIp(address) ?? [];
+  const width = parts.length === 4 ? 8 : 16;
+  return [parts.map((part) => part.toString(2).padStart(width, '0')).join(''), Number(length)];
+}

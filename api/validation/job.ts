@@ -1,11 +1,11 @@
 // Jobs and the job templates of CronJobs (k8s.io/kubernetes/pkg/apis/batch/validation).
 import { deepClone, semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isDns1123Label, isQualifiedName } from '../names.ts';
+import { isDns1123Label } from '../names.ts';
 import { selectorFromObject, validateLabelSelector } from '../selectors.ts';
 import type { Job, JobSpec, JobStatus, JobTemplateSpec } from '../types/batch-v1.ts';
 import type { PodTemplateSpec } from '../types/core-v1.ts';
-import { dnsSubdomain, type Findings, IMMUTABLE, nonNegative, optionalOneOf } from './checks.ts';
+import { domainPrefixedPath, type Findings, IMMUTABLE, nonNegative, optionalOneOf } from './checks.ts';
 import { countIndexes, invalidWithoutValue, validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
 import { validatePodTemplate } from './pod-template.ts';
 
@@ -122,16 +122,7 @@ function* template(spec: JobSpec, field: string): Findings {
 }
 
 function* managedBy(value: string, field: string): Findings {
-  const slash = value.indexOf('/');
-  if (!value) yield required(field);
-  else if (slash <= 0 || slash === value.length - 1) {
-    yield invalid(field, value, 'must be a domain-prefixed path (such as "acme.io/foo")');
-  } else {
-    yield* dnsSubdomain(value.slice(0, slash), field);
-    if (isQualifiedName(value.slice(slash + 1).replaceAll('/', '-')).length > 0) {
-      yield invalid(field, value.slice(slash + 1), 'Invalid path');
-    }
-  }
+  yield* domainPrefixedPath(value, field);
   if (value.length > MAX_MANAGED_BY) yield tooLong(field, MAX_MANAGED_BY);
 }
 

@@ -1,7 +1,7 @@
 // CPU of the API server per operation: `scripts/node bench/api.ts [--store embedded|memory] [--main FILE] [--only create,get,...]`.
 // The server is a process of its own (the bundle when it is there, else the sources), driven over TLS and HTTP/2 as the
 // administrator; its CPU is what the kernel counted for it. The floor, in the same run and by the same client: a node:http2
-// server that answers a constant body. Upstream's figures are kube-apiserver 1.36.2's with etcd, on two cores (see README).
+// server that answers a constant body. Upstream's figures are kube-apiserver 1.36.2's with etcd, on two cores.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';

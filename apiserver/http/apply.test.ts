@@ -218,6 +218,10 @@ describe('managed fields', () => {
     expect(less.body.data).toEqual({ b: '1' });
     const reset = await server.call('PATCH', path, { body: { metadata: { managedFields: [{}] } }, type: MERGE });
     expect(reset.body.metadata).not.toHaveProperty('managedFields');
+    await apply(path, 'kubectl', configMap(name, { b: '1' }));
+    const emptied = { ...configMap(name, { b: '1' }), metadata: { name, managedFields: [] } };
+    const put = await server.call('PUT', path, { body: emptied });
+    expect([put.code, put.body.metadata.managedFields]).toEqual([200, undefined]);
   });
 
   it('survive a PUT without them, and one that garbles them', async () => {

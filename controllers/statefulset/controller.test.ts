@@ -157,7 +157,7 @@ describe('a StatefulSet', () => {
   it('gives a claim to the pod that is scaled away, when told to', async () => {
     const harness = start();
     const claims = [{ metadata: { name: 'data' }, spec: { accessModes: ['ReadWriteOnce'] } }];
-    const retention = { whenDeleted: 'Retain', whenScaled: 'Delete' };
+    const retention = { whenDeleted: 'Delete', whenScaled: 'Delete' };
     await harness.create(
       statefulSetRef,
       db({ replicas: 2, volumeClaimTemplates: claims, persistentVolumeClaimRetentionPolicy: retention }),
@@ -170,7 +170,7 @@ describe('a StatefulSet', () => {
       .objects<PersistentVolumeClaim>(claimRef)
       .map((each) => [each.metadata.name, each.metadata.ownerReferences?.map((owner) => owner.uid)]);
     expect(owners).toEqual([
-      ['data-db-0', undefined],
+      ['data-db-0', [get(harness).metadata.uid]],
       ['data-db-1', [uid]],
     ]);
     await harness.stop();

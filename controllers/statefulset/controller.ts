@@ -101,7 +101,8 @@ export function runStatefulSetController(context: ControllersContext, signal: Ab
     for (const { metadata } of claimsOf(set, ordinal)) {
       try {
         const present = await resource.get(metadata.name as string);
-        const owners = present.metadata.ownerReferences ?? [];
+        // No longer the set's: a claim stays as long as any of its owners does.
+        const owners = (present.metadata.ownerReferences ?? []).filter((each) => each.uid !== set.metadata.uid);
         if (owners.some((each) => each.uid === pod.metadata.uid)) continue;
         const { controller: _, ...owner } = controllerReference(podKind, pod);
         await resource.update({ ...present, metadata: { ...present.metadata, ownerReferences: [...owners, owner] } });

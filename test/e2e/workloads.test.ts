@@ -116,3 +116,24 @@ spec: {replicas: 1, serviceName: db, selector: {matchLabels: {app: x}}, template
   await cluster.must('delete', 'statefulset', 'db', '--cascade=foreground', '--timeout=20s');
   expect((await cluster.get<{ items: unknown[] }>('controllerrevisions')).items).toEqual([]);
 }, 60_000);
+
+test('a StatefulSet makes its claims, and takes them along when told to', async () => {
+  await cluster.apply(`
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: vol}
+spec:
+  replicas: 1
+  serviceName: vol
+  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}
+  selector: {matchLabels: {app: x}}
+  template: ${labelled(forever)}
+  volumeClaimTemplates:
+  - {metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
+`);
+  await cluster.must('wait', '--for=create', 'pod/vol-0', '--timeout=20s');
+  expect(await cluster.must('get', 'persistentvolumeclaims', '-o', 'name')).toBe('persistentvolumeclaim/data-vol-0\n');
+  await cluster.must('scale', 'statefulset/vol', '--replicas=0');
+  await cluster.must('wait', '--for=delete', 'persistentvolumeclaim/data-vol-0', '--timeout=20s');
+  await cluster.must('delete', 'statefulset', 'vol', '--cascade=foreground', '--timeout=20s');
+}, 60_000);

@@ -5,7 +5,9 @@ import type { Node, Pod, PodAffinityTerm, TopologySpreadConstraint } from '../ap
 import { SchedulerCache } from './cache.ts';
 import { PodFilters, scheduleOne } from './cycle.ts';
 import { forbidden, type World } from './oracle.ts';
+import type { PodInfo } from './framework.ts';
 import { defaultProfile } from './plugins/index.ts';
+import { preempt } from './preemption.ts';
 import { podInfoOf } from './resources.ts';
 import { aNode, aPod } from './testing.ts';
 
@@ -92,6 +94,7 @@ const nodeOf = (name: string, { zone, rack }: { zone?: string; rack?: string }):
 test('filters and oracle agree on every node, whatever happened before', () => {
   let allowed = 0;
   let refused = 0;
+  let evictions = 0;
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
       const cache = new SchedulerCache();
@@ -134,12 +137,32 @@ test('filters and oracle agree on every node, whatever happened before', () => {
           const decision = scheduleOne(pod, cache, defaultProfile, 0, () => 0.5);
           if (decision.kind === 'node') {
             expect(forbidden(each.pod, nodes.get(decision.node) as Node, world)).toBeUndefined();
-          } else for (const node of nodes.values()) expect(forbidden(each.pod, node, world)).toBeDefined();
+            continue;
+          }
+          for (const node of nodes.values()) expect(forbidden(each.pod, node, world)).toBeDefined();
+          const vip = { ...pod, priority: 10 };
+          const found = preempt(vip, cache, defaultProfile, decision.diagnosis, [], () => 0.5);
+          if (found.kind !== 'evict') continue;
+          evictions++;
+          // With the victims gone the pod fits; with any one of them back it does not: nobody is evicted in vain.
+          const node = nodes.get(found.node) as Node;
+          const without = (gone: readonly PodInfo[]): World => ({
+            ...world,
+            pods: pods.filter((one) => !gone.some((victim) => victim.uid === one.metadata.uid)),
+          });
+          expect(forbidden(each.pod, node, without(found.victims))).toBeUndefined();
+          // Under spreading one pod's return can make room for another's: the first sight decides, as upstream.
+          if (each.pod.spec?.topologySpreadConstraints) continue;
+          for (const spared of found.victims) {
+            const others = found.victims.filter((one) => one !== spared);
+            expect(forbidden(each.pod, node, without(others))).toBeDefined();
+          }
         }
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 1_000, endOnFailure: true },
   );
   // A generator that never lets a pod through, or never refuses one, would prove nothing.
   expect(Math.min(allowed, refused)).toBeGreaterThan(1_000);
+  expect(evictions).toBeGreaterThan(50);
 });

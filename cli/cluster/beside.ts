@@ -3,7 +3,8 @@ import type { Scheme } from '../../api/scheme.ts';
 import { runControllers } from '../../controllers/index.ts';
 import type { Logger } from '../../lib/log.ts';
 import { runScheduler } from '../../scheduler/index.ts';
-import { connect, type RunningApiServer } from './control-plane.ts';
+import { connect } from './connect.ts';
+import type { RunningApiServer } from './control-plane.ts';
 
 /** Starts both; `stop` resolves when both have settled. */
 export function runBesideApiServer(server: RunningApiServer, scheme: Scheme, log: Logger): { stop(): Promise<void> } {

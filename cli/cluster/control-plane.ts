@@ -4,8 +4,6 @@ import { createScheme } from '../../api/kinds/index.ts';
 import { type ClusterPki, ensureClusterPki, renderKubeconfig } from '../../apiserver/auth/pki.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import type { Store } from '../../apiserver/storage/port.ts';
-import { createClient, createEventRecorder, createInformerFactory } from '../../client/index.ts';
-import type { ClientConfig } from '../../client/port.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -109,19 +107,4 @@ function startFailure(error: unknown, flags: { port: number; address: string }):
   if (code === 'EADDRNOTAVAIL')
     return new UserError(`${flags.address} is not an address of this machine: see --address`);
   return error;
-}
-
-/** What a component needs to talk to the cluster, as itself. */
-export function connect(config: Omit<ClientConfig, 'userAgent'>, component: string, log: Logger, host?: string) {
-  const clock = systemClock;
-  const random = Math.random;
-  const client = createClient({ ...config, userAgent: `sampan-${component}` }, { clock, log });
-  return {
-    client,
-    informers: createInformerFactory({ client, clock, random, log }),
-    events: createEventRecorder({ client, component, host, clock, random, log }),
-    clock,
-    random,
-    log,
-  };
 }

@@ -56,7 +56,9 @@ export function superviseNode(options: { layout: Layout; logLevel: string; log: 
   function launch(): ChildProcess {
     const output = openSync(`${layout.logDir}/node.log`, 'a', 0o600);
     // The same entry as ours: the bundle, or the sources.
-    const started = spawn(process.execPath, [...process.execArgv, process.argv[1] as string, 'node'], {
+    // A small young generation: what a node allocates lives shortly, and it is to be light.
+    const flags = [...process.execArgv, '--max-semi-space-size=2'];
+    const started = spawn(process.execPath, [...flags, process.argv[1] as string, 'node'], {
       // Its own session: a Ctrl-C at the terminal is ours to handle, in order.
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],

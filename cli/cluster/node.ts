@@ -13,7 +13,7 @@ import { spawnNft } from '../../proxy/spawn-nft.ts';
 import { createLauncher } from '../../runtime/launch/index.ts';
 import { type RunningRuntime, startRuntime } from '../../runtime/index.ts';
 import { gatewayOf, hostResolvers, layoutOf, runtimeFlagsFile } from '../layout.ts';
-import { connect } from './control-plane.ts';
+import { connect } from './connect.ts';
 import type { NodeConfig } from './node-process.ts';
 
 export interface RuntimeFlags {

@@ -43,7 +43,7 @@ export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: stri
 
 export async function schedulerCommand(flags: ConnectedFlags & { leaderElect?: boolean }): Promise<void> {
   const [{ connect }, { runScheduler }] = await Promise.all([
-    import('../cluster/control-plane.ts'),
+    import('../cluster/connect.ts'),
     import('../../scheduler/index.ts'),
   ]);
   const log = createLogger('scheduler', { level: flags.logLevel });
@@ -57,7 +57,7 @@ export async function controllerManagerCommand(
   flags: ConnectedFlags & { leaderElect?: boolean; controllers: string },
 ): Promise<void> {
   const [{ connect }, { controllers: known, runControllers }, { createScheme }] = await Promise.all([
-    import('../cluster/control-plane.ts'),
+    import('../cluster/connect.ts'),
     import('../../controllers/index.ts'),
     import('../../api/kinds/index.ts'),
   ]);
@@ -77,7 +77,7 @@ export async function controllerManagerCommand(
 
 export async function kubeletCommand(flags: ConnectedFlags & NodeFlags & { criSocket?: string }): Promise<void> {
   const [{ connect }, { runKubelet }] = await Promise.all([
-    import('../cluster/control-plane.ts'),
+    import('../cluster/connect.ts'),
     import('../../kubelet/index.ts'),
   ]);
   const layout = layoutOf(flags.dataDir);
@@ -140,7 +140,7 @@ export async function runtimeCommand(flags: {
 
 export async function proxyCommand(flags: ConnectedFlags & { nodeName?: string }): Promise<void> {
   const [{ connect }, { runProxy }, { spawnNft }] = await Promise.all([
-    import('../cluster/control-plane.ts'),
+    import('../cluster/connect.ts'),
     import('../../proxy/index.ts'),
     import('../../proxy/spawn-nft.ts'),
   ]);

@@ -95,7 +95,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
   say('Normal', 'Started', 'Container started');
   const known = cache.container(id)?.state;
   if (known !== 'running' && known !== 'exited') await refreshContainer(cri, cache, id);
-  void collectDead(context, pod, container.name);
+  void collectDead(context, pod, container.name, id);
   if (container.lifecycle?.postStart) await postStart(context, inputs, id, signal);
 }
 
@@ -126,10 +126,10 @@ async function removeLeftOvers(context: PodContext, pod: Pod, name: string): Pro
   }
 }
 
-/** Of a container's dead instances the newest stays, for `logs --previous`. */
-async function collectDead(context: PodContext, pod: Pod, name: string): Promise<void> {
+/** Of the instances before the one just started, which may have ended already, the newest stays for `logs --previous`. */
+async function collectDead(context: PodContext, pod: Pod, name: string, startedId: string): Promise<void> {
   const { containers } = context.cache.pod(pod.metadata.uid ?? '');
-  const dead = containers.filter((each) => each.name === name && each.state === 'exited');
+  const dead = containers.filter((each) => each.name === name && each.state === 'exited' && each.id !== startedId);
   for (const each of dead.slice(1)) {
     await removeContainer(context, each.id).catch((err) =>
       context.log.info({ err, id: each.id }, 'cannot remove a dead container'),

@@ -120,6 +120,25 @@ describe('restarts', () => {
     expect(test.cri.containers.size).toBe(2);
   });
 
+  it('keeps the run before for logs --previous when the next ends before its start is answered', async () => {
+    await test.start();
+    const reported: string[] = [];
+    test.cri.after = (call) => {
+      if (call.method !== 'StartContainer') return;
+      const status = appStatus(test.pod());
+      if (status?.state?.waiting) reported.push(`${status.state.waiting.reason} ${status.restartCount}`);
+      test.cri.exit(test.cri.container('app')?.status.id as string, 3);
+    };
+    await test.create(makePod());
+    await test.advance(1000);
+    expect(appStatus(test.pod())).toMatchObject({
+      restartCount: 1,
+      state: { waiting: { reason: 'CrashLoopBackOff' } },
+    });
+    expect(test.cri.containers.size).toBe(2);
+    expect(reported).not.toContain('CrashLoopBackOff 0');
+  });
+
   it('keeps restarting while the API server is away, and reports afterwards', async () => {
     await test.start();
     await test.create(makePod());

@@ -439,7 +439,11 @@ export class PodWorker {
 
   #waiting(actions: PodActions | undefined, nowMs: number): Map<string, Waiting> {
     const waiting = new Map<string, Waiting>([...this.#startFailures, ...this.#images.waiting(nowMs)]);
-    for (const { name, message } of actions?.wait ?? []) waiting.set(name, { reason: 'CrashLoopBackOff', message });
+    for (const { name, message } of actions?.wait ?? []) {
+      // The restart that has just been counted is under way: the back-off it set is for the next one.
+      if (this.#operations.isRunning(`start:${name}`)) continue;
+      waiting.set(name, { reason: 'CrashLoopBackOff', message });
+    }
     return waiting;
   }
 

@@ -24,7 +24,6 @@ const everywhere = ['cli', 'test', 'bench', 'scripts'];
 /** Packages that only one place may use, so that they can be replaced there. */
 const packageHomes: Record<string, string[]> = {
   etcd3: ['apiserver/storage', 'bench'],
-  fastify: ['apiserver/http', 'apiserver/server.ts'],
   pino: ['lib/log.ts'],
   commander: ['cli'],
   yaml: ['api', 'client', 'cli', 'lib'],

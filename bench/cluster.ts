@@ -145,29 +145,27 @@ async function whenApiAnswers(started: number): Promise<number> {
   return performance.now() - started;
 }
 
-/** Resident memory of the cluster's processes, by what they are. */
+/** Resident memory of the cluster's own processes, by what they are. */
 function memory(): [string, number][] {
-  const sums = new Map<string, { total: number; count: number }>();
+  const rssOf = (pid: number | string) =>
+    Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+  const launchers: number[] = [];
+  const shims: number[] = [];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').join(' ');
-      const rss = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-      const what =
-        /cli\/main\.ts up/.test(command) && command.includes(host.dir)
-          ? 'control plane (sampan up)'
-          : /cli\/main\.ts node/.test(command)
-            ? 'node (kubelet, runtime, proxy)'
-            : /sampan-launcher serve/.test(command)
-              ? 'launcher'
-              : /sampan-launcher shim/.test(command)
-                ? 'shim'
-                : undefined;
-      if (!what) continue;
-      const sum = sums.get(what) ?? { total: 0, count: 0 };
-      sums.set(what, { total: sum.total + rss, count: sum.count + 1 });
+      if (command.startsWith('sampan-launcher serve') && command.includes(host.dir)) launchers.push(rssOf(pid));
+      if (command.startsWith('sampan-launcher shim')) shims.push(rssOf(pid));
     } catch {
       // The process ended while we looked.
     }
   }
-  return [...sums].map(([what, { total, count }]) => [count > 1 ? `${what} (each of ${count})` : what, total / count]);
+  const mean = (values: readonly number[]) => values.reduce((sum, each) => sum + each, 0) / Math.max(1, values.length);
+  const rows: [string, number][] = [
+    ['control plane (sampan up)', rssOf(cluster.pid)],
+    ['node (kubelet, runtime, proxy, DNS)', rssOf(cluster.children()[0] as number)],
+    ['launcher', Math.max(...launchers)],
+  ];
+  if (shims.length > 0) rows.push([`shim (mean of ${shims.length})`, mean(shims)]);
+  return rows;
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { exits, createTestHost, canLaunch } from '../runtime/launch/testing.ts';
 
 const runs = Number(process.argv[2] ?? 100);
-if (!canLaunch) throw new Error('bench/launch needs root and .cache/tools/busybox (scripts/setup)');
+if (!canLaunch) throw new Error('bench/launch needs root and .cache/tools/bin/busybox (scripts/setup)');
 
 const quantile = (values: number[], q: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] as number;

@@ -1,52 +1,6 @@
 // Whether a node should run a daemon's pod: its name, selector, affinity and taints. Pure.
-import type {
-  Node,
-  NodeSelectorRequirement,
-  NodeSelectorTerm,
-  PodSpec,
-  Taint,
-  Toleration,
-} from '../../api/types/core-v1.ts';
-
-function requirementHolds(requirement: NodeSelectorRequirement, value: string | undefined): boolean {
-  const values = requirement.values ?? [];
-  switch (requirement.operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-    case 'Lt': {
-      const isNumber = (text: string | undefined) => /^-?\d+$/.test(text ?? '');
-      if (!isNumber(value) || !isNumber(values[0])) return false;
-      const [left, right] = [BigInt(value as string), BigInt(values[0] as string)];
-      return requirement.operator === 'Gt' ? left > right : left < right;
-    }
-    default:
-      return false;
-  }
-}
-
-function termHolds({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, node: Node): boolean {
-  if (matchExpressions.length + matchFields.length === 0) return false;
-  return (
-    matchExpressions.every((each) => requirementHolds(each, node.metadata.labels?.[each.key])) &&
-    matchFields.every((each) => each.key === 'metadata.name' && requirementHolds(each, node.metadata.name))
-  );
-}
-
-function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
-  return tolerations.some((each) => {
-    if (each.effect && each.effect !== taint.effect) return false;
-    if (each.key && each.key !== taint.key) return false;
-    if (each.operator === 'Exists') return true;
-    return Boolean(each.key) && (each.operator || 'Equal') === 'Equal' && (each.value ?? '') === (taint.value ?? '');
-  });
-}
+import { nodeTermMatches, toleratesTaint } from '../../api/node-rules.ts';
+import type { Node, PodSpec, Toleration } from '../../api/types/core-v1.ts';
 
 const always = (key: string, effect: string): Toleration => ({ key, operator: 'Exists', effect });
 
@@ -79,10 +33,10 @@ export function nodeFit(spec: PodSpec | undefined, node: Node): NodeFit {
   const isWanted =
     (!spec?.nodeName || spec.nodeName === node.metadata.name) &&
     Object.entries(spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value) &&
-    (!terms || terms.some((term) => termHolds(term, node)));
+    (!terms || terms.some((term) => nodeTermMatches(term, node)));
   if (!isWanted) return { shouldRun: false, mayStay: false };
   const tolerations = daemonTolerations(spec);
-  const against = (node.spec?.taints ?? []).filter((taint) => !tolerates(tolerations, taint));
+  const against = (node.spec?.taints ?? []).filter((taint) => !toleratesTaint(tolerations, taint));
   const mayStay = !against.some((taint) => taint.effect === 'NoExecute');
   return { shouldRun: mayStay && !against.some((taint) => taint.effect === 'NoSchedule'), mayStay };
 }

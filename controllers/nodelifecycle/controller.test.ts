@@ -8,7 +8,8 @@ import type { Node, Pod, Toleration } from '../../api/types/core-v1.ts';
 import { microTime, NetworkError } from '../../client/index.ts';
 import { type Harness, readyStatus, startHarness } from '../testing/harness.ts';
 import { runNodeLifecycleController } from './controller.ts';
-import { planEviction, plannedTaints, tolerates, unknownConditions } from './plan.ts';
+import { tolerates } from '../../api/node-rules.ts';
+import { planEviction, plannedTaints, unknownConditions } from './plan.ts';
 import { runPodGarbageCollector, surplusTerminated } from './pod-gc.ts';
 import { runTaintEviction } from './taint-eviction.ts';
 

@@ -1,5 +1,6 @@
 // What a node's conditions mean: Unknown when it has not been heard of, and the taints that follow. Pure.
-import type { Node, NodeCondition, Pod, Taint, Toleration } from '../../api/types/core-v1.ts';
+import { tolerates } from '../../api/node-rules.ts';
+import type { Node, NodeCondition, Pod, Taint } from '../../api/types/core-v1.ts';
 import { parseTime, rfc3339 } from '../parts/time.ts';
 
 /** Without a sign of life for so long a node's state is Unknown. */
@@ -79,16 +80,6 @@ export function plannedTaints(node: Node, nowMs: number): Taint[] | undefined {
   const missing = wanted.filter((each) => !present.some((taint) => isSame(each, taint)));
   if (missing.length === 0 && kept.length === present.length) return undefined;
   return [...kept, ...missing.map(({ key, effect }) => ({ key, effect, timeAdded: rfc3339(nowMs) }))];
-}
-
-/** https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/ */
-export function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect && toleration.effect !== taint.effect) return false;
-  if (toleration.key && toleration.key !== taint.key) return false;
-  const operator = toleration.operator || 'Equal';
-  if (operator === 'Exists') return true;
-  if (!toleration.key) return false;
-  return operator === 'Equal' && (toleration.value ?? '') === (taint.value ?? '');
 }
 
 export type Eviction = { kind: 'stay' } | { kind: 'evict' } | { kind: 'evictAt'; atMs: number };

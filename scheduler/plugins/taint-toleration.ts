@@ -1,41 +1,12 @@
 // Taints and tolerations (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
-import type { Taint, Toleration } from '../../api/types/core-v1.ts';
+import { toleratesTaint } from '../../api/node-rules.ts';
+import type { Toleration } from '../../api/types/core-v1.ts';
 import type { FilterPlugin, NodeInfo, ScorePlugin } from '../framework.ts';
 import { reversed } from '../normalize.ts';
 
-/** An empty key with Exists tolerates everything; an empty effect matches all effects; the default operator is Equal. */
-export function tolerates(tolerations: readonly Toleration[] | undefined, taint: Taint): boolean {
-  return (tolerations ?? []).some((each) => {
-    if (each.effect && each.effect !== taint.effect) return false;
-    if (each.key && each.key !== taint.key) return false;
-    switch (each.operator || 'Equal') {
-      case 'Exists':
-        return true;
-      case 'Equal':
-        return Boolean(each.key) && (each.value ?? '') === (taint.value ?? '');
-      case 'Lt':
-        return comparesAs(taint.value, each.value, (a, b) => a < b);
-      case 'Gt':
-        return comparesAs(taint.value, each.value, (a, b) => a > b);
-      default:
-        return false;
-    }
-  });
-}
-
-/** Numeric operators hold between integers only; `left` is the taint's value. */
-function comparesAs(
-  left: string | undefined,
-  right: string | undefined,
-  holds: (a: bigint, b: bigint) => boolean,
-): boolean {
-  if (!/^-?\d+$/.test(left ?? '') || !/^-?\d+$/.test(right ?? '')) return false;
-  return holds(BigInt(left as string), BigInt(right as string));
-}
-
 /** True when no hard taint of the node keeps the pod away. */
 export function toleratesAll(tolerations: readonly Toleration[] | undefined, node: NodeInfo): boolean {
-  for (const taint of node.hardTaints) if (!tolerates(tolerations, taint)) return false;
+  for (const taint of node.hardTaints) if (!toleratesTaint(tolerations, taint)) return false;
   return true;
 }
 
@@ -56,7 +27,7 @@ export const taintTolerationScore: ScorePlugin<readonly Toleration[]> = {
     feasible.some((node) => node.softTaints.length > 0) ? (pod.pod.spec?.tolerations ?? none) : undefined,
   score(tolerations, node) {
     let count = 0;
-    for (const taint of node.softTaints) if (!tolerates(tolerations, taint)) count++;
+    for (const taint of node.softTaints) if (!toleratesTaint(tolerations, taint)) count++;
     return count;
   },
   normalize: reversed,

@@ -4,6 +4,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { refs } from '../client/refs.ts';
 import type { Pod } from '../api/types/core-v1.ts';
 import { createClient, loadKubeconfig } from '../client/index.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -12,7 +13,6 @@ import { root, TestCluster } from '../test/e2e/harness.ts';
 import { insideTestHost } from './inside.ts';
 
 const podCount = Number(process.argv[process.argv.indexOf('--pods') + 1]) || 100;
-const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
 
 function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -71,7 +71,7 @@ try {
     await createPod(client, name);
     await seen;
     latencies.push(performance.now() - created);
-    await client.resource<Pod>(pods, 'default').delete(name, { gracePeriodSeconds: 0 });
+    await client.resource<Pod>(refs.pods, 'default').delete(name, { gracePeriodSeconds: 0 });
   }
   report(
     `created → Running, one at a time, ${podCount} pods`,
@@ -105,7 +105,7 @@ function connect() {
 type Client = ReturnType<typeof connect>;
 
 async function createPod(client: Client, name: string): Promise<void> {
-  await client.resource<Pod>(pods, 'default').create({
+  await client.resource<Pod>(refs.pods, 'default').create({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name, namespace: 'default' },
@@ -127,7 +127,7 @@ function watchRunning(client: Client, name: string): Promise<void> & { connected
   });
   const work = (async () => {
     const watch = client
-      .resource<Pod>(pods, 'default')
+      .resource<Pod>(refs.pods, 'default')
       .watch({ fieldSelector: `metadata.name=${name}`, sendInitialEvents: true, signal: controller.signal });
     for await (const event of watch) {
       connected();

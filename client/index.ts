@@ -15,3 +15,4 @@ export { createEventRecorder, eventRef, type RecorderOptions } from './event-rec
 export { KubeconfigError, type LoadedKubeconfig, loadKubeconfig, renderKubeconfig } from './kubeconfig.ts';
 export { isAlreadyExists, isConflict, isExpired, isNamespaceTerminating, isNotFound } from './status.ts';
 export { compareResourceVersions } from './resource-version.ts';
+export { refs } from './refs.ts';

@@ -24,7 +24,7 @@ import { watchRuntime } from './pods/runtime-watch.ts';
 import { StatusWriter } from './pods/status-writer.ts';
 import { createHooks } from './probes/hooks.ts';
 import { Prober } from './probes/prober.ts';
-import { refs } from './refs.ts';
+import { refs } from '../client/refs.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
 import { createMounter, type Mounter } from './volumes/mounter.ts';

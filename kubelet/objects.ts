@@ -9,7 +9,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Clock, Random, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ObjectLookup } from './containers/environment.ts';
-import { refs } from './refs.ts';
+import { refs } from '../client/refs.ts';
 
 export type ObjectKind = 'secret' | 'configmap';
 

@@ -2,7 +2,8 @@
 // transaction takes the kernel from what it has to what it should have.
 import type { Service } from '../api/types/core-v1.ts';
 import type { EndpointSlice } from '../api/types/discovery-v1.ts';
-import type { ComponentContext, ResourceRef } from '../client/port.ts';
+import type { ComponentContext } from '../client/port.ts';
+import { refs } from '../client/refs.ts';
 import { sleep } from '../lib/abort.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock, Random } from '../lib/clock.ts';
@@ -17,20 +18,11 @@ export interface ProxyOptions extends Omit<ComponentContext, 'events'> {
   nft(transaction: string): Promise<void>;
 }
 
-const services: ResourceRef = { group: '', version: 'v1', resource: 'services', kind: 'Service', namespaced: true };
-const endpointSlices: ResourceRef = {
-  group: 'discovery.k8s.io',
-  version: 'v1',
-  resource: 'endpointslices',
-  kind: 'EndpointSlice',
-  namespaced: true,
-};
-
 /** Runs until `signal` aborts; then takes its table away, so that a stopped node answers for no Service. */
 export async function runProxy(options: ProxyOptions, signal: AbortSignal): Promise<void> {
   const { informers, nodeName, nft, log, clock, random } = options;
-  const serviceInformer = informers.of<Service>(services);
-  const sliceInformer = informers.of<EndpointSlice>(endpointSlices);
+  const serviceInformer = informers.of<Service>(refs.services);
+  const sliceInformer = informers.of<EndpointSlice>(refs.endpointSlices);
   sliceInformer.addIndex('service', (slice) => [serviceOfSlice(slice) ?? '']);
 
   const dirty = new Set<string>();

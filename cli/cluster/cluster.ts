@@ -4,7 +4,7 @@ import { mkdirSync, openSync } from 'node:fs';
 import { createScheme } from '../../api/kinds/index.ts';
 import type { Node } from '../../api/types/core-v1.ts';
 import type { Client } from '../../client/port.ts';
-import { createClient } from '../../client/index.ts';
+import { createClient, refs } from '../../client/index.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLogger, type Logger } from '../../lib/log.ts';
 import { cgroupRootOf, defaultNodeName, gatewayOf, hostAddress, type Layout, layoutOf } from '../layout.ts';
@@ -122,7 +122,7 @@ function logTo(layout: Layout, name: string, level: UpFlags['logLevel']): Logger
 }
 
 async function nodeReady(client: Client, name: string): Promise<void> {
-  const nodes = client.resource<Node>({ group: '', version: 'v1', resource: 'nodes', kind: 'Node', namespaced: false });
+  const nodes = client.resource<Node>(refs.nodes);
   const controller = new AbortController();
   const isReady = (node: Node) =>
     node.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True');

@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Deployment } from '../../api/types/apps-v1.ts';
+import { refs } from '../../client/refs.ts';
 import type { Pod, Service } from '../../api/types/core-v1.ts';
 import type { Client } from '../../client/port.ts';
 import { type Cluster, startCluster } from '../cluster/cluster.ts';
@@ -23,9 +24,6 @@ interface DemoFlags extends NodeFlags {
 
 const IMAGE = 'localhost/hello:1.0';
 const root = resolve(import.meta.dirname, '../..');
-const deployments = { group: 'apps', version: 'v1', resource: 'deployments', kind: 'Deployment', namespaced: true };
-const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
-const services = { group: '', version: 'v1', resource: 'services', kind: 'Service', namespaced: true };
 
 export async function demo(flags: DemoFlags): Promise<void> {
   const progress = createProgress(process.stderr);
@@ -70,7 +68,7 @@ async function show(cluster: Cluster, progress: Progress): Promise<void> {
   await deploymentAvailable(cluster.client, (detail) => waitStep.update(detail));
   waitStep.done(await podSummary(cluster.client));
 
-  const service = await cluster.client.resource<Service>(services, 'hello').get('hello');
+  const service = await cluster.client.resource<Service>(refs.services, 'hello').get('hello');
   const address = `http://${service.spec?.clusterIP}/`;
   const callStep = progress.step(`call the Service at ${address}`);
   const answer = await fetch(address, { signal: AbortSignal.timeout(10_000) });
@@ -99,7 +97,7 @@ async function buildImage(cluster: Cluster, progress: Progress): Promise<void> {
 async function deploymentAvailable(client: Client, onProgress: (detail: string) => void): Promise<void> {
   const controller = new AbortController();
   try {
-    const watch = client.resource<Deployment>(deployments, 'hello').watch({
+    const watch = client.resource<Deployment>(refs.deployments, 'hello').watch({
       fieldSelector: 'metadata.name=hello',
       sendInitialEvents: true,
       signal: controller.signal,
@@ -119,7 +117,7 @@ async function deploymentAvailable(client: Client, onProgress: (detail: string) 
 }
 
 async function podSummary(client: Client): Promise<string> {
-  const { items } = await client.resource<Pod>(pods, 'hello').list();
+  const { items } = await client.resource<Pod>(refs.pods, 'hello').list();
   return items.map((pod) => `${pod.metadata.name} ${pod.status?.podIP}`).join(', ');
 }
 

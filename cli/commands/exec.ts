@@ -1,6 +1,7 @@
 // sampan exec: the WebSocket exec protocol v5.channel.k8s.io: each message's first byte is its channel.
 import { WebSocket } from 'ws';
 import type { Status } from '../../api/types/meta.ts';
+import { refs } from '../../client/refs.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
 import type { Session } from '../session.ts';
 import { UserError } from '../user-error.ts';
@@ -19,7 +20,6 @@ export interface Terminal {
 }
 
 const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
-const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
 
 /** Resolves with the command's exit code. */
 export async function exec(
@@ -29,7 +29,7 @@ export async function exec(
   options: ExecOptions,
   terminal: Terminal,
 ): Promise<number> {
-  const pod = await session.client.resource<Pod>(pods, session.namespace).get(name.replace(/^pods?\//, ''));
+  const pod = await session.client.resource<Pod>(refs.pods, session.namespace).get(name.replace(/^pods?\//, ''));
   const query = new URLSearchParams({ container: options.container ?? defaultContainer(pod), stdout: 'true' });
   for (const word of command) query.append('command', word);
   if (options.stdin) query.set('stdin', 'true');

@@ -1,5 +1,6 @@
 // sampan logs: a container's output as the node serves it.
 import type { Status } from '../../api/types/meta.ts';
+import { refs } from '../../client/refs.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
 import type { Session } from '../session.ts';
 import { UserError } from '../user-error.ts';
@@ -13,8 +14,6 @@ export interface LogsOptions {
   timestamps?: boolean;
 }
 
-const pods = { group: '', version: 'v1', resource: 'pods', kind: 'Pod', namespaced: true };
-
 export async function logs(
   session: Session,
   name: string,
@@ -22,7 +21,7 @@ export async function logs(
   write: (chunk: Uint8Array) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const pod = await session.client.resource<Pod>(pods, session.namespace).get(name.replace(/^pods?\//, ''));
+  const pod = await session.client.resource<Pod>(refs.pods, session.namespace).get(name.replace(/^pods?\//, ''));
   const query = new URLSearchParams({ container: options.container ?? defaultContainer(pod) });
   if (options.follow) query.set('follow', 'true');
   if (options.previous) query.set('previous', 'true');

@@ -9,7 +9,7 @@ import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { CriClient } from '../cri/client.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 import type { HostPressure } from './host.ts';
 import { newNode, type NodeFacts, nodeLabels, nodeStatus, statusChanged } from './node-object.ts';
 

@@ -4,7 +4,7 @@ import type { Pod } from '../../api/types/core-v1.ts';
 import type { RuntimeClass } from '../../api/types/node-v1.ts';
 import { podLogDirectory, sandboxConfig } from '../containers/sandbox-config.ts';
 import { isNotFound } from '../cri/client.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 import type { PodContext } from './context.ts';
 import { obstacles } from './unsupported.ts';
 import { refreshSandbox } from './runtime-watch.ts';

@@ -10,7 +10,7 @@ import { sleep } from '../../lib/abort.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 
 interface Slot {
   /** The newest object known: from the watch or from our own writes. */

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { NetworkError } from '../../client/port.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 import { createHarness, type Harness, makePod } from '../testing/harness.ts';
 
 let test: Harness;

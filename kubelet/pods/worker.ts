@@ -6,7 +6,7 @@ import type { Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { podLogDirectory } from '../containers/sandbox-config.ts';
 import { readTerminationMessage } from '../containers/termination-message.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 import { objectReferences } from '../volumes/references.ts';
 import { MountError, type VolumePaths } from '../volumes/volumes.ts';
 import { backoffKey, computePodActions, type KillAction, type PodActions, stoppable } from './actions.ts';

@@ -12,7 +12,7 @@ import { FakeClock, settle } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { runKubelet, type KubeletOptions } from '../index.ts';
 import type { HostFacts } from '../node/host.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 import { createPlainMounter } from '../volumes/mounter.ts';
 import { createFakeCri, type FakeCri } from './fake-cri.ts';
 

@@ -4,7 +4,7 @@ import type { TokenRequest } from '../../api/types/authentication-v1.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
 import type { Client } from '../../client/port.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { refs } from '../refs.ts';
+import { refs } from '../../client/refs.ts';
 
 interface Cached {
   token: string;

@@ -13,7 +13,8 @@ import {
 } from 'dns-packet';
 import type { Service } from '../../api/types/core-v1.ts';
 import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
-import type { ComponentContext, ResourceRef } from '../../client/port.ts';
+import type { ComponentContext } from '../../client/port.ts';
+import { refs } from '../../client/refs.ts';
 import { aborted } from '../../lib/abort.ts';
 import { serviceOfSlice } from '../rules.ts';
 import { Forwarder } from './forward.ts';
@@ -38,22 +39,6 @@ const PLAIN_UDP_BYTES = 512;
 const MAX_FORWARDED = 512;
 const MAX_TCP_CLIENTS = 128;
 const TCP_IDLE_MS = 10_000;
-
-const services: ResourceRef = { group: '', version: 'v1', resource: 'services', kind: 'Service', namespaced: true };
-const namespaces: ResourceRef = {
-  group: '',
-  version: 'v1',
-  resource: 'namespaces',
-  kind: 'Namespace',
-  namespaced: false,
-};
-const endpointSlices: ResourceRef = {
-  group: 'discovery.k8s.io',
-  version: 'v1',
-  resource: 'endpointslices',
-  kind: 'EndpointSlice',
-  namespaced: true,
-};
 
 /** Answers once it resolves to `listening`; runs until `signal` aborts. */
 export async function runDns(options: DnsOptions, signal: AbortSignal): Promise<void> {
@@ -187,9 +172,9 @@ function startOfAuthority(domain: string): PacketAnswer {
 }
 
 function viewOf({ informers }: DnsOptions): ClusterView {
-  const byName = informers.of<Service>(services);
-  const slices = informers.of<EndpointSlice>(endpointSlices);
-  const known = informers.of(namespaces);
+  const byName = informers.of<Service>(refs.services);
+  const slices = informers.of<EndpointSlice>(refs.endpointSlices);
+  const known = informers.of(refs.namespaces);
   byName.addIndex('ip', (service) => [service.spec?.clusterIP ?? '']);
   slices.addIndex('service', (slice) => [serviceOfSlice(slice) ?? '']);
   return {

@@ -1,5 +1,5 @@
-// The resources the kubelet talks about, as the client names them.
-import type { ResourceRef } from '../client/port.ts';
+// Resources that many components name. Kinds of api/kinds are references too, but bring their validation along.
+import type { ResourceRef } from './port.ts';
 
 const core = (resource: string, kind: string, namespaced = true): ResourceRef => ({
   group: '',
@@ -13,6 +13,7 @@ export const refs = {
   pods: core('pods', 'Pod'),
   nodes: core('nodes', 'Node', false),
   services: core('services', 'Service'),
+  namespaces: core('namespaces', 'Namespace', false),
   secrets: core('secrets', 'Secret'),
   configMaps: core('configmaps', 'ConfigMap'),
   serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
@@ -22,6 +23,14 @@ export const refs = {
     resource: 'runtimeclasses',
     kind: 'RuntimeClass',
     namespaced: false,
+  },
+  deployments: { group: 'apps', version: 'v1', resource: 'deployments', kind: 'Deployment', namespaced: true },
+  endpointSlices: {
+    group: 'discovery.k8s.io',
+    version: 'v1',
+    resource: 'endpointslices',
+    kind: 'EndpointSlice',
+    namespaced: true,
   },
   leases: { group: 'coordination.k8s.io', version: 'v1', resource: 'leases', kind: 'Lease', namespaced: true },
 } as const satisfies Record<string, ResourceRef>;

@@ -1,7 +1,7 @@
 // Real kubectl, old (SPDY) and new (WebSocket), through a tiny API server that passes upgrades on as they are.
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,12 +10,14 @@ import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
+import { kubectls } from '../../test/kubectls.ts';
 import { FakeLauncher } from '../testing/fake-launcher.ts';
 import { type StreamingServer, serveStreaming } from './server.ts';
 
-const kubectls = ['1.27', '1.32']
-  .map((version) => `/usr/lib/google-cloud-sdk/bin/kubectl.${version}`)
-  .filter((path) => existsSync(path));
+/** SPDY and WebSockets: up to 1.29 and from 1.31 on. Where there is one kubectl only, that. */
+const chosen = kubectls()
+  .filter(([version]) => ['1.27', '1.32', 'installed'].includes(version))
+  .map(([, path]) => path);
 
 let launcher: FakeLauncher;
 let streaming: StreamingServer;
@@ -128,7 +130,7 @@ function kubectl(binary: string, args: readonly string[], input?: Buffer): Promi
   });
 }
 
-describe.each(kubectls)('%s', (binary) => {
+describe.each(chosen)('%s', (binary) => {
   test('exec returns both outputs and the exit code', async () => {
     launcher.onExec = (spec, process) => {
       process.stdout.write(`ran ${spec.process.args.join(' ')}\n`);

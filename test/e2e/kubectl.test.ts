@@ -1,18 +1,14 @@
 // Everything that issue 2 names of kubectl, with every kubectl found here, against a cluster with real containers.
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Deployment } from '../../api/types/apps-v1.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
-import { type Output, TestCluster, TestHost, tool } from './harness.ts';
+import { kubectls } from '../kubectls.ts';
+import { type Output, TestCluster, TestHost } from './harness.ts';
 import { httpGet } from './observe.ts';
 
-const several = '/usr/lib/google-cloud-sdk/bin';
-const found = existsSync(several) ? readdirSync(several).filter((name) => /^kubectl\.1\.\d+$/.test(name)) : [];
-const binaries: [version: string, path: string][] =
-  found.length > 0
-    ? found.map((name) => [name.slice('kubectl.'.length), join(several, name)])
-    : [['installed', tool('kubectl')]];
+const binaries = kubectls();
 
 /** The oldest and the newest do everything; those between, whose wire behaviour is one or the other's, what differs by version. */
 const ends = new Set([binaries[0]?.[0], binaries.at(-1)?.[0]]);

@@ -208,7 +208,9 @@ export class SpdyConnection {
 
   /** Drops a stream whose two directions are over. */
   settle(stream: SpdyStream): void {
-    if (stream.isDone) this.#streams.delete(stream.id);
+    if (!stream.isDone || !this.#streams.delete(stream.id)) return;
+    // What it still holds is all that it will ever hold: no reason to keep the transport paused, perhaps for good.
+    this.#resumeIfDrained();
   }
 
   forget(stream: SpdyStream, reset: boolean): void {
@@ -247,17 +249,18 @@ export class SpdyConnection {
           return;
         }
         stream.receive(frame.data, frame.fin);
-        this.settle(stream);
         if (stream.backlog > readLimit && !this.#paused) {
           this.#paused = true;
           this.#transport.pause();
         }
+        this.settle(stream);
         return;
       }
       case 'rstStream': {
         const stream = this.#streams.get(frame.streamId);
         this.#streams.delete(frame.streamId);
         stream?.destroy();
+        this.#resumeIfDrained();
         return;
       }
       case 'ping': {

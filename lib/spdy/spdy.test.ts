@@ -1,6 +1,7 @@
 // SPDY framing and connections: round trips, hostile bytes, half-close, flow control.
 import { createHash, randomBytes } from 'node:crypto';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import * as fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
@@ -156,6 +157,33 @@ test('a reader that does not read holds the writer back, and gets everything in 
   let received = 0;
   for await (const chunk of held as SpdyStream) received += (chunk as Buffer).length;
   expect(received).toBe(total);
+});
+
+test('a stream that is over and was never read does not keep the transport paused', async () => {
+  const serialiser = new FrameSerialiser();
+  const transport = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const streams: SpdyStream[] = [];
+  new SpdyConnection(transport, {
+    role: 'server',
+    onStream: (stream) => {
+      streams.push(stream);
+      stream.end();
+    },
+  });
+  const data = (fin: boolean, bytes: number) =>
+    serialiser.bytes({ type: 'data', streamId: 1, fin, data: Buffer.alloc(bytes) });
+  const open = serialiser.bytes({
+    type: 'synStream',
+    streamId: 1,
+    associatedId: 0,
+    priority: 0,
+    fin: false,
+    unidirectional: false,
+    headers: {},
+  });
+  transport.push(Buffer.concat([open, data(false, 300 * 1024), data(true, 0)]));
+  await until(() => streams[0]?.isDone === true && streams[0].backlog > 256 * 1024);
+  await until(() => !transport.isPaused());
 });
 
 test('data that crosses a reset is discarded and the connection goes on', async () => {

@@ -48,7 +48,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // Nothing may linger: the streams of kubectls that are gone have ended.
+  for (const socket of passedOn) socket.destroy();
   await new Promise((resolve) => {
     api.close(resolve);
     api.closeAllConnections();
@@ -78,7 +78,12 @@ const documents: Record<string, object> = {
   '/api/v1/namespaces/default/pods/p': thePod,
 };
 
+/** Upgraded connections are nobody's but ours to close. */
+const passedOn = new Set<Duplex>();
+
 function passOn(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  passedOn.add(socket);
+  socket.once('close', () => passedOn.delete(socket));
   const url = new URL(request.url ?? '', 'http://api');
   const has = (name: string) => url.searchParams.get(name) === 'true';
   const flags = { tty: has('tty'), stdin: has('stdin'), stdout: has('stdout'), stderr: has('stderr') };

@@ -163,7 +163,7 @@ test('a stream that is over and was never read does not keep the transport pause
   const serialiser = new FrameSerialiser();
   const transport = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
   const streams: SpdyStream[] = [];
-  new SpdyConnection(transport, {
+  const connection = new SpdyConnection(transport, {
     role: 'server',
     onStream: (stream) => {
       streams.push(stream);
@@ -184,6 +184,7 @@ test('a stream that is over and was never read does not keep the transport pause
   transport.push(Buffer.concat([open, data(false, 300 * 1024), data(true, 0)]));
   await until(() => streams[0]?.isDone === true && streams[0].backlog > 256 * 1024);
   await until(() => !transport.isPaused());
+  connection.close();
 });
 
 test('data that crosses a reset is discarded and the connection goes on', async () => {

@@ -10,7 +10,7 @@ import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { intOrPercent, isZero, notMoreThan100Percent, validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
-import { templateCells } from './parts/workload.ts';
+import { replicasScale, templateCells } from './parts/workload.ts';
 
 export const deployment = defineKind<Deployment>({
   group: 'apps',
@@ -33,14 +33,7 @@ export const deployment = defineKind<Deployment>({
   ],
   hasStatus: true,
   hasGeneration: true,
-  scale: {
-    specReplicas: (object) => object.spec?.replicas ?? 0,
-    setSpecReplicas(object, replicas) {
-      if (object.spec) object.spec.replicas = replicas;
-    },
-    statusReplicas: (object) => object.status?.replicas ?? 0,
-    selector: (object) => selectorFromObject(object.spec?.selector).toString(),
-  },
+  scale: replicasScale((object) => selectorFromObject(object.spec?.selector).toString()),
 
   setDefaults(object) {
     const spec = (object.spec ??= {} as DeploymentSpec);

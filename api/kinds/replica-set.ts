@@ -10,7 +10,7 @@ import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
-import { templateCells } from './parts/workload.ts';
+import { replicasScale, templateCells } from './parts/workload.ts';
 
 export const replicaSet = defineKind<ReplicaSet>({
   group: 'apps',
@@ -43,14 +43,7 @@ export const replicaSet = defineKind<ReplicaSet>({
   selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
   hasStatus: true,
   hasGeneration: true,
-  scale: {
-    specReplicas: (object) => object.spec?.replicas ?? 0,
-    setSpecReplicas(object, replicas) {
-      if (object.spec) object.spec.replicas = replicas;
-    },
-    statusReplicas: (object) => object.status?.replicas ?? 0,
-    selector: (object) => selectorFromObject(object.spec?.selector).toString(),
-  },
+  scale: replicasScale((object) => selectorFromObject(object.spec?.selector).toString()),
 
   setDefaults(object) {
     const spec = (object.spec ??= {} as ReplicaSetSpec);

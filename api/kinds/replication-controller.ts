@@ -9,7 +9,7 @@ import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
-import { templateCells } from './parts/workload.ts';
+import { replicasScale, templateCells } from './parts/workload.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
 const COUNTS = ['Desired:integer', 'Current:integer', 'Ready:integer'];
@@ -36,14 +36,7 @@ export const replicationController = defineKind<ReplicationController>({
   selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
   hasStatus: true,
   hasGeneration: true,
-  scale: {
-    specReplicas: (object) => object.spec?.replicas ?? 0,
-    setSpecReplicas(object, replicas) {
-      if (object.spec) object.spec.replicas = replicas;
-    },
-    statusReplicas: (object) => object.status?.replicas ?? 0,
-    selector: (object) => selectorFromMap(object.spec?.selector).toString(),
-  },
+  scale: replicasScale((object) => selectorFromMap(object.spec?.selector).toString()),
   setDefaults(object) {
     const spec = (object.spec ??= {} as ReplicationControllerSpec);
     const labels = spec.template?.metadata?.labels;

@@ -9,7 +9,7 @@ import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateStatefulSet, validateStatefulSetStatus } from '../validation/stateful-set.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
-import { templateCells } from './parts/workload.ts';
+import { replicasScale, templateCells } from './parts/workload.ts';
 
 const MUTABLE = [
   'replicas',
@@ -42,14 +42,7 @@ export const statefulSet = defineKind<StatefulSet>({
   hasStatus: true,
   hasGeneration: true,
   validateName: (name) => isDns1123Label(name),
-  scale: {
-    specReplicas: (object) => object.spec?.replicas ?? 0,
-    setSpecReplicas(object, replicas) {
-      if (object.spec) object.spec.replicas = replicas;
-    },
-    statusReplicas: (object) => object.status?.replicas ?? 0,
-    selector: (object) => selectorFromObject(object.spec?.selector).toString(),
-  },
+  scale: replicasScale((object) => selectorFromObject(object.spec?.selector).toString()),
 
   setDefaults(object) {
     const spec = (object.spec ??= {} as StatefulSetSpec);

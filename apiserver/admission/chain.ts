@@ -1,34 +1,67 @@
-// Admission: plugins in order, first all that change an object, later (after validation) all that only judge it.
+// Admission: plugins in order, first all that change an object, later (after validation) all that only judge it. What a
+// plugin may have to do with a kind is asked once and remembered: a write that concerns nobody pays one look-up.
 import type { Kind } from '../../api/kind.ts';
-import type { KubeObject } from '../../api/object.ts';
+import type { GroupVersionKind, KubeObject } from '../../api/object.ts';
 import type { Identity } from '../auth/identity.ts';
 
+export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+
+/** How the write was asked for, as webhooks and policies see it: a `meta.k8s.io/v1` options object. */
+export type OperationOptions = { apiVersion: string; kind: string } & Record<string, unknown>;
+
 export interface AdmissionRequest {
-  operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  operation: Operation;
+  /** The kind of the resource that is written: the path's. */
   kind: Kind;
   subresource: string;
+  /** Empty for cluster-scoped objects. */
   namespace: string;
   /** Empty while a name is still to be generated. */
   name: string;
-  /** Undefined for DELETE and CONNECT. Plugins change it in place, in `mutate` only. */
+  /** Undefined for DELETE. `mutate` changes it in place, or puts another in its place. */
   object: KubeObject | undefined;
-  /** Undefined for CREATE. Shared: never mutated. */
+  /** Undefined for CREATE and CONNECT. Shared: never mutated. */
   old: KubeObject | undefined;
+  /** What `object` is, where that is not `kind`: the Scale of a Deployment, the Eviction of a Pod. */
+  objectKind?: GroupVersionKind | undefined;
+  /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions; absent for the server's own writes and CONNECT. */
+  options?: OperationOptions | undefined;
   user: Identity;
   dryRun: boolean;
   warn(text: string): void;
+  /** Adds an audit annotation. */
+  annotate?: ((key: string, value: string) => void) | undefined;
+  /** Set by the chain while it mutates. */
+  reinvocation?: Reinvocation;
+}
+
+/** What plugins that call others keep during one `mutate`, so that earlier ones see the changes of later ones. */
+export interface Reinvocation {
+  /** True in the second and last round. */
+  isReinvoke: boolean;
+  /** Asks for that round. */
+  wanted: boolean;
+  /** A plugin's own notes, by its name. */
+  notes: Map<string, unknown>;
 }
 
 export interface AdmissionPlugin {
   name: string;
+  /** False: never called for such writes. Asked once per kind, subresource and operation. Default: always called. */
+  handles?(kind: Kind, subresource: string, operation: Operation): boolean;
   /** Throws ApiError to refuse. */
   mutate?(request: AdmissionRequest): void | Promise<void>;
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
 
+interface Handlers {
+  mutating: readonly AdmissionPlugin[];
+  validating: readonly AdmissionPlugin[];
+}
+
 export class AdmissionChain {
-  #mutating: AdmissionPlugin[] = [];
-  #validating: AdmissionPlugin[] = [];
+  #plugins: AdmissionPlugin[] = [];
+  #handlers = new WeakMap<Kind, Map<string, Handlers>>();
 
   constructor(plugins: readonly AdmissionPlugin[] = []) {
     this.use(plugins);
@@ -36,22 +69,59 @@ export class AdmissionChain {
 
   /** Adds plugins after those that are there. */
   use(plugins: readonly AdmissionPlugin[]): void {
-    this.#mutating.push(...plugins.filter((each) => each.mutate));
-    this.#validating.push(...plugins.filter((each) => each.validate));
+    this.#plugins.push(...plugins);
+    this.#handlers = new WeakMap();
+  }
+
+  get names(): string[] {
+    return this.#plugins.map((each) => each.name);
   }
 
   async mutate(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#mutating) {
-      const done = plugin.mutate?.(request);
-      // Most plugins decide at once; awaiting nothing would cost every write a turn of the loop.
-      if (done) await done;
-    }
+    const { mutating } = this.#handlersOf(request);
+    if (mutating.length === 0) return;
+    request.reinvocation = { isReinvoke: false, wanted: false, notes: new Map() };
+    await runMutating(mutating, request);
+    if (!request.reinvocation.wanted) return;
+    request.reinvocation.isReinvoke = true;
+    await runMutating(mutating, request);
   }
 
   async validate(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#validating) {
+    for (const plugin of this.#handlersOf(request).validating) {
       const done = plugin.validate?.(request);
       if (done) await done;
     }
   }
+
+  #handlersOf({ kind, subresource, operation }: AdmissionRequest): Handlers {
+    let ofKind = this.#handlers.get(kind);
+    if (!ofKind) this.#handlers.set(kind, (ofKind = new Map()));
+    const key = `${operation} ${subresource}`;
+    let found = ofKind.get(key);
+    if (!found) {
+      const handling = this.#plugins.filter((each) => each.handles?.(kind, subresource, operation) ?? true);
+      found = {
+        mutating: handling.filter((each) => each.mutate),
+        validating: handling.filter((each) => each.validate),
+      };
+      // Subresources are the server's own few; what a client makes up never gets this far. The bound is for safety.
+      if (ofKind.size < 256) ofKind.set(key, found);
+    }
+    return found;
+  }
 }
+
+async function runMutating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
+  for (const plugin of plugins) {
+    const done = plugin.mutate?.(request);
+    // Most plugins decide at once; awaiting nothing would cost every write a turn of the loop.
+    if (done) await done;
+  }
+}
+
+/** A plugin for the main resource of one kind. */
+export const onKind =
+  (group: string, resource: string, ...operations: Operation[]) =>
+  (kind: Kind, subresource: string, operation: Operation): boolean =>
+    kind.group === group && kind.resource === resource && subresource === '' && operations.includes(operation);

@@ -10,6 +10,8 @@ export interface Layout {
   dataDir: string;
   pkiDir: string;
   kubeconfig: string;
+  /** The EncryptionConfiguration that is made with the certificates, for servers that are given no other. */
+  encryptionConfig: string;
   database: string;
   kubeletDir: string;
   runtimeDir: string;
@@ -25,6 +27,7 @@ export function layoutOf(dataDir: string): Layout {
     dataDir: root,
     pkiDir: join(root, 'pki'),
     kubeconfig: join(root, 'kubeconfig'),
+    encryptionConfig: join(root, 'pki', 'encryption.yaml'),
     database: join(root, 'server.db'),
     kubeletDir: join(root, 'kubelet'),
     runtimeDir: join(root, 'runtime'),

@@ -1,5 +1,6 @@
 // The sampan command: parses the command line and imports only what the chosen command needs.
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { withOperations } from './cluster/operations.ts';
 import { DEFAULT_DATA_DIR } from './layout.ts';
 import { UserError } from './user-error.ts';
 
@@ -40,7 +41,7 @@ const store = () =>
 
 /** Options of whatever runs an API server. */
 const withApiServer = (command: Command) =>
-  command
+  withOperations(command)
     .addOption(dataDir())
     .addOption(store())
     .option('--address <ip>', 'address the API server listens on', '0.0.0.0')

@@ -159,7 +159,7 @@ async function write(
   const key = objectKey(kind, request.namespace, request.name);
   const cache = context.caches.of(kind);
   const isGone = finalStep(object);
-  if (!isGone && unchanged(object, old)) {
+  if (!isGone && unchanged(object, old) && !(await context.store.isStale?.(key))) {
     // The cache's own entry when it has it: its bytes are ready.
     const cached = cache.get(request.namespace || undefined, request.name);
     const entry = cached?.revision === revision ? cached : unsavedEntry(kind, key, old, revision);

@@ -77,6 +77,11 @@ export interface Store {
   list(prefix: string, options?: ListOptions): Promise<ListResult>;
   commit(write: Write): Promise<CommitResult>;
   /**
+   * True when the key's value should be written anew although nothing changed: it was encrypted with a key that does not
+   * write any more. Absent where values are stored as they are.
+   */
+  isStale?(key: string): Promise<boolean>;
+  /**
    * The state under `prefix` up to so many revisions ago, as far as history goes, and every event since: a cache that starts
    * with it lets watches resume from before a restart. Absent where history is not at hand.
    */

@@ -54,6 +54,7 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       serviceCidr: flags.serviceCidr,
       tlsSans: flags.tlsSan ?? [],
       tokenAuthFile: flags.tokenAuthFile,
+      operations: flags,
       nodeName,
       nodeIp,
       log,

@@ -9,6 +9,8 @@ import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Layout } from '../layout.ts';
 import { UserError } from '../user-error.ts';
+import { type EncryptionOptions, encryptStore } from './encryption.ts';
+import type { OperationsFlags } from './operations.ts';
 import { openStore } from './open-store.ts';
 
 export interface ApiServerOptions {
@@ -22,6 +24,7 @@ export interface ApiServerOptions {
   serviceCidr: string;
   tlsSans: readonly string[];
   tokenAuthFile: string | undefined;
+  operations?: OperationsFlags;
   /** The node of this machine, whose certificates are made with the others. */
   nodeName: string;
   nodeIp: string;
@@ -41,7 +44,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const { layout, log } = options;
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
   const { advertiseAddress, nodeIp } = options;
-  const [pki, store] = await Promise.all([
+  const [pki, plainStore] = await Promise.all([
     ensureClusterPki(layout.pkiDir, {
       clock: systemClock,
       nodeNames: [options.nodeName],
@@ -50,9 +53,16 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     }),
     openStore(options.store, layout, log.child({ part: 'store' })),
   ]);
+  const scheme = createScheme();
+  const store = await encryptOrClose(plainStore, {
+    file: options.operations?.encryptionProviderConfig,
+    defaultFile: layout.encryptionConfig,
+    kinds: scheme.kinds(),
+    log,
+  });
   const server = createApiServer({
     store,
-    scheme: createScheme(),
+    scheme,
     pki,
     address: options.address,
     port: options.port,
@@ -82,6 +92,15 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
       await store.close();
     },
   };
+}
+
+async function encryptOrClose(store: Store, options: EncryptionOptions): Promise<Store> {
+  try {
+    return encryptStore(store, options);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 async function startOrClose(

@@ -1,5 +1,7 @@
 // The options of `sampan up` and `sampan demo`, as commander hands them over.
 
+import type { OperationsFlags } from './operations.ts';
+
 export interface NodeFlags {
   nodeName?: string;
   nodeIp?: string;
@@ -12,7 +14,7 @@ export interface NodeFlags {
   cgroupRoot?: string;
 }
 
-export interface ApiServerFlags {
+export interface ApiServerFlags extends OperationsFlags {
   dataDir: string;
   store: string;
   address: string;

@@ -32,6 +32,7 @@ export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: stri
     serviceCidr: flags.serviceCidr,
     tlsSans: flags.tlsSan ?? [],
     tokenAuthFile: flags.tokenAuthFile,
+    operations: flags,
     nodeName: flags.nodeName ?? defaultNodeName(),
     nodeIp,
     log: createLogger('apiserver', { level: flags.logLevel }),

@@ -1,0 +1,128 @@
+// EncryptionConfiguration (apiserver.config.k8s.io/v1): which resources are encrypted, by which providers and keys. Pure.
+// What it does not know it refuses: a mistake here would store secrets in the clear, or make them unreadable.
+import { parseYamlDocuments } from '../../../api/yaml.ts';
+import type { Kind } from '../../../api/kind.ts';
+import { prefixOfKey, resourcePrefix, ROOT } from '../keys.ts';
+import { createTransformer, type Provider, type Transformer } from './transformer.ts';
+
+export interface EncryptionRules {
+  /** Undefined: the values of that key are stored as they are. */
+  transformerOf(storeKey: string): Transformer | undefined;
+  /** True when values under that prefix may be encrypted. */
+  covers(prefix: string): boolean;
+}
+
+/** Throws an Error that names the field. `kinds`: the built-in ones, to know group and resource of a key. */
+export function parseEncryptionConfiguration(text: string, kinds: readonly Kind[]): EncryptionRules {
+  const documents = parseYamlDocuments(text);
+  if (documents.length !== 1) throw new Error('expected one EncryptionConfiguration');
+  const root = record(documents[0]?.value, 'the configuration', ['apiVersion', 'kind', 'resources']);
+  if (root['kind'] !== 'EncryptionConfiguration' || root['apiVersion'] !== 'apiserver.config.k8s.io/v1') {
+    throw new Error('expected kind EncryptionConfiguration of apiserver.config.k8s.io/v1');
+  }
+  const entries = list(root['resources'], 'resources').map((each, i) => parseEntry(each, `resources[${i}]`));
+  const byPrefix = new Map<string, { group: string; resource: string }>();
+  for (const kind of kinds) {
+    const prefix = resourcePrefix(kind);
+    // Events are stored in one place whichever group they come from: the core group names them.
+    if (!byPrefix.has(prefix) || kind.group === '') byPrefix.set(prefix, kind);
+  }
+  // Filled on first use: the number of resources is bounded by the scheme.
+  const known = new Map<string, Transformer | undefined>();
+  function transformerOf(storeKey: string): Transformer | undefined {
+    const prefix = prefixOfKey(storeKey);
+    if (known.has(prefix)) return known.get(prefix);
+    const resource = byPrefix.get(prefix) ?? customResource(prefix);
+    const entry = resource && entries.find((each) => each.patterns.some((pattern) => matches(pattern, resource)));
+    const found = entry?.isPlain ? undefined : entry?.transformer;
+    if (known.size < 10_000) known.set(prefix, found);
+    return found;
+  }
+  return { transformerOf, covers: (prefix) => transformerOf(prefix) !== undefined };
+}
+
+interface Entry {
+  patterns: { group: string; resource: string }[];
+  transformer: Transformer;
+  /** Identity alone: neither written nor expected to be read encrypted. */
+  isPlain: boolean;
+}
+
+/** `secrets`, `widgets.example.com`, `*.apps`, `*.` (the core group), `*.*`. */
+function parseEntry(value: unknown, path: string): Entry {
+  const fields = record(value, path, ['resources', 'providers']);
+  const patterns = list(fields['resources'], `${path}.resources`).map((each, i) => {
+    if (typeof each !== 'string' || each === '') throw new Error(`${path}.resources[${i}]: must be a resource`);
+    if (each === '*') throw new Error(`${path}.resources[${i}]: use '*.' for the core group or '*.*' for all`);
+    const dot = each.indexOf('.');
+    const resource = dot < 0 ? each : each.slice(0, dot);
+    const group = dot < 0 ? '' : each.slice(dot + 1);
+    if (resource !== resource.toLowerCase() || resource.includes('/')) {
+      throw new Error(`${path}.resources[${i}]: ${JSON.stringify(each)} is not a resource in lower case`);
+    }
+    return { group, resource };
+  });
+  const providers = list(fields['providers'], `${path}.providers`).map((each, i) =>
+    parseProvider(each, `${path}.providers[${i}]`),
+  );
+  return {
+    patterns,
+    transformer: createTransformer(providers),
+    isPlain: providers.every((each) => each.kind === 'identity'),
+  };
+}
+
+const SIZES: Record<string, readonly number[]> = { aescbc: [16, 24, 32], aesgcm: [16, 24, 32], secretbox: [32] };
+
+function parseProvider(value: unknown, path: string): Provider {
+  const fields = record(value, path, ['aescbc', 'aesgcm', 'secretbox', 'identity', 'kms']);
+  const names = Object.keys(fields);
+  if (names.length !== 1) throw new Error(`${path}: must name exactly one provider`);
+  const kind = names[0] as string;
+  if (kind === 'kms') throw new Error(`${path}.kms: key management services are not supported`);
+  if (kind === 'identity') {
+    record(fields[kind] ?? {}, `${path}.identity`, []);
+    return { kind };
+  }
+  const seen = new Set<string>();
+  const keys = list(record(fields[kind], `${path}.${kind}`, ['keys'])['keys'], `${path}.${kind}.keys`).map(
+    (each, i) => {
+      const at = `${path}.${kind}.keys[${i}]`;
+      const { name, secret } = record(each, at, ['name', 'secret']);
+      if (typeof name !== 'string' || name === '' || name.includes(':')) throw new Error(`${at}.name: must be a name`);
+      if (seen.has(name)) throw new Error(`${at}.name: duplicate value: ${JSON.stringify(name)}`);
+      seen.add(name);
+      const bytes = typeof secret === 'string' ? Buffer.from(secret, 'base64') : Buffer.alloc(0);
+      const sizes = SIZES[kind] as readonly number[];
+      // Never the value itself: it is a secret.
+      if (!sizes.includes(bytes.length)) {
+        throw new Error(`${at}.secret: must be base64 of ${sizes.join(', ')} bytes, has ${bytes.length}`);
+      }
+      return { name, secret: bytes };
+    },
+  );
+  return { kind: kind as 'aescbc' | 'aesgcm' | 'secretbox', keys };
+}
+
+const matches = (pattern: { group: string; resource: string }, one: { group: string; resource: string }) =>
+  (pattern.resource === '*' || pattern.resource === one.resource) &&
+  (pattern.group === one.group || (pattern.group === '*' && pattern.resource === '*'));
+
+/** `/registry/example.com/widgets/`: custom resources carry their group in the key. */
+function customResource(prefix: string): { group: string; resource: string } | undefined {
+  const [group = '', resource = ''] = prefix.slice(ROOT.length).split('/');
+  return group.includes('.') && resource !== '' ? { group, resource } : undefined;
+}
+
+function record(value: unknown, path: string, allowed: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`${path}: must be an object`);
+  const unknown = Object.keys(value).find((each) => !allowed.includes(each));
+  if (unknown !== undefined) throw new Error(`${path}: unknown field ${JSON.stringify(unknown)}`);
+  return value as Record<string, unknown>;
+}
+
+function list(value: unknown, path: string): unknown[] {
+  if (!Array.isArray(value) || value.length === 0) throw new Error(`${path}: must list at least one`);
+  return value;
+}

@@ -19,6 +19,11 @@ const HEADS = {
 const TAIL = Buffer.from('}\n');
 const RESOURCE_VERSION = Buffer.from('"resourceVersion"');
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+/** What stands before the digits of a spliced resourceVersion, from the brace that opens metadata. */
+const BEFORE_DIGITS = '{"resourceVersion":"'.length;
 
 /** Where the resourceVersion's digits are in the bytes; undefined when the bytes were encoded from the object. */
 interface Splice {
@@ -34,6 +39,8 @@ export class Entry implements CachedObject {
   #line: Buffer;
   #lineType: keyof typeof HEADS;
   #object: KubeObject | (() => KubeObject) | undefined;
+  /** Where metadata ends in the bytes; 0 until somebody asks. */
+  #metadataEnd = 0;
 
   constructor(
     key: string,
@@ -59,6 +66,13 @@ export class Entry implements CachedObject {
     return this.#object;
   }
 
+  get metadataBytes(): Buffer | undefined {
+    if (!this.splice) return undefined;
+    const start = this.splice.at - BEFORE_DIGITS;
+    if (this.#metadataEnd === 0) this.#metadataEnd = objectEnd(this.bytes, start);
+    return this.bytes.subarray(start, this.#metadataEnd);
+  }
+
   /** Spares decoding when somebody has the object already. */
   adopt(object: KubeObject): void {
     if (typeof this.#object !== 'object') this.#object = object;
@@ -71,6 +85,19 @@ export class Entry implements CachedObject {
   get ownLine(): Buffer {
     return this.#line;
   }
+}
+
+/** Where the JSON object that starts at `start` ends. The bytes are well-formed: an encoder wrote them. */
+function objectEnd(bytes: Buffer, start: number): number {
+  let depth = 0;
+  for (let at = start; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      for (at++; bytes[at] !== QUOTE; at++) if (bytes[at] === BACKSLASH) at++;
+    } else if (byte === OPEN) depth++;
+    else if (byte === CLOSE && --depth === 0) return at + 1;
+  }
+  return bytes.length;
 }
 
 /** Decodes the stored bytes of a kind; throws when they are not an object of it. */

@@ -10,6 +10,8 @@ export interface CachedObject {
   object: KubeObject;
   /** The JSON encoding of `object`: what GET sends. Encoded once. */
   bytes: Buffer;
+  /** The part of `bytes` that is `object.metadata`, where the cache knows it. */
+  readonly metadataBytes?: Buffer;
   revision: number;
 }
 

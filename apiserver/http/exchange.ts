@@ -2,12 +2,10 @@
 // that every answer carries.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import type { Writable } from 'node:stream';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { ApiError } from '../../api/errors.ts';
 import type { Identity } from '../auth/identity.ts';
 import { readBody } from './body.ts';
+import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
 
 /** A request as it arrived; over HTTP/2 body and response are the same stream. */
@@ -25,9 +23,10 @@ type Headers = Record<string, string | number | string[]>;
 
 /** Smaller answers cost more to compress than to send (upstream's threshold). */
 const GZIP_FROM_BYTES = 128 * 1024;
+/** Up to here an answer leaves as one buffer. */
+const WHOLE_BYTES = 64 * 1024;
 /** What is read and thrown away of a body that was refused. */
 const DISCARD_LIMIT_BYTES = 16 * 1024 * 1024;
-const compress = promisify(gzip);
 
 export class Exchange {
   readonly request: RawRequest;
@@ -98,49 +97,46 @@ export class Exchange {
     return this.#send(code, type, [body], headers);
   }
 
-  /** `body` in pieces, so that a large answer is not copied into one. */
   async #send(
     code: number,
     type: string,
-    body: readonly Buffer[],
+    body: readonly Part[],
     headers?: Readonly<Record<string, string>>,
   ): Promise<void> {
     if (this.isAnswered) return;
-    let parts = body;
-    let size = sizeOf(parts);
+    const size = byteLength(body);
     const all: Headers = this.#commonHeaders(type);
     for (const name in headers) all[name] = headers[name] as string;
+    this.sentBytes = size;
+    const { response } = this;
     if (size >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
-      parts = [await compress(whole(parts), { level: 1 })];
-      size = sizeOf(parts);
-      if (this.isAnswered) return;
       all['content-encoding'] = 'gzip';
       all['vary'] = 'Accept-Encoding';
+      this.#begin(code, all);
+      if (this.method === 'HEAD') response.end();
+      else await writeCompressed(response, body);
+      return;
     }
     all['content-length'] = size;
-    this.sentBytes = size;
     this.#begin(code, all);
-    const { response } = this;
+    const [only] = body;
     if (this.method === 'HEAD') response.end();
-    else if (parts.length === 1) response.end(parts[0]);
-    else {
-      // Leaves as one write.
-      response.cork();
-      for (const part of parts) (response as Writable).write(part);
-      response.end();
-    }
+    else if (body.length === 1 && Buffer.isBuffer(only)) response.end(only);
+    else if (size <= WHOLE_BYTES) response.end(joinParts(body, size));
+    else await writeParts(response, body);
   }
 
   /** Sends JSON bytes, indented when the client asks for `pretty`. */
   sendJson(
     code: number,
-    json: readonly Buffer[] | Buffer | string,
+    json: readonly Part[] | Part,
     type = 'application/json',
     headers?: Readonly<Record<string, string>>,
   ): Promise<void> {
     const parts = typeof json === 'string' ? [Buffer.from(json)] : Buffer.isBuffer(json) ? [json] : json;
     if (!this.#wantsPretty()) return this.#send(code, type, parts, headers);
-    const text = JSON.stringify(JSON.parse(whole(parts).toString('utf8')), null, 2);
+    const whole = joinParts(parts, byteLength(parts));
+    const text = JSON.stringify(JSON.parse(whole.toString('utf8')), null, 2);
     return this.send(code, type, Buffer.from(`${text}\n`), headers);
   }
 
@@ -208,10 +204,6 @@ export class Exchange {
     return agent.startsWith('curl') || agent.startsWith('Wget') || agent.startsWith('Mozilla/5.0');
   }
 }
-
-const sizeOf = (parts: readonly Buffer[]) => parts.reduce((sum, each) => sum + each.length, 0);
-
-const whole = (parts: readonly Buffer[]) => (parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
 
 /** RFC 7234: code, agent, quoted text. */
 export function warningHeader(text: string): string {

@@ -6,10 +6,7 @@ import type { CachedObject } from '../cache/port.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { Exchange } from './exchange.ts';
 import { type Negotiated, negotiate, type Shape } from './negotiate.ts';
-
-const COMMA = Buffer.from(',');
-const END = Buffer.from(']}');
-const PIECE_BYTES = 64 * 1024;
+import type { Part } from './parts.ts';
 
 /** Decided before the work, so that a 406 changes nothing. */
 export function negotiateFor(exchange: Exchange, transforms: boolean): Negotiated {
@@ -55,41 +52,74 @@ export function sendList(
     ...(list.remaining !== undefined && { remainingItemCount: list.remaining }),
   };
   if (shape.kind === 'table') {
-    const objects = list.items.map((each) => each.object);
-    const table = tableOf(kind, objects, {
-      nowMs,
-      version: shape.version,
-      includeObject: includeObjectOf(exchange),
-      metadata,
-    });
-    return exchange.sendJson(200, JSON.stringify(table), mediaType);
+    return exchange.sendJson(200, tableParts(kind, list, shape, metadata, includeObjectOf(exchange), nowMs), mediaType);
   }
   if (shape.kind === 'partial') {
-    const items = list.items.map((each) => partialOf(each.object, shape.version));
-    const head = { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${shape.version}`, metadata, items };
-    return exchange.sendJson(200, JSON.stringify(head), mediaType);
+    const group = `meta.k8s.io/${shape.version}`;
+    const opening = partialOpening(shape);
+    return exchange.sendJson(
+      200,
+      listParts('PartialObjectMetadataList', group, metadata, list.items, (parts, item) => {
+        parts.push(opening, metadataOf(item), '}');
+      }),
+      mediaType,
+    );
   }
-  return exchange.sendJson(200, joinList(kind, metadata, list.items), mediaType);
+  return exchange.sendJson(
+    200,
+    listParts(kind.listKind, apiVersionOf(kind), metadata, list.items, (parts, item) => parts.push(item.bytes)),
+    mediaType,
+  );
 }
 
-/** The list's bytes, from the bytes of its items, in pieces of moderate size: one large buffer costs more than its copy. */
-function joinList(kind: Kind, metadata: object, items: readonly CachedObject[]): Buffer[] {
-  const head = `{"kind":${JSON.stringify(kind.listKind)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},"metadata":${JSON.stringify(metadata)},"items":[`;
-  const pieces: Buffer[] = [];
-  let parts: Buffer[] = [Buffer.from(head)];
-  let size = 0;
+/** A list's text around what `add` puts in for each item. */
+function listParts(
+  listKind: string,
+  apiVersion: string,
+  metadata: object,
+  items: readonly CachedObject[],
+  add: (parts: Part[], item: CachedObject) => void,
+): Part[] {
+  const parts: Part[] = [
+    `{"kind":${JSON.stringify(listKind)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`,
+  ];
   items.forEach((item, index) => {
-    if (index > 0) parts.push(COMMA);
-    parts.push(item.bytes);
-    size += item.bytes.length;
-    if (size < PIECE_BYTES) return;
-    pieces.push(Buffer.concat(parts));
-    parts = [];
-    size = 0;
+    if (index > 0) parts.push(',');
+    add(parts, item);
   });
-  parts.push(END);
-  pieces.push(Buffer.concat(parts));
-  return pieces;
+  parts.push(']}');
+  return parts;
+}
+
+/** A Table whose rows carry the objects, or their metadata, in the bytes that the cache has of them. */
+function tableParts(
+  kind: Kind,
+  list: ListResult,
+  shape: Shape & { kind: 'table' },
+  metadata: object,
+  includeObject: IncludeObject,
+  nowMs: number,
+): Part[] {
+  const { rows: _, ...head } = tableOf(kind, [], { nowMs, version: shape.version, includeObject, metadata });
+  const parts: Part[] = [`${JSON.stringify(head).slice(0, -1)},"rows":[`];
+  const opening = partialOpening(shape);
+  list.items.forEach((item, index) => {
+    const row = JSON.stringify(tableRow(kind, item.object, { nowMs, version: shape.version, includeObject: 'None' }));
+    const text = `${index > 0 ? ',' : ''}${row}`;
+    if (includeObject === 'None') parts.push(text);
+    else if (includeObject === 'Object') parts.push(`${text.slice(0, -1)},"object":`, item.bytes, '}');
+    else parts.push(`${text.slice(0, -1)},"object":${opening}`, metadataOf(item), '}}');
+  });
+  parts.push(']}');
+  return parts;
+}
+
+const partialOpening = (shape: { version: string }) =>
+  `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/${shape.version}","metadata":`;
+
+/** The metadata as the cache has encoded it, encoded now where it has not. */
+function metadataOf(item: CachedObject): Part {
+  return item.metadataBytes ?? JSON.stringify(item.object.metadata);
 }
 
 export function partialOf(object: KubeObject, version: string): object {

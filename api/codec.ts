@@ -1,5 +1,6 @@
 // From a request's body to an object: JSON, YAML or protobuf, checked against the schema in one walk. What is wrong for any
 // reader is an ApiError 400 in upstream's words; unknown and doubled fields come back as problems, for `fieldValidation` to judge.
+import type { CustomSchema } from './custom/port.ts';
 import { setOwn } from './equality.ts';
 import { ApiError, errors } from './errors.ts';
 import { fieldErrors } from './field-error.ts';
@@ -33,6 +34,7 @@ export interface DecodeTarget {
   version: string;
   kind: string;
   schema: string;
+  custom?: CustomSchema;
 }
 
 export interface Decoded<T = KubeObject> {
@@ -376,6 +378,7 @@ function finish(target: DecodeTarget, parsed: Parsed, found: Found): Decoded {
     const checked = normalize('meta.ObjectMeta', metadata as Json, 'metadata');
     value['metadata'] = checked.object;
     problems = checked.problems;
+    if (target.custom) problems = [...problems, ...target.custom.prune(value)];
   } else ({ object: value, problems } = normalize(target.schema, value));
   const object = { kind: target.kind, apiVersion: apiVersionOf(target) } as unknown as KubeObject & Json;
   for (const name in value) if (name !== 'kind' && name !== 'apiVersion') setOwn(object, name, value[name]);

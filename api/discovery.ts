@@ -138,7 +138,8 @@ export function apiResourceList(scheme: Scheme, group: string, version: string):
 }
 
 /** Opaque to clients; equal as long as the kind is stored in the same version. FNV-1a, 64 bits, base64. */
-function storageVersionHash(kind: Kind): string {
+function storageVersionHash(served: Kind): string {
+  const kind = served.conversion?.storage() ?? served;
   let hash = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(`${kind.group}/${kind.version}/${kind.kind}`)) {
     hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

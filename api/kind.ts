@@ -1,5 +1,6 @@
 // What a kind is to the server: data plus a few pure functions. One kind, one file in api/kinds; the scheme lists them;
 // the generic registry (apiserver/registry) and discovery serve any of them. Nothing here does IO.
+import type { CustomSchema } from './custom/port.ts';
 import type { FieldError } from './field-error.ts';
 import type { KubeObject } from './object.ts';
 
@@ -42,6 +43,20 @@ export interface ScaleMapping<T extends KubeObject> {
   selector(object: T): string;
 }
 
+/**
+ * How a kind is read and written whose objects are stored in another version, or in several. All served versions of a
+ * resource share keys and resourceVersions. Arrays go in and come back in the same order and length; the objects given are
+ * the callee's to change. A promise is for conversions that ask somebody else (webhooks); built-in ones answer at once.
+ */
+export interface Conversion {
+  /** The kind under whose keys and in whose version objects are written; may be the kind itself. */
+  storage(): Kind;
+  /** Objects as they were stored, each in the version that its `apiVersion` says, as objects of this kind. */
+  fromStored(objects: KubeObject[]): KubeObject[] | Promise<KubeObject[]>;
+  /** Objects of this kind as objects of `storage()`. */
+  toStored(objects: KubeObject[]): KubeObject[] | Promise<KubeObject[]>;
+}
+
 export interface Kind<T extends KubeObject = KubeObject> {
   /** Empty for core. */
   group: string;
@@ -55,8 +70,10 @@ export interface Kind<T extends KubeObject = KubeObject> {
   categories: readonly string[];
   namespaced: boolean;
   verbs: readonly Verb[];
-  /** The definition in api/schema: `core.v1.Pod`. */
+  /** The definition in api/schema: `core.v1.Pod`; '' for custom resources. */
   schema: string;
+  /** Instead of a definition, of a custom resource with a schema. */
+  custom?: CustomSchema;
 
   columns: readonly Column[];
   /** One cell per column. Ages are rendered as kubectl's: `5m`, `<unknown>`. */
@@ -67,6 +84,9 @@ export interface Kind<T extends KubeObject = KubeObject> {
 
   /** Fills defaults in place; idempotent; runs after decoding and after reading a patch result. */
   setDefaults?(object: T): void;
+
+  /** For a kind that is stored in another version, or whose stored objects may be in several. */
+  conversion?: Conversion;
 
   /** True when the object has a status subresource: the main resource then ignores status and the reverse. */
   hasStatus: boolean;

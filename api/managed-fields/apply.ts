@@ -29,7 +29,16 @@ import {
 } from './managers.ts';
 import { appliedFields, mergeApplied, validateApplied, withNamedFields, withoutFields } from './merge.ts';
 import { isMap, type Json, objectShape, type Shape } from './shape.ts';
-import { ignoredFields, setManagers, updateName, type WriteFacts, zeroObject } from './update.ts';
+import {
+  comparisonOf,
+  ignoredFields,
+  setManagers,
+  updateName,
+  type VersionedView,
+  viewOf,
+  type WriteFacts,
+  zeroObject,
+} from './update.ts';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const BEFORE_FIRST_APPLY = 'before-first-apply';
@@ -50,7 +59,7 @@ export function applyConfiguration(
 ): KubeObject {
   const { target } = facts;
   const applied = checkConfiguration(config, facts);
-  const shape = objectShape(target.schema);
+  const shape = objectShape(target);
   const wrong = validateApplied(shape, applied);
   if (wrong.length > 0) {
     const text = wrong.length === 1 ? wrong[0] : `errors:\n${wrong.map((each) => `  ${each}`).join('\n')}`;
@@ -67,7 +76,7 @@ export function applyConfiguration(
   }
   if (managers.size === 0 && live) {
     const all = compareObjects(shape, zeroObject(target) as unknown as Json, base, ignoredFields(facts));
-    recordUpdate(managers, updateName({ ...facts, manager: BEFORE_FIRST_APPLY }), all, facts.time);
+    recordUpdate(managers, updateName({ ...facts, manager: BEFORE_FIRST_APPLY }), () => all, facts.time);
   }
   const attempt: Attempt = { shape, base, applied, managers, facts };
   let result = merge(attempt, force);
@@ -108,13 +117,14 @@ function merge(attempt: Attempt, force: boolean): { conflicts: Conflict[] } | { 
   const mine: Manager = { ...name, fields: set, time: former?.time, ...(former?.entry && { entry: former.entry }) };
   managers.set(self, mine);
   const merged = mergeApplied(shape, base, applied) as Json;
-  const object = prune(shape, merged, managers, former?.fields);
+  const object = former ? prune(facts, merged, managers, former) : merged;
   const comparison = compareObjects(shape, base, object, skip);
+  const seenIn = comparisonOf(facts, base, object, comparison);
   if (!force) {
-    const conflicts = conflictsOf(managers, self, comparison);
+    const conflicts = conflictsOf(managers, self, seenIn);
     if (conflicts.length > 0) return { conflicts };
   }
-  release(managers, self, comparison, true);
+  release(managers, self, seenIn, true);
   const own = stripUnowned(set);
   if (isEmpty(own)) managers.delete(self);
   else managers.set(self, { ...mine, fields: former && equals(former.fields, own) ? former.fields : own });
@@ -133,20 +143,37 @@ function sameOwners(before: Managers, after: Managers): boolean {
   return true;
 }
 
-/** Removes what the manager had applied before, unless it still does, somebody else owns it, or it was never its own. */
-function prune(shape: Shape, merged: Json, managers: Managers, last: FieldSet | undefined): Json {
-  if (!last || isEmpty(last)) return merged;
-  const lastNamed = withNamedFields(shape, last);
-  const everything = withNamedFields(shape, appliedFields(shape, merged));
-  let pruned = (withoutFields(shape, merged, lastNamed) ?? {}) as Json;
-  const fieldsOf = (value: Json) => withNamedFields(shape, appliedFields(shape, value));
-  let owned: FieldSet = EMPTY;
-  for (const each of managers.values()) owned = union(owned, each.fields);
-  const keep = union(fieldsOf(pruned), withNamedFields(shape, owned));
-  pruned = (withoutFields(shape, merged, difference(everything, keep)) ?? {}) as Json;
-  const dangling = intersection(difference(everything, fieldsOf(pruned)), lastNamed);
-  return (withoutFields(shape, merged, dangling) ?? {}) as Json;
+/**
+ * Removes what the manager had applied before, unless it still does, somebody else owns it, or it was never its own. Every
+ * version of the kind that a manager speaks is looked at in that version: first the one of the former configuration.
+ */
+function prune(facts: WriteFacts, merged: Json, managers: Managers, former: Manager): Json {
+  const last = former.fields;
+  if (isEmpty(last)) return merged;
+  const own = viewOf(facts, merged, former.apiVersion);
+  if (!own) return merged;
+  let pruned = removed(own, withNamedFields(own.shape, last));
+  const owned = new Map<string, FieldSet>([[former.apiVersion, EMPTY]]);
+  for (const { apiVersion, fields } of managers.values()) {
+    owned.set(apiVersion, union(owned.get(apiVersion) ?? EMPTY, fields));
+  }
+  for (const [apiVersion, fields] of owned) {
+    const whole = viewOf(facts, own.value, apiVersion);
+    const rest = whole && viewOf(facts, pruned, apiVersion);
+    if (!rest) continue;
+    const keep = union(namedFields(rest), withNamedFields(whole.shape, fields));
+    pruned = removed(whole, difference(namedFields(whole), keep));
+  }
+  const rest = viewOf(facts, pruned, former.apiVersion);
+  if (!rest) return merged;
+  const dangling = intersection(difference(namedFields(own), namedFields(rest)), withNamedFields(own.shape, last));
+  return viewOf(facts, removed(own, dangling), apiVersionOf(facts.target))?.value ?? merged;
 }
+
+const removed = ({ shape, value }: VersionedView, fields: FieldSet): Json =>
+  (withoutFields(shape, value, fields) ?? {}) as Json;
+
+const namedFields = ({ shape, value }: VersionedView): FieldSet => withNamedFields(shape, appliedFields(shape, value));
 
 function checkConfiguration(config: unknown, facts: WriteFacts): Json {
   const { target } = facts;

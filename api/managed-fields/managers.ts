@@ -112,21 +112,34 @@ export interface Conflict {
   fields: FieldSet;
 }
 
+/** A change as it looks in another version of the kind; undefined when that version is no more. */
+export type ComparisonOf = (apiVersion: string) => Comparison | undefined;
+
 /** What the change takes from managers other than `self`. */
-export function conflictsOf(managers: Managers, self: string, comparison: Comparison): Conflict[] {
+export function conflictsOf(managers: Managers, self: string, comparisonOf: ComparisonOf): Conflict[] {
   const found: Conflict[] = [];
   for (const [id, manager] of managers) {
     if (id === self) continue;
+    const comparison = comparisonOf(manager.apiVersion);
+    if (!comparison) continue;
     const fields = intersection(manager.fields, comparison.changed);
     if (!isEmpty(fields)) found.push({ manager, fields });
   }
   return found;
 }
 
-/** Takes what was changed from everybody but `self`, and what is gone from everybody (`self` too unless it applies). */
-export function release(managers: Managers, self: string, comparison: Comparison, isApply: boolean): void {
+/**
+ * Takes what was changed from everybody but `self`, and what is gone from everybody (`self` too unless it applies). Managers
+ * of versions that are no more are forgotten.
+ */
+export function release(managers: Managers, self: string, comparisonOf: ComparisonOf, isApply: boolean): void {
   for (const [id, manager] of managers) {
     if (id === self && isApply) continue;
+    const comparison = comparisonOf(manager.apiVersion);
+    if (!comparison) {
+      managers.delete(id);
+      continue;
+    }
     let fields = difference(manager.fields, comparison.removed);
     if (id !== self) fields = difference(fields, comparison.changed);
     if (fields === manager.fields) continue;
@@ -136,10 +149,10 @@ export function release(managers: Managers, self: string, comparison: Comparison
 }
 
 /** Books a write that changed fields under a name with operation Update. */
-export function recordUpdate(managers: Managers, name: ManagerName, comparison: Comparison, time: string): void {
+export function recordUpdate(managers: Managers, name: ManagerName, comparisonOf: ComparisonOf, time: string): void {
   const self = managerId(name);
-  release(managers, self, comparison, false);
-  const taken = stripUnowned(comparison.changed);
+  release(managers, self, comparisonOf, false);
+  const taken = stripUnowned(comparisonOf(name.apiVersion)?.changed ?? EMPTY);
   if (!isEmpty(taken)) {
     const before = managers.get(self);
     managers.set(

@@ -1,4 +1,5 @@
 // How values are taken apart: what the schema says of structs, maps and lists, prepared for the walks of this folder.
+import type { DecodeTarget } from '../codec.ts';
 import { definition, type Field, type Scalar, type TypeRef } from '../schema.ts';
 import { listKey, valueKey } from './field-set.ts';
 
@@ -34,18 +35,19 @@ export type Shape =
   /** No schema: maps are granular, lists are atomic, scalars are what they are. */
   | { kind: 'deduced' };
 
-const DEDUCED: Shape = { kind: 'deduced' };
+export const DEDUCED: Shape = { kind: 'deduced' };
 const scalar = (type: ScalarType): Shape => ({ kind: 'scalar', type });
-const STRING = scalar('string');
-const NUMERIC = scalar('numeric');
-const BOOLEAN = scalar('boolean');
-const UNTYPED = scalar('untyped');
+export const STRING = scalar('string');
+export const NUMERIC = scalar('numeric');
+export const BOOLEAN = scalar('boolean');
+export const UNTYPED = scalar('untyped');
 
 const structs = new Map<string, Shape>();
 const roots = new Map<string, Shape>();
 
-/** The shape of an object of the definition `schema` (`apps.v1.Deployment`); '' deduces all but metadata. */
-export function objectShape(schema: string): Shape {
+/** The shape of an object of a kind. Without a schema of any sort all but metadata is deduced. */
+export function objectShape({ schema, custom }: Pick<DecodeTarget, 'schema' | 'custom'>): Shape {
+  if (custom) return custom.shape;
   let root = roots.get(schema);
   if (!root) {
     const own = schema === '' ? undefined : (structShape(schema) as StructShape);
@@ -63,7 +65,7 @@ export function objectShape(schema: string): Shape {
   return root;
 }
 
-function structShape(name: string): Shape {
+export function structShape(name: string): Shape {
   let shape = structs.get(name);
   if (!shape) {
     const facts = definition(name);

@@ -3,10 +3,10 @@ import { decodePatched, type DecodeTarget } from '../codec.ts';
 import { deepEqual } from '../equality.ts';
 import { apiVersionOf, type KubeObject } from '../object.ts';
 import type { ManagedFieldsEntry } from '../types/meta.ts';
-import { compareObjects } from './compare.ts';
+import { compareObjects, type Comparison } from './compare.ts';
 import { FieldsError } from './field-set.ts';
-import { decodeManagers, encodeManagers, type Managers, recordUpdate } from './managers.ts';
-import { type Json, objectShape } from './shape.ts';
+import { type ComparisonOf, decodeManagers, encodeManagers, type Managers, recordUpdate } from './managers.ts';
+import { type Json, objectShape, type Shape } from './shape.ts';
 
 export interface WriteFacts {
   target: DecodeTarget;
@@ -17,6 +17,40 @@ export interface WriteFacts {
   hasStatus: boolean;
   /** RFC 3339. */
   time: string;
+  /**
+   * The object in another version of its kind, with how to read it; undefined when there is no such version: its managers
+   * are forgotten then. May throw. Absent: entries of other versions are taken as if they were of this one.
+   */
+  convert?(object: KubeObject, apiVersion: string): { object: KubeObject; target: DecodeTarget } | undefined;
+}
+
+/** An object in the version of a manager. */
+export interface VersionedView {
+  shape: Shape;
+  value: Json;
+}
+
+/** `value`, of whatever version it says it is, in `apiVersion`; undefined when there is no such version. */
+export function viewOf(facts: WriteFacts, value: Json, apiVersion: string): VersionedView | undefined {
+  const own = apiVersionOf(facts.target);
+  if (!facts.convert || (apiVersion === own && (value['apiVersion'] ?? own) === own)) {
+    return { shape: objectShape(facts.target), value };
+  }
+  const found = facts.convert(value as unknown as KubeObject, apiVersion);
+  return found && { shape: objectShape(found.target), value: found.object as unknown as Json };
+}
+
+/** What a write changed, as the managers of each version see it. */
+export function comparisonOf(facts: WriteFacts, old: Json, now: Json, own: Comparison): ComparisonOf {
+  const known = new Map<string, Comparison | undefined>([[apiVersionOf(facts.target), own]]);
+  return (apiVersion) => {
+    if (!known.has(apiVersion)) {
+      const before = viewOf(facts, old, apiVersion);
+      const after = before && viewOf(facts, now, apiVersion);
+      known.set(apiVersion, after && compareObjects(after.shape, before.value, after.value, ignoredFields(facts)));
+    }
+    return known.get(apiVersion);
+  };
 }
 
 const UNKNOWN_MANAGER = 'unknown';
@@ -64,7 +98,8 @@ export function zeroObject(target: DecodeTarget): KubeObject {
 
 /**
  * Sets `object.metadata.managedFields` for a write that turns `old` (undefined: a create) into `object`. What the object
- * brings counts when it is well-formed, else what `old` has; an empty list or entry forgets all managers. Never throws.
+ * brings counts when it is well-formed, else what `old` has; an empty list or entry forgets all managers. Throws only what
+ * `facts.convert` throws; the object is as it was then.
  */
 export function trackUpdate(old: KubeObject | undefined, object: KubeObject, facts: WriteFacts): void {
   const live = old ?? zeroObject(facts.target);
@@ -73,13 +108,14 @@ export function trackUpdate(old: KubeObject | undefined, object: KubeObject, fac
   // An object without managers that exists stays without, until somebody applies.
   if (managers.size > 0 || !old) {
     object.metadata.managedFields = live.metadata.managedFields;
-    const comparison = compareObjects(
-      objectShape(facts.target.schema),
-      live as unknown as Json,
-      object as unknown as Json,
-      ignoredFields(facts),
-    );
-    recordUpdate(managers, updateName(facts), comparison, facts.time);
+    const [before, after] = [live, object] as unknown as [Json, Json];
+    const comparison = compareObjects(objectShape(facts.target), before, after, ignoredFields(facts));
+    try {
+      recordUpdate(managers, updateName(facts), comparisonOf(facts, before, after, comparison), facts.time);
+    } catch (error) {
+      object.metadata.managedFields = given;
+      throw error;
+    }
   }
   setManagers(object, managers);
 }

@@ -149,6 +149,17 @@ export class Codec {
     return new Entry(key, revision, type, parts, splice, object);
   }
 
+  /** For an object that is not what was stored (converted, completed): encoded as it is. */
+  encodeObject(key: string, revision: number, type: ChangeType, object: KubeObject): Entry {
+    this.#stamp(object, revision);
+    return new Entry(key, revision, type, [Buffer.from(JSON.stringify(object))], undefined, object);
+  }
+
+  /** Decoded, and no more: for conversions. */
+  parse(key: string, value: Uint8Array): KubeObject {
+    return this.#decode(this.#kind, key, value);
+  }
+
   /** The same object with another resourceVersion: a deletion carries the last state at the deletion's revision. */
   at(entry: CachedObject, revision: number, type: ChangeType): Entry {
     const object = () => ({

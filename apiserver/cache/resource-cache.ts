@@ -19,7 +19,8 @@ import type { Change } from './change.ts';
 import { Codec, type Decode, type Entry } from './entry.ts';
 import type { CachedObject, CacheEvent, Query, ResourceCache, WatchQuery } from './port.ts';
 import { Ring, type RingLimits } from './ring.ts';
-import { CacheState } from './state.ts';
+import { ConversionError, conversionOf, type StoredObject } from './convert.ts';
+import { CacheState, type Converted } from './state.ts';
 import { Watcher } from './watcher.ts';
 import { Watchers } from './watchers.ts';
 import { RevisionWaiters } from './waiters.ts';
@@ -58,6 +59,9 @@ export class KindCache implements ResourceCache {
   #loaded = Promise.withResolvers<void>();
   #isLoaded = false;
   #stop = new AbortController();
+  #convert: ((events: readonly StoredObject[]) => Promise<Converted>) | undefined;
+  /** Ends the pause after a failure: a reader waits. */
+  #retryNow = () => {};
   #running: Promise<void>;
 
   constructor(kind: Kind, options: ResourceCacheOptions) {
@@ -78,6 +82,7 @@ export class KindCache implements ResourceCache {
     );
     this.#waiters = new RevisionWaiters(options.clock);
     this.#loaded.promise.catch(() => {});
+    this.#convert = kind.conversion && conversionOf(kind.conversion, this.#codec, this.#state);
     this.#running = this.#run(this.#stop.signal);
   }
 
@@ -90,6 +95,7 @@ export class KindCache implements ResourceCache {
   }
 
   ready(): Promise<void> {
+    if (!this.#isLoaded) this.#retryNow();
     return this.#loaded.promise;
   }
 
@@ -106,7 +112,7 @@ export class KindCache implements ResourceCache {
 
   async #serving(): Promise<void> {
     if (this.#stop.signal.aborted) throw stopped();
-    if (!this.#isLoaded) await this.#loaded.promise;
+    if (!this.#isLoaded) await this.ready();
   }
 
   get(namespace: string | undefined, name: string): CachedObject | undefined {
@@ -131,7 +137,10 @@ export class KindCache implements ResourceCache {
       return known;
     }
     const isCreate = !known && this.#isLoaded;
-    const entry = this.#codec.encode(key, revision, isCreate ? 'ADDED' : 'MODIFIED', value, object);
+    const type = isCreate ? 'ADDED' : 'MODIFIED';
+    const entry = this.kind.conversion
+      ? this.#codec.encodeObject(key, revision, type, object)
+      : this.#codec.encode(key, revision, type, value, object);
     if (this.#isLoaded && revision > this.#revision) this.#state.remember(entry);
     return entry;
   }
@@ -223,23 +232,45 @@ export class KindCache implements ResourceCache {
         if (error instanceof CompactedError || error instanceof StreamOverflowError)
           log.warn(fields, 'watch of the store starts anew');
         else log.warn(fields, 'store cannot be followed; trying again');
+        if (error instanceof ConversionError) this.#refuse(error.cause);
         if (failures > 1 || !(error instanceof CompactedError)) {
-          if (!(await sleep(clock, backoffMs(RETRY, failures, random), signal))) return;
+          await this.#pause(backoffMs(RETRY, failures, random), signal);
+          if (signal.aborted) return;
         }
       }
     }
+  }
+
+  /** Objects that cannot be converted: whoever waits for them is told, whoever comes later may find it mended. */
+  #refuse(error: unknown): void {
+    if (!this.#isLoaded) {
+      this.#loaded.reject(error);
+      this.#loaded = Promise.withResolvers();
+      this.#loaded.promise.catch(() => {});
+    }
+    this.#waiters.fail(error);
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const scope = childAbort(signal);
+    this.#retryNow = () => scope.abort();
+    await sleep(this.#options.clock, ms, scope.signal);
+    this.#retryNow = () => {};
+    scope.dispose();
   }
 
   async #load(): Promise<void> {
     const { store, clock } = this.#options;
     const recent = await store.recent?.(this.#prefix, RESUMABLE_REVISIONS);
     const { kvs, revision: since } = recent?.base ?? (await store.list(this.#prefix));
+    const events = recent?.events ?? [];
+    const converted = this.#convert && (await this.#convert([...kvs, ...events.filter((each) => each.type === 'put')]));
     if (this.#stop.signal.aborted) return;
     const nowMs = clock.now();
     this.#ring = new Ring(since, this.#options.ring);
-    this.#state.replace(kvs, 0, nowMs);
-    for (const event of recent?.events ?? []) {
-      const change = this.#state.apply(event, nowMs);
+    this.#state.replace(kvs, 0, nowMs, converted);
+    for (const event of events) {
+      const change = this.#state.apply(event, nowMs, converted);
       if (change) this.#ring.push(change);
     }
     this.#ring.trim(nowMs);
@@ -252,8 +283,9 @@ export class KindCache implements ResourceCache {
     const { kvs, revision } = await this.#options.store.list(this.#prefix);
     const before = this.#revision;
     if (this.#stop.signal.aborted || revision <= before) return;
+    const converted = this.#convert && (await this.#convert(kvs));
     const nowMs = this.#options.clock.now();
-    const changes = this.#state.replace(kvs, before, nowMs);
+    const changes = this.#state.replace(kvs, before, nowMs, converted);
     this.#ring.addGap(before, revision);
     this.#publish(changes, revision, nowMs);
   }
@@ -279,10 +311,13 @@ export class KindCache implements ResourceCache {
       let end = Math.min(start + APPLY_AT_ONCE, events.length);
       const last = events[end - 1] as StoreEvent;
       while (end < events.length && events[end]?.modRevision === last.modRevision) end++;
+      const converted =
+        this.#convert && (await this.#convert(events.slice(start, end).filter((each) => each.type === 'put')));
+      if (signal.aborted) return;
       const nowMs = this.#options.clock.now();
       const changes: Change[] = [];
       for (let index = start; index < end; index++) {
-        const change = this.#state.apply(events[index] as StoreEvent, nowMs);
+        const change = this.#state.apply(events[index] as StoreEvent, nowMs, converted);
         if (change) changes.push(change);
       }
       this.#publish(changes, end === events.length ? Math.max(revision, last.modRevision) : last.modRevision, nowMs);
@@ -304,6 +339,7 @@ export class KindCache implements ResourceCache {
   }
 
   async #catchUp(revision: number, signal?: AbortSignal): Promise<void> {
+    this.#retryNow();
     this.#options.store.requestProgress(this.#prefix);
     if (await this.#waiters.wait(revision, WAIT_MS, signal)) return;
     const error = errors.timeout(`Too large resource version: ${revision}, current: ${this.#revision}`, 1);

@@ -9,6 +9,11 @@ import { Change } from './change.ts';
 import type { Codec, Entry } from './entry.ts';
 import type { Query } from './port.ts';
 
+/** What conversion made of stored objects, by key and revision; an Error where it could not. */
+export type Converted = ReadonlyMap<string, KubeObject | Error>;
+
+export const convertedKey = (kv: { key: string; modRevision: number }) => `${kv.modRevision} ${kv.key}`;
+
 export type Report = (fields: LogFields, message: string) => void;
 
 export class CacheState {
@@ -64,10 +69,15 @@ export class CacheState {
     for (const [key, entry] of this.#committed) if (entry.revision <= revision) this.#committed.delete(key);
   }
 
-  apply(event: StoreEvent, nowMs: number): Change | undefined {
+  /** True when the entry of this very write is known already. */
+  isKnown({ key, modRevision }: { key: string; modRevision: number }): boolean {
+    return this.#committed.get(key)?.revision === modRevision || this.entries.get(key)?.revision === modRevision;
+  }
+
+  apply(event: StoreEvent, nowMs: number, converted?: Converted): Change | undefined {
     const previous = this.entries.get(event.key);
     if (event.type === 'delete') return previous && this.#remove(previous, event.modRevision, nowMs);
-    const entry = this.#entry(event, previous ? 'MODIFIED' : 'ADDED');
+    const entry = this.#entry(event, previous ? 'MODIFIED' : 'ADDED', converted);
     if (!entry) return previous && this.#remove(previous, event.modRevision, nowMs);
     return this.#put(entry, previous, nowMs);
   }
@@ -76,7 +86,7 @@ export class CacheState {
    * Becomes the list read at `revision`. Returns the changes since `before`, the revision known until now, in order:
    * deletions come first, at the revision after `before` (their own are not known), then the rest at their own.
    */
-  replace(kvs: readonly KeyValue[], before: number, nowMs: number): Change[] {
+  replace(kvs: readonly KeyValue[], before: number, nowMs: number, converted?: Converted): Change[] {
     const fresh = new Map(kvs.map((kv) => [kv.key, kv]));
     const changes: Change[] = [];
     const gone: Entry[] = [];
@@ -89,19 +99,26 @@ export class CacheState {
     const puts = kvs.filter((kv) => this.entries.get(kv.key)?.revision !== kv.modRevision);
     if (before > 0) puts.sort((a, b) => a.modRevision - b.modRevision);
     for (const kv of puts) {
-      const change = this.apply({ type: 'put', ...kv }, nowMs);
+      const change = this.apply({ type: 'put', ...kv }, nowMs, converted);
       if (change) changes.push(change);
     }
     return changes;
   }
 
-  #entry(event: StoreEvent & { type: 'put' }, type: 'ADDED' | 'MODIFIED'): Entry | undefined {
+  #entry(
+    event: StoreEvent & { type: 'put' },
+    type: 'ADDED' | 'MODIFIED',
+    converted: Converted | undefined,
+  ): Entry | undefined {
     const committed = this.#committed.get(event.key);
     if (committed?.revision === event.modRevision) {
       this.#committed.delete(event.key);
       return committed;
     }
     try {
+      const object = converted?.get(convertedKey(event));
+      if (object instanceof Error) throw object;
+      if (object) return this.#codec.encodeObject(event.key, event.modRevision, type, object);
       return this.#codec.encode(event.key, event.modRevision, type, event.value);
     } catch (error) {
       this.#report(

@@ -6,6 +6,7 @@ import { applyConfiguration } from '../../api/managed-fields/apply.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 import { timestamp } from '../registry/encode.ts';
 import type { WriteResult } from '../registry/types.ts';
+import { withConversions } from '../registry/versions.ts';
 import type { Exchange } from './exchange.ts';
 import { attributesOf } from './pipeline.ts';
 import { negotiateFor } from './render.ts';
@@ -60,13 +61,17 @@ function apply(
   options: WriteOptions,
 ): Promise<WriteResult> {
   const { name } = exchange.info;
-  const applied = (old: KubeObject | undefined): KubeObject => {
-    const raw = applyConfiguration(
-      old,
-      config,
-      { ...facts(context, options, subresource), target: kind, hasStatus: kind.hasStatus },
-      options.force,
+  const merged = (old: KubeObject | undefined) =>
+    withConversions(context.registry.context.scheme, kind, (convert) =>
+      applyConfiguration(
+        old,
+        config,
+        { ...facts(context, options, subresource), target: kind, hasStatus: kind.hasStatus, convert },
+        options.force,
+      ),
     );
+  const applied = async (old: KubeObject | undefined): Promise<KubeObject> => {
+    const raw = await merged(old);
     const { managedFields, ...metadata } = raw.metadata;
     const { object } = decodePatched(kind, { ...raw, metadata });
     if (managedFields) object.metadata.managedFields = managedFields;
@@ -83,9 +88,9 @@ function apply(
       ...(subresource === '' && kind.verbs.includes('create') && { mayCreate: 'always' as const }),
     },
     applied,
-    () => {
+    async () => {
       context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
-      const object = applied(undefined);
+      const object = await applied(undefined);
       object.metadata.name ??= name;
       return object;
     },

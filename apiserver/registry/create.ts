@@ -4,12 +4,12 @@ import { deepClone } from '../../api/equality.ts';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { FieldError } from '../../api/field-error.ts';
 import type { Kind } from '../../api/kind.ts';
-import { trackUpdate } from '../../api/managed-fields/update.ts';
 import { validateMetadata } from '../../api/metadata.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 import type { ObjectMeta } from '../../api/types/meta.ts';
 import { objectKey } from '../storage/keys.ts';
-import { encodeStored, timestamp } from './encode.ts';
+import { asReadBack, encodeStored, timestamp } from './encode.ts';
+import { trackWrite } from './versions.ts';
 import { gr, hookKey, type RegistryContext, SERVER_MANAGER, type WriteRequest, type WriteResult } from './types.ts';
 
 /** Without vowels and look-alikes, as upstream's generated names. */
@@ -51,7 +51,7 @@ async function createOnce(
   kind.setDefaults?.(object);
   // Before admission, as upstream does: what the server adds is nobody's.
   if (!request.isTracked) {
-    trackUpdate(undefined, object, {
+    await trackWrite(context.scheme, undefined, object, {
       target: kind,
       manager: request.manager ?? SERVER_MANAGER,
       subresource: '',
@@ -99,7 +99,7 @@ async function store(
 ): Promise<WriteResult> {
   const name = object.metadata.name as string;
   const key = objectKey(kind, request.namespace, name);
-  const value = encodeStored(kind, object);
+  const value = await encodeStored(kind, object);
   if (request.dryRun) {
     const { kv } = await context.store.get(key);
     if (kv) throw errors.alreadyExists(gr(kind), name);
@@ -112,7 +112,8 @@ async function store(
     ...(kind.ttlSeconds !== undefined && { ttlSeconds: kind.ttlSeconds }),
   });
   if (!result.ok) throw errors.alreadyExists(gr(kind), name);
-  const entry = context.caches.of(kind).committed({ key, value, revision: result.revision, object });
+  const written = await asReadBack(kind, object, value);
+  const entry = context.caches.of(kind).committed({ key, value, revision: result.revision, object: written });
   return { entry, changed: true, created: true };
 }
 

@@ -2,10 +2,11 @@
 import { ApiError, errors } from '../../api/errors.ts';
 import { fieldErrors } from '../../api/field-error.ts';
 import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/object.ts';
 import type { CachedObject, Query } from '../cache/port.ts';
 import { namespacePrefix, resourcePrefix } from '../storage/keys.ts';
 import { CompactedError, FutureRevisionError } from '../storage/port.ts';
-import { decodeStored } from './encode.ts';
+import { decodeAllStored } from './encode.ts';
 import { parseRevision } from './read.ts';
 import { type Selection, selectionOf } from './selection.ts';
 import type { RegistryContext } from './types.ts';
@@ -111,8 +112,9 @@ async function itemsAt(
   try {
     const { kvs } = await context.store.list(prefix, { revision });
     const items: CachedObject[] = [];
-    for (const kv of kvs) {
-      const object = decodeStored(kind, kv.value, kv.modRevision);
+    const objects = await decodeAllStored(kind, kvs);
+    for (const [index, kv] of kvs.entries()) {
+      const object = objects[index] as KubeObject;
       if (query.name !== undefined && object.metadata.name !== query.name) continue;
       if (query.matches && !query.matches(object)) continue;
       items.push({ key: kv.key, object, bytes: Buffer.from(JSON.stringify(object)), revision: kv.modRevision });

@@ -82,5 +82,6 @@ export async function currentFromStore(
 ): Promise<Current> {
   const { kv } = await context.store.get(objectKey(kind, namespace, name));
   if (!kv) return { object: undefined, revision: 0, isFresh: true };
-  return { object: decodeStored(kind, kv.value, kv.modRevision), revision: kv.modRevision, isFresh: true };
+  const object = await decodeStored(kind, kv.value, kv.modRevision);
+  return { object, revision: kv.modRevision, isFresh: true };
 }

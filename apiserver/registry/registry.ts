@@ -60,7 +60,7 @@ export class Registry {
     kind: Kind,
     request: UpdateRequest,
     change: (old: KubeObject) => KubeObject | Promise<KubeObject>,
-    createFrom?: () => KubeObject,
+    createFrom?: () => KubeObject | Promise<KubeObject>,
   ): Promise<WriteResult> {
     return updateObject(this.context, kind, request, change, createFrom);
   }

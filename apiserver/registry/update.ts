@@ -3,12 +3,12 @@ import { deepEqual } from '../../api/equality.ts';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import { sameManagers } from '../../api/managed-fields/managers.ts';
-import { trackUpdate } from '../../api/managed-fields/update.ts';
 import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
-import type { KubeObject } from '../../api/object.ts';
+import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 import { objectKey } from '../storage/keys.ts';
 import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
-import { decodeStored, encodeStored, timestamp } from './encode.ts';
+import { asReadBack, decodeStored, encodeStored, storedAs, timestamp } from './encode.ts';
+import { trackWrite } from './versions.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
 import {
   gr,
@@ -47,14 +47,14 @@ export async function updateObject(
   kind: Kind,
   request: UpdateRequest,
   change: (old: KubeObject) => KubeObject | Promise<KubeObject>,
-  createFrom?: () => KubeObject,
+  createFrom?: () => KubeObject | Promise<KubeObject>,
 ): Promise<WriteResult> {
   let current = await currentFromCache(context, kind, request.namespace, request.name);
   for (let attempt = 1; ; attempt++) {
     if (!current.object) {
       if (createFrom && request.mayCreate && (kind.allowCreateOnUpdate || request.mayCreate === 'always')) {
         try {
-          return await createObject(context, kind, createFrom(), request);
+          return await createObject(context, kind, await createFrom(), request);
         } catch (error) {
           // Somebody was faster: an apply goes on with what is there now.
           const isRace =
@@ -95,7 +95,7 @@ async function tryUpdate(
   const isMain = request.subresource === '';
   checkIdentity(kind, object, old, request, revision);
   if (!request.raw) kind.setDefaults?.(object);
-  if (!request.isTracked) track(context, kind, object, old, request);
+  if (!request.isTracked) await track(context, kind, object, old, request);
   const admission = {
     operation: 'UPDATE' as const,
     kind,
@@ -134,12 +134,12 @@ function track(
   object: KubeObject,
   old: KubeObject,
   request: UpdateRequest,
-): void {
+): void | Promise<void> {
   if (request.subresource === 'binding') {
     object.metadata.managedFields = old.metadata.managedFields;
     return;
   }
-  trackUpdate(old, object, {
+  return trackWrite(context.scheme, old, object, {
     target: kind,
     manager: request.manager ?? SERVER_MANAGER,
     subresource: request.subresource,
@@ -159,14 +159,14 @@ async function write(
   const key = objectKey(kind, request.namespace, request.name);
   const cache = context.caches.of(kind);
   const isGone = finalStep(object);
-  if (!isGone && unchanged(object, old) && !(await context.store.isStale?.(key))) {
+  if (!isGone && unchanged(object, old) && !(await isOutdated(context, kind, key, revision))) {
     // The cache's own entry when it has it: its bytes are ready.
     const cached = cache.get(request.namespace || undefined, request.name);
     const entry = cached?.revision === revision ? cached : unsavedEntry(kind, key, old, revision);
     return { entry, changed: false, created: false };
   }
   if (request.dryRun) return { entry: unsavedEntry(kind, key, object, revision), changed: false, created: false };
-  const value = encodeStored(kind, object);
+  const value = await encodeStored(kind, object);
   const result = await context.store.commit({
     key,
     expected: revision,
@@ -176,10 +176,23 @@ async function write(
   if (!result.ok) {
     if (!result.current) return { object: undefined, revision: 0, isFresh: true };
     const { value: theirs, modRevision } = result.current;
-    return { object: decodeStored(kind, theirs, modRevision), revision: modRevision, isFresh: true };
+    return { object: await decodeStored(kind, theirs, modRevision), revision: modRevision, isFresh: true };
   }
   if (isGone) return { entry: unsavedEntry(kind, key, object, result.revision), changed: true, created: false };
-  return { entry: cache.committed({ key, value, revision: result.revision, object }), changed: true, created: false };
+  const written = await asReadBack(kind, object, value);
+  const entry = cache.committed({ key, value, revision: result.revision, object: written });
+  return { entry, changed: true, created: false };
+}
+
+/**
+ * Stored in another version, or under another encryption, than it would be written in now: an update that changes nothing
+ * migrates it, as upstream.
+ */
+async function isOutdated(context: RegistryContext, kind: Kind, key: string, revision: number): Promise<boolean> {
+  if (await context.store.isStale?.(key)) return true;
+  if (!kind.conversion) return false;
+  const { kv } = await context.store.get(key);
+  return kv?.modRevision === revision && storedAs(kv.value) !== apiVersionOf(kind.conversion.storage());
 }
 
 /** True when this write lets go of an object that is being deleted: no finalizer, no grace left. */

@@ -4,7 +4,7 @@ import type { Kind } from '../../api/kind.ts';
 
 export const ROOT = '/registry/';
 
-type Resource = Pick<Kind, 'group' | 'resource' | 'namespaced'>;
+type Resource = Pick<Kind, 'group' | 'resource' | 'namespaced' | 'conversion'>;
 
 /** Resources whose directory is not their name (kubernetes/pkg/kubeapiserver/default_storage_factory_builder.go). */
 const SPECIAL: Readonly<Record<string, string>> = {
@@ -40,8 +40,12 @@ const BUILT_IN = new Set([
   'storagemigration.k8s.io',
 ]);
 
-/** The prefix of all keys of a resource, with its slash: `/registry/pods/`, `/registry/example.com/widgets/`. */
-export function resourcePrefix(kind: Resource): string {
+/**
+ * The prefix of all keys of a resource, with its slash: `/registry/pods/`, `/registry/example.com/widgets/`. Every version of a
+ * kind has the keys of the one it is stored as.
+ */
+export function resourcePrefix(served: Resource): string {
+  const kind = served.conversion ? served.conversion.storage() : served;
   const special = SPECIAL[kind.group === '' ? kind.resource : `${kind.resource}.${kind.group}`];
   if (special) return `${ROOT}${special}/`;
   return BUILT_IN.has(kind.group) ? `${ROOT}${kind.resource}/` : `${ROOT}${kind.group}/${kind.resource}/`;

@@ -214,7 +214,7 @@ export class KindCache implements ResourceCache {
   // ── Following the store ──────────────────────────────────────────────────────────────────────────────────────────────
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, log, random } = this.#options;
+    const { log, random } = this.#options;
     let mustList = false;
     let failures = 0;
     while (!signal.aborted) {

@@ -25,6 +25,9 @@ import { StatusWriter } from './pods/status-writer.ts';
 import { createHooks } from './probes/hooks.ts';
 import { Prober } from './probes/prober.ts';
 import { refs } from '../client/refs.ts';
+import { NodeAccess } from './server/access.ts';
+import { KubeletMetrics, measuredCri } from './stats/metrics.ts';
+import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
 import { createMounter, type Mounter } from './volumes/mounter.ts';
@@ -83,7 +86,8 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const random = options.random ?? Math.random;
   const log = options.log ?? context.log.child({ node: nodeName });
   const { client } = context;
-  const cri = options.cri ?? createCriClient(options.criSocket);
+  const metrics = new KubeletMetrics();
+  const cri = measuredCri(options.cri ?? createCriClient(options.criSocket), metrics, () => clock.now());
   mkdirSync(stateDir, { recursive: true, mode: 0o750 });
 
   const version = await runtimeVersion(cri, clock, random, log, signal);
@@ -138,7 +142,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     pods.runtimeChanged(uid);
     for (const listener of listeners) listener(uid);
   });
-  const prober = new Prober({ cri, clock, events, onVerdict: (uid) => pods.runtimeChanged(uid) });
+  const prober = new Prober({ cri, clock, events, metrics, onVerdict: (uid) => pods.runtimeChanged(uid) });
   const services = context.informers.of<Service>(refs.services);
   const podContext: PodContext = {
     gate: { isOpen: false },
@@ -154,6 +158,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     statuses: new StatusWriter({ client, clock, random, log }),
     backoffs: new BackoffTable(),
     settings,
+    metrics,
     services: { synced: services.synced(signal), list: () => services.list() },
     clock,
     random,
@@ -196,14 +201,33 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     markListed();
   };
 
+  const usage = new UsageReader({
+    nodeName,
+    cpus: hostFacts.cpus,
+    stateDir,
+    podLogsDir: settings.podLogsDir,
+    cri,
+    cache,
+    pods,
+    volumes,
+    clock,
+  });
   const server = options.server
     ? await startNodeServer(
         {
-          ...options.server,
+          address: options.server.address,
+          port: options.server.port,
+          keys: options.server,
+          clientCaPem: options.server.clientCaPem,
+          access: new NodeAccess({ client, clock, nodeName }),
+          config: {},
+          hostLogsDir: '/var/log',
           nodeName,
           cri,
           cache,
           pods,
+          metrics,
+          usage,
           onRuntimeChange: (callback) => {
             listeners.add(callback);
             return () => listeners.delete(callback);

@@ -19,6 +19,12 @@ export function isInitContainer(pod: Pod, name: string): boolean {
   return (pod.spec?.initContainers ?? []).some((each) => each.name === name);
 }
 
+/** As metrics name it. */
+export function containerType(pod: Pod, name: string): 'container' | 'init_container' | 'ephemeral_container' {
+  if (isInitContainer(pod, name)) return 'init_container';
+  return (pod.spec?.containers ?? []).some((each) => each.name === name) ? 'container' : 'ephemeral_container';
+}
+
 /** What a restart must follow: a change of name or image, as upstream. */
 export function containerHash(container: Container): string {
   return createHash('sha256')

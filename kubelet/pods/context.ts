@@ -8,6 +8,7 @@ import type { ImagePuller } from '../images/puller.ts';
 import type { ReferencedObjects } from '../objects.ts';
 import type { Hooks } from '../probes/hooks.ts';
 import type { Prober } from '../probes/prober.ts';
+import type { KubeletMetrics } from '../stats/metrics.ts';
 import type { NodeSettings } from '../settings.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { BackoffTable } from './crash-backoff.ts';
@@ -30,6 +31,7 @@ export interface PodContext {
   statuses: StatusWriter;
   backoffs: BackoffTable;
   settings: NodeSettings;
+  metrics: KubeletMetrics;
   services: { synced: Promise<void>; list(): readonly Service[] };
   clock: Clock;
   random: Random;

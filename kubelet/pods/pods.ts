@@ -61,7 +61,10 @@ export class Pods {
         allocatable: this.#context.settings.allocatable,
         node: this.#node(),
       });
-      if (!result.admitted) made.reject(result.reason, result.message);
+      if (!result.admitted) {
+        this.#context.metrics.admissionRejections.add({ reason: result.reason });
+        made.reject(result.reason, result.message);
+      }
     }
     made.wake();
   }
@@ -109,10 +112,7 @@ export class Pods {
 
   #livePods(exceptUid: string): Pod[] {
     return this.all()
-      .filter(
-        (each) =>
-          each.identity.uid !== exceptUid && each.pod && each.state.kind !== 'stopped' && !isTerminalPhase(each.pod),
-      )
+      .filter((each) => each.identity.uid !== exceptUid && each.isActive)
       .map((each) => each.pod as Pod);
   }
 

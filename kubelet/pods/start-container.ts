@@ -8,6 +8,7 @@ import { isNotFound } from '../cri/client.ts';
 import type { ImageResult } from '../images/puller.ts';
 import type { VolumePaths } from '../volumes/volumes.ts';
 import type { Waiting } from './container-status.ts';
+import { containerType } from './containers-of.ts';
 import type { PodContext } from './context.ts';
 import type { ObservedSandbox } from './observed.ts';
 import { refreshContainer } from './runtime-watch.ts';
@@ -42,6 +43,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
   const say = (type: 'Normal' | 'Warning', reason: string, message: string) =>
     events.container(pod, container.name, type, reason, message);
   const refuse = (reason: string, error: unknown): StartError => {
+    context.metrics.startErrors.add({ code: reason, container_type: containerType(pod, container.name) });
     say('Warning', 'Failed', `Error: ${(error as Error).message}`);
     return new StartError(reason, (error as Error).message, error);
   };
@@ -93,6 +95,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
     throw refuse('RunContainerError', error);
   }
   say('Normal', 'Started', 'Container started');
+  context.metrics.startedContainers.add({ container_type: containerType(pod, container.name) });
   const known = cache.container(id)?.state;
   if (known !== 'running' && known !== 'exited') await refreshContainer(cri, cache, id);
   void collectDead(context, pod, container.name, id);

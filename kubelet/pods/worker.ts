@@ -80,6 +80,11 @@ export class PodWorker {
     return this.#pod;
   }
 
+  /** Takes up resources of the node: not over, not resting. */
+  get isActive(): boolean {
+    return this.#pod !== undefined && this.#state.kind !== 'stopped' && !isTerminalPhase(this.#pod);
+  }
+
   /** The last published status. */
   get status(): PodStatus | undefined {
     return this.#lastStatus;

@@ -8,6 +8,7 @@ import { allContainers } from '../pods/containers-of.ts';
 import type { PodEvents } from '../pods/events.ts';
 import type { ObservedContainer } from '../pods/observed.ts';
 import type { CriClient } from '../cri/client.ts';
+import type { KubeletMetrics } from '../stats/metrics.ts';
 import { countResult, initialState, type ProbeKind, type ProbeState } from './probe-state.ts';
 import { runProbe } from './run-probe.ts';
 
@@ -37,6 +38,7 @@ export interface ProberOptions {
   cri: CriClient;
   clock: Clock;
   events: PodEvents;
+  metrics: KubeletMetrics;
   /** Called when a verdict of this pod has changed. */
   onVerdict(podUid: string): void;
 }
@@ -172,6 +174,7 @@ export class Prober implements ProbeVerdicts {
     runner.isRunning = false;
     if (runner.isOver) return;
 
+    this.#count(runner, result.kind);
     if (result.kind !== 'success' && clock.now() < runner.eagerUntilMs) {
       const delayMs = Math.min(runner.eagerDelayMs, runner.eagerUntilMs - clock.now());
       runner.eagerDelayMs *= 2;
@@ -218,6 +221,17 @@ export class Prober implements ProbeVerdicts {
       (runner.kind === 'startup' && runner.state.verdict !== 'unknown') ||
       (runner.kind === 'liveness' && runner.state.verdict === 'failure');
     if (!isDone) this.#schedule(runner, Math.max(0, beganMs + periodMs - clock.now()));
+  }
+
+  #count({ kind, pod, container }: Runner, result: 'success' | 'failure' | 'unknown'): void {
+    this.#options.metrics.probes.add({
+      container: container.name,
+      namespace: pod.metadata.namespace ?? '',
+      pod: pod.metadata.name ?? '',
+      pod_uid: pod.metadata.uid ?? '',
+      probe_type: title[kind],
+      result: result === 'success' ? 'successful' : result === 'failure' ? 'failed' : 'unknown',
+    });
   }
 
   #concluded(runner: Runner): void {

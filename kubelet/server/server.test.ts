@@ -11,6 +11,7 @@ import * as x509 from '@peculiar/x509';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { createHarness, type Harness, makePod } from '../testing/harness.ts';
+import { attributesOf } from './attributes.ts';
 import { readLog } from './log-reader.ts';
 import { parseLogQuery } from './log-query.ts';
 
@@ -88,10 +89,18 @@ afterAll(async () => {
   await new Promise((resolve) => streaming.close(resolve));
 });
 
-function get(path: string, credentials?: Credentials): Promise<{ status: number; body: string }> {
+function get(path: string, credentials?: Credentials, token?: string): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
-      { host: '127.0.0.1', port, path, ca: ca.pem, agent: false, ...credentials },
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        ca: ca.pem,
+        agent: false,
+        ...credentials,
+        ...(token && { headers: { authorization: `Bearer ${token}` } }),
+      },
       (response) => {
         let body = '';
         response.setEncoding('utf8');
@@ -127,16 +136,59 @@ function upgrade(path: string, credentials?: Credentials, say = 'hello'): Promis
 }
 
 describe('access', () => {
-  it('lets only system:masters of the cluster in', async () => {
+  it('lets in whom the API server vouches for, and only for what it allows', async () => {
     const stranger = await (await makeCa('other')).issue('CN=x, O=system:masters');
     const node = await ca.issue('CN=system:node:node-2, O=system:nodes');
     expect((await get('/pods')).status).toBe(401);
+    expect((await get('/healthz')).status).toBe(401);
     expect((await get('/pods', stranger)).status).toBe(401);
-    expect((await get('/pods', node)).status).toBe(403);
+    expect(await get('/pods', node)).toEqual({
+      status: 403,
+      body: 'Forbidden (user=system:node:node-2, verb=get, resource=nodes, subresource(s)=[pods proxy])',
+    });
     expect((await get('/pods', admin)).status).toBe(200);
-    expect((await get('/healthz')).body).toBe('ok');
+    expect((await get('/healthz', admin)).body).toBe('ok');
     expect(await upgrade('/exec/default/web/app?command=sh', node)).toContain('403 Forbidden');
     expect(await upgrade('/exec/default/web/app?command=sh')).toContain('401 Unauthorized');
+  });
+
+  it('asks the API server about tokens and leave, once per answer', async () => {
+    const asked: unknown[] = [];
+    harness.review = (path, body) => {
+      const { spec } = body as { spec: { token?: string; resourceAttributes?: { subresource: string } } };
+      asked.push(spec.token ?? spec.resourceAttributes);
+      if (path.endsWith('tokenreviews')) {
+        return spec.token === 'good'
+          ? { status: { authenticated: true, user: { username: 'metrics', groups: ['system:authenticated'] } } }
+          : { status: { authenticated: false } };
+      }
+      return { status: { allowed: spec.resourceAttributes?.subresource === 'metrics' } };
+    };
+    const metrics = await get('/metrics/resource', undefined, 'good');
+    expect(metrics.status).toBe(200);
+    expect(metrics.body).toContain('scrape_error 0');
+    expect((await get('/metrics/resource', undefined, 'good')).status).toBe(200);
+    const attributes = { verb: 'get', version: 'v1', resource: 'nodes', name: 'node-1' };
+    expect(asked).toEqual(['good', { ...attributes, subresource: 'metrics' }]);
+    expect((await get('/metrics', undefined, 'bad')).status).toBe(401);
+    expect(await get('/stats/summary', undefined, 'good')).toEqual({
+      status: 403,
+      body: 'Forbidden (user=metrics, verb=get, resource=nodes, subresource(s)=[stats])',
+    });
+  });
+
+  it.each([
+    ['GET', '/metrics/cadvisor', 'get', ['metrics']],
+    ['GET', '/stats/summary', 'get', ['stats']],
+    ['GET', '/statsx', 'get', ['proxy']],
+    ['GET', '/pods', 'get', ['pods', 'proxy']],
+    ['GET', '/configz', 'get', ['configz', 'proxy']],
+    ['GET', '/healthz/ping', 'get', ['healthz', 'proxy']],
+    ['GET', '/logs/syslog', 'get', ['log']],
+    ['POST', '/exec/a/b/c', 'create', ['proxy']],
+    ['GET', '/containerLogs/a/b/c', 'get', ['proxy']],
+  ])('%s %s asks for %s on %s', (method, path, verb, subresources) => {
+    expect(attributesOf(method, path)).toEqual({ verb, subresources });
   });
 });
 

@@ -1,58 +1,53 @@
-// The node server: what the API server asks of a node. HTTPS with client certificates only.
+// The node server: what the API server, metrics-server and Prometheus ask of a node. HTTPS; access.ts says who may.
 //   /containerLogs/{ns}/{pod}/{container}   /exec /attach /{ns}/{pod}[/{uid}]/{container}   /portForward/{ns}/{pod}
-//   /pods   /stats/summary   /metrics   /healthz
+//   POST /run/{ns}/{pod}[/{uid}]/{container}   /logs/...   /pods   /runningpods   /configz   /healthz
+//   /stats/summary   /metrics   /metrics/resource   /metrics/cadvisor   /metrics/probes
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
-import type { Clock } from '../../lib/clock.ts';
-import type { Logger } from '../../lib/log.ts';
-import { type CriClient, CriError } from '../cri/client.ts';
-import { latestContainer, type ObservedContainer, previousContainer } from '../pods/observed.ts';
-import type { Pods } from '../pods/pods.ts';
-import type { RuntimeCache } from '../pods/runtime-cache.ts';
-import { accessOf } from './access.ts';
-import { parseLogQuery, QueryError } from './log-query.ts';
-import { readLog } from './log-reader.ts';
+import { CriError } from '../cri/client.ts';
+import type { NodeAccess } from './access.ts';
+import { json, text } from './answers.ts';
+import { HttpError } from './http-error.ts';
+import { QueryError } from './log-query.ts';
+import { type LogsSources, serveContainerLogs } from './logs-endpoint.ts';
+import { type MetricsSources, serveMetrics, serveStats } from './metrics-endpoints.ts';
+import { serveNodeLogs } from './node-logs.ts';
 import { passThrough, plainAnswer } from './pass-through.ts';
-import { metricsText, statsSummary } from './stats.ts';
+import { runCommand, type StreamSources, streamingUrl } from './streams.ts';
 
-export interface NodeServerOptions {
-  address: string;
-  port: number;
+export interface ServingKeys {
   certPem: string;
   keyPem: string;
+}
+
+export interface NodeServerOptions extends MetricsSources, LogsSources, Omit<StreamSources, 'podUid'> {
+  address: string;
+  port: number;
+  keys: ServingKeys;
   clientCaPem: string;
-  nodeName: string;
-  cri: CriClient;
-  cache: RuntimeCache;
-  pods: Pods;
-  /** Tells when something about a pod's containers has changed; returns a function that unsubscribes. */
-  onRuntimeChange(callback: (podUid: string) => void): () => void;
+  access: NodeAccess;
+  /** What `/configz` shows. */
+  config: object;
+  /** What `/logs/` shows. */
+  hostLogsDir: string;
   health(): string[];
-  clock: Clock;
-  log: Logger;
 }
 
-class HttpError extends Error {
-  readonly code: number;
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
+export interface NodeServer {
+  port: number;
+  /** New connections are served with these. */
+  replaceKeys(keys: ServingKeys): void;
+  closed: Promise<void>;
 }
 
-/** Resolves with the port once it listens; the server ends when `signal` aborts. */
-export async function startNodeServer(
-  options: NodeServerOptions,
-  signal: AbortSignal,
-): Promise<{ port: number; closed: Promise<void> }> {
+/** Resolves once it listens; the server ends when `signal` aborts. */
+export async function startNodeServer(options: NodeServerOptions, signal: AbortSignal): Promise<NodeServer> {
+  const tls = ({ certPem, keyPem }: ServingKeys) => ({ cert: certPem, key: keyPem, ca: options.clientCaPem });
   const server = createServer({
-    cert: options.certPem,
-    key: options.keyPem,
-    ca: options.clientCaPem,
+    ...tls(options.keys),
     requestCert: true,
-    // Who has no certificate gets a 401 that says so instead of a broken handshake.
+    // Who has no certificate may have a token; else gets a 401 that says so instead of a broken handshake.
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
   });
@@ -77,7 +72,11 @@ export async function startNodeServer(
   };
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
-  return { port: (server.address() as { port: number }).port, closed };
+  return {
+    port: (server.address() as { port: number }).port,
+    replaceKeys: (keys) => server.setSecureContext({ ...tls(keys), minVersion: 'TLSv1.2' }),
+    closed,
+  };
 }
 
 function listen(server: Server, { port, address }: NodeServerOptions): Promise<void> {
@@ -90,17 +89,6 @@ function listen(server: Server, { port, address }: NodeServerOptions): Promise<v
   });
 }
 
-function checkAccess(request: IncomingMessage): void {
-  const access = accessOf(request.socket as TLSSocket);
-  if (access.kind === 'unauthorized') throw new HttpError(401, 'Unauthorized');
-  if (access.kind === 'forbidden') {
-    throw new HttpError(
-      403,
-      `Forbidden (user=${access.user}, verb=${(request.method ?? '').toLowerCase()}, resource=nodes, subresource(s)=[proxy])`,
-    );
-  }
-}
-
 async function onRequest(
   options: NodeServerOptions,
   request: IncomingMessage,
@@ -110,44 +98,69 @@ async function onRequest(
   response.once('close', () => reader.abort());
   try {
     const url = new URL(request.url ?? '/', 'https://node');
-    const [first = '', ...rest] = url.pathname.split('/').slice(1).map(decodeURIComponent);
-    if (first === 'healthz') return health(options, response);
-    checkAccess(request);
-    if (request.method !== 'GET')
-      throw new HttpError(405, 'method not allowed: streaming endpoints want an upgraded connection');
-    switch (first) {
-      case 'containerLogs':
-        return await logs(options, rest, url.searchParams, response, reader.signal);
-      case 'pods':
-        return json(response, podList(options));
-      case 'stats':
-        if (rest[0] === 'summary') return json(response, await statsSummary(options));
-        break;
-      case 'metrics':
-        response.setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8');
-        return void response.end(metricsText(options));
-    }
-    throw new HttpError(404, `404 page not found: ${url.pathname}`);
+    await options.access.check(request, url.pathname);
+    await route(options, request.method ?? 'GET', url, response, reader.signal);
   } catch (error) {
-    const code = error instanceof HttpError ? error.code : error instanceof QueryError ? 422 : 500;
+    const code = codeOf(error);
     if (code === 500) options.log.warn({ err: error, url: request.url }, 'a request to the node server failed');
     if (response.headersSent) return void response.destroy();
-    response.statusCode = code;
-    response.setHeader('content-type', 'text/plain; charset=utf-8');
-    response.end((error as Error).message);
+    text(response, (error as Error).message, code);
   }
 }
 
-function health(options: NodeServerOptions, response: ServerResponse): void {
-  const problems = options.health();
-  response.statusCode = problems.length === 0 ? 200 : 500;
-  response.setHeader('content-type', 'text/plain; charset=utf-8');
-  response.end(problems.length === 0 ? 'ok' : problems.join('\n'));
+async function route(
+  options: NodeServerOptions,
+  method: string,
+  url: URL,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const [first = '', ...rest] = url.pathname.replace(/\/$/, '').split('/').slice(1).map(decodeURIComponent);
+  const query = url.searchParams;
+  options.metrics.httpRequests.add({ long_running: 'false', method, path: first, server_type: 'readwrite' });
+  if (first === 'run' && method === 'POST') {
+    const output = await runCommand({ ...options, podUid: podUidOf(options) }, rest, query);
+    return text(response, output.toString());
+  }
+  if (method !== 'GET' && method !== 'HEAD')
+    throw new HttpError(405, 'method not allowed: streaming endpoints want an upgraded connection');
+  switch (first) {
+    case 'healthz':
+      return health(options, rest[0], response);
+    case 'containerLogs': {
+      const [namespace = '', pod = '', container = ''] = rest;
+      const uid = podUidOf(options)(namespace, pod);
+      return serveContainerLogs(options, { uid, pod, container }, query, response, signal);
+    }
+    case 'logs':
+      return serveNodeLogs(options.hostLogsDir, rest.join('/'), response);
+    case 'pods':
+      return json(response, podList(options));
+    case 'runningpods':
+      return json(response, runningPods(options));
+    case 'configz':
+      return json(response, { kubeletconfig: options.config });
+    case 'stats':
+      return serveStats(options, rest.join('/'), query, response);
+    case 'metrics':
+      return serveMetrics(options, rest.join('/'), response);
+    default:
+      throw new HttpError(404, '404 page not found');
+  }
 }
 
-function json(response: ServerResponse, body: unknown): void {
-  response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify(body));
+function codeOf(error: unknown): number {
+  if (error instanceof HttpError) return error.code;
+  if (error instanceof QueryError) return 422;
+  return error instanceof CriError && error.code === 'notFound' ? 404 : 500;
+}
+
+/** `/healthz` asks everything; `/healthz/syncloop` the loop over pods; `ping` and `log` only whether anybody answers. */
+function health(options: NodeServerOptions, check: string | undefined, response: ServerResponse): void {
+  if (check !== undefined && !['ping', 'log', 'syncloop'].includes(check))
+    throw new HttpError(404, '404 page not found');
+  const problems = check === 'ping' || check === 'log' ? [] : options.health();
+  text(response, problems.length === 0 ? 'ok' : problems.join('\n'), problems.length === 0 ? 200 : 500);
 }
 
 function podList({ pods }: NodeServerOptions) {
@@ -157,62 +170,24 @@ function podList({ pods }: NodeServerOptions) {
   return { kind: 'PodList', apiVersion: 'v1', metadata: {}, items };
 }
 
-async function logs(
-  options: NodeServerOptions,
-  path: string[],
-  query: URLSearchParams,
-  response: ServerResponse,
-  signal: AbortSignal,
-): Promise<void> {
-  const [namespace = '', pod = '', name = ''] = path;
-  const { cache, clock } = options;
-  const parsed = parseLogQuery(query, clock.now());
-  const uid = podUid(options, namespace, pod);
-  const observed = cache.pod(uid);
-  const latest = latestContainer(observed, name);
-  // Before its first start a container has no log; one that is about to be replaced shows the last it has.
-  const usable = latest?.state === 'created' ? (previousContainer(observed, name) ?? latest) : latest;
-  const chosen: ObservedContainer | undefined = parsed.previous ? previousContainer(observed, name) : usable;
-  if (!chosen?.logPath) {
-    const what = parsed.previous
-      ? `previous terminated container "${name}" in pod "${pod}" not found`
-      : `container "${name}" in pod "${pod}" is waiting to start`;
-    throw new HttpError(400, what);
-  }
-  const following = {
-    isRunning: () => {
-      const state = cache.container(chosen.id)?.state;
-      return state === 'running' || state === 'created';
-    },
-    onStopped: (callback: () => void) => options.onRuntimeChange((changed) => changed === uid && callback()),
-  };
-  response.setHeader('content-type', 'text/plain; charset=utf-8');
-  response.setHeader('transfer-encoding', 'chunked');
-  response.flushHeaders();
-  for await (const bytes of readLog(chosen.logPath, parsed, following, signal)) {
-    if (!response.write(bytes)) await drained(response, signal);
-    if (signal.aborted) return;
-  }
-  response.end();
-}
-
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    response.once('drain', done);
-    signal.addEventListener('abort', done, { once: true });
+/** What the runtime has running, as pods with the little it knows of them. */
+function runningPods({ cache }: NodeServerOptions) {
+  const items = cache.identities().flatMap(({ uid, name, namespace }) => {
+    const running = cache.pod(uid).containers.filter((each) => each.state === 'running');
+    if (running.length === 0) return [];
+    const containers = running.map((each) => ({ name: each.name, image: each.image, resources: {} }));
+    return [{ metadata: { name, namespace, uid }, spec: { containers }, status: {} }];
   });
+  return { kind: 'PodList', apiVersion: 'v1', metadata: {}, items };
 }
 
-function podUid({ pods }: NodeServerOptions, namespace: string, name: string): string {
-  const worker = pods.byKey(`${namespace}/${name}`);
-  if (!worker) throw new HttpError(404, `pod "${name}" in namespace "${namespace}" is not on this node`);
-  return worker.identity.uid;
-}
+const podUidOf =
+  ({ pods }: NodeServerOptions) =>
+  (namespace: string, name: string): string => {
+    const worker = pods.byKey(`${namespace}/${name}`);
+    if (!worker) throw new HttpError(404, `pod "${name}" in namespace "${namespace}" is not on this node`);
+    return worker.identity.uid;
+  };
 
 async function onUpgrade(
   options: NodeServerOptions,
@@ -222,41 +197,13 @@ async function onUpgrade(
 ): Promise<void> {
   socket.on('error', () => socket.destroy());
   try {
-    checkAccess(request);
-    const url = await streamingUrl(options, new URL(request.url ?? '/', 'https://node'));
+    const asked = new URL(request.url ?? '/', 'https://node');
+    await options.access.check(request, asked.pathname);
+    const url = await streamingUrl({ ...options, podUid: podUidOf(options) }, asked);
     await passThrough(request, socket, head, url);
   } catch (error) {
-    const code =
-      error instanceof HttpError ? error.code : error instanceof CriError && error.code === 'notFound' ? 404 : 500;
+    const code = codeOf(error);
     if (code === 500) options.log.warn({ err: error, url: request.url }, 'cannot open a stream to a container');
     if (socket.writable) socket.end(plainAnswer(code, (error as Error).message));
   }
-}
-
-async function streamingUrl(options: NodeServerOptions, url: URL): Promise<string> {
-  const [first = '', namespace = '', pod = '', ...rest] = url.pathname.split('/').slice(1).map(decodeURIComponent);
-  const { cri, cache } = options;
-  const uid = podUid(options, namespace, pod);
-  const query = url.searchParams;
-  if (first === 'portForward') {
-    const sandbox = cache.pod(uid).sandboxes.find((each) => each.isReady);
-    if (!sandbox) throw new HttpError(404, `pod "${pod}" has no running sandbox`);
-    const port = query.getAll('port').map(Number);
-    return (await cri.call('PortForward', { podSandboxId: sandbox.id, port })).url ?? '';
-  }
-  // Upstream's clients put the pod's uid between pod and container or leave it out.
-  const name = rest.length > 1 ? (rest[1] as string) : (rest[0] ?? '');
-  const container = latestContainer(cache.pod(uid), name);
-  if (!container) throw new HttpError(404, `container not found ("${name}")`);
-  const flag = (...names: string[]) => names.some((each) => ['1', 'true'].includes(query.get(each) ?? ''));
-  const streams = {
-    containerId: container.id,
-    stdin: flag('input', 'stdin'),
-    stdout: flag('output', 'stdout'),
-    tty: flag('tty'),
-    stderr: flag('error', 'stderr') && !flag('tty'),
-  };
-  if (first === 'exec') return (await cri.call('Exec', { ...streams, cmd: query.getAll('command') })).url ?? '';
-  if (first === 'attach') return (await cri.call('Attach', streams)).url ?? '';
-  throw new HttpError(404, `404 page not found: ${url.pathname}`);
 }

@@ -32,6 +32,8 @@ export interface Harness {
   stateDir: string;
   /** While it throws, no request reaches the API server. */
   faults: { before?: (request: FakeRequest) => void };
+  /** Answers TokenReviews and SubjectAccessReviews. */
+  review(path: string, body: unknown): unknown;
   start(options?: Partial<KubeletOptions>): Promise<void>;
   /** The process dies: nothing is finished, nothing cleaned up. */
   kill(): Promise<void>;
@@ -75,9 +77,10 @@ export function createHarness(): Harness {
     mounts: mounter.calls,
     stateDir,
     faults,
+    review: () => ({ status: { allowed: false, authenticated: false } }),
     async start(options = {}) {
       const abort = new AbortController();
-      const client = withTokens(api);
+      const client = withTokens(api, (path, body) => harness.review(path, body));
       const informers = createInformerFactory({ client, clock, random: () => 0.5, log: silentLogger });
       const recorder = {
         event: (about: KubeObject, type: string, reason: string, message: string) =>
@@ -139,11 +142,12 @@ export function createHarness(): Harness {
   return harness;
 }
 
-/** TokenRequest, which the fake server does not know. */
-function withTokens(api: FakeClient): Client {
+/** What the fake server does not know: TokenRequest, and reviews of who may use the node server. */
+function withTokens(api: FakeClient, review: Harness['review']): Client {
   let issued = 0;
   return {
     ...api,
+    request: async (_method, path, body) => review(path, body) as never,
     resource<T extends KubeObject>(ref: Parameters<Client['resource']>[0], namespace?: string): ResourceClient<T> {
       const real = api.resource<T>(ref, namespace);
       if (ref.resource !== 'serviceaccounts') return real;

@@ -141,7 +141,7 @@ export class Volumes {
   async #setUpOne(fields: PodFieldFacts, volume: Volume): Promise<string> {
     const { mounter } = this.#options;
     const { pod } = fields;
-    const path = this.#pathOf(pod, volume);
+    const path = this.pathOf(pod, volume);
     if (volume.hostPath) {
       prepareHostPath(path, volume.hostPath.type ?? '');
       return path;
@@ -173,7 +173,7 @@ export class Volumes {
     const { pod } = fields;
     const { objects, tokens, clock } = this.#options;
     const payload = await payloadOf({ fields, objects, token: (request) => tokens.get(pod, request) }, volume);
-    const path = this.#pathOf(pod, volume);
+    const path = this.pathOf(pod, volume);
     const fsGroup = pod.spec?.securityContext?.fsGroup;
     if (fsGroup !== undefined) for (const file of payload.values()) file.mode |= 0o440;
     const changed = writeAtomically(path, payload, clock.now(), fsGroup);
@@ -181,7 +181,8 @@ export class Volumes {
     return changed;
   }
 
-  #pathOf(pod: Pod, volume: Volume): string {
+  /** Where the volume is, or would be, on this host. */
+  pathOf(pod: Pod, volume: Volume): string {
     if (volume.hostPath) return volume.hostPath.path;
     const { root, memory } = this.directories(pod.metadata.uid ?? '');
     return volume.secret || volume.projected ? join(memory, volume.name) : join(root, 'volumes', volume.name);

@@ -14,6 +14,7 @@ import { defaultTolerationSeconds } from './admission/default-toleration-seconds
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { nodeRestriction } from './admission/node-restriction.ts';
 import { priorityAdmission } from './admission/priority.ts';
+import { admitConnect } from './admission/subresource.ts';
 import { serviceAccountAdmission } from './admission/service-account.ts';
 import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
 import { loadBootstrapRbac } from './auth/bootstrap-rbac.ts';
@@ -249,7 +250,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       if (kind?.verbs.includes('list')) used.add(kind);
       return serveResource(resources, exchange);
     },
-    handleUpgrade: (upgrade) => kubelets.serveUpgrade(upgrade),
+    async handleUpgrade(upgrade) {
+      const { info, user } = upgrade;
+      const kind = scheme.byResource(info.group, info.version, info.resource);
+      if (kind) await admitConnect(admission, kind, info, { user, namespace: info.namespace, warn() {} });
+      return kubelets.serveUpgrade(upgrade);
+    },
   });
 
   const used = new Set<Kind>();

@@ -9,12 +9,14 @@ export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 /** How the write was asked for, as webhooks and policies see it: a `meta.k8s.io/v1` options object. */
 export type OperationOptions = { apiVersion: string; kind: string } & Record<string, unknown>;
 
+export type Annotate = (key: string, value: string) => void;
+
 export interface AdmissionRequest {
   operation: Operation;
   /** The kind of the resource that is written: the path's. */
   kind: Kind;
   subresource: string;
-  /** Empty for cluster-scoped objects. */
+  /** Empty for cluster-scoped objects; a Namespace's own name for a Namespace. */
   namespace: string;
   /** Empty while a name is still to be generated. */
   name: string;
@@ -24,13 +26,13 @@ export interface AdmissionRequest {
   old: KubeObject | undefined;
   /** What `object` is, where that is not `kind`: the Scale of a Deployment, the Eviction of a Pod. */
   objectKind?: GroupVersionKind | undefined;
-  /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions; absent for the server's own writes and CONNECT. */
-  options?: OperationOptions | undefined;
+  /** CreateOptions, UpdateOptions, PatchOptions or DeleteOptions, made when asked for; absent for the server's own writes and CONNECT. */
+  options?: (() => OperationOptions) | undefined;
   user: Identity;
   dryRun: boolean;
   warn(text: string): void;
   /** Adds an audit annotation. */
-  annotate?: ((key: string, value: string) => void) | undefined;
+  annotate?: Annotate | undefined;
   /** Set by the chain while it mutates. */
   reinvocation?: Reinvocation;
 }

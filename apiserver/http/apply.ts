@@ -11,6 +11,7 @@ import type { Exchange } from './exchange.ts';
 import { attributesOf } from './pipeline.ts';
 import { negotiateFor } from './render.ts';
 import { namespaceOf, type ResourceContext, sendWritten, writeRequest } from './resources.ts';
+import { scaleView } from './scale.ts';
 import { scaleKind } from './scale-kind.ts';
 import { type WriteOptions, writeOptions } from './write-options.ts';
 
@@ -85,6 +86,7 @@ function apply(
       subresource,
       isPatch: true,
       isTracked: true,
+      ...(subresource === 'scale' && kind.scale && { view: scaleView(kind.scale) }),
       ...(subresource === '' && kind.verbs.includes('create') && { mayCreate: 'always' as const }),
     },
     applied,

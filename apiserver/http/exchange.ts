@@ -37,6 +37,8 @@ export class Exchange {
   user: Identity;
   /** Texts of `Warning` headers, in order, each once. */
   readonly warnings = new Set<string>();
+  /** What admission notes for the audit log, by key. */
+  readonly auditAnnotations = new Map<string, string>();
   /** Bytes of the answer's body, for metrics. */
   sentBytes = 0;
   /** The answer's status code once it has begun; 200 before. */

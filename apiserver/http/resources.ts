@@ -9,7 +9,7 @@ import type { AdmissionChain } from '../admission/chain.ts';
 import { listParameters } from '../registry/list.ts';
 import type { Attributes } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { WriteRequest, WriteResult } from '../registry/types.ts';
+import type { DeleteRequest, WriteRequest, WriteResult } from '../registry/types.ts';
 import { serveApply } from './apply.ts';
 import { APPLY_PATCH, type BodyCodec } from './codec.ts';
 import type { Exchange } from './exchange.ts';
@@ -18,7 +18,7 @@ import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
 import { serveScale } from './scale.ts';
 import { streamWatch } from './watch-response.ts';
-import { deleteOptions, type FieldValidation, writeOptions } from './write-options.ts';
+import { deleteOptions, type FieldValidation, operationOptions, writeOptions } from './write-options.ts';
 
 export interface ResourceContext {
   registry: Registry;
@@ -225,7 +225,7 @@ async function serveDelete(context: ResourceContext, exchange: Exchange, kind: K
   const { info } = exchange;
   const negotiated = negotiateFor(exchange, true);
   const options = await readDeleteOptions(context, exchange);
-  const request = { ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0), options };
+  const request = deleteRequest(exchange, kind, options);
   const result = await context.registry.delete(kind, info.name, request);
   if (result.kind === 'deleted' && !RETURNS_DELETED.has(keyOf(kind))) {
     return exchange.sendJson(
@@ -250,7 +250,7 @@ function deletedStatus(kind: Kind, name: string, object: KubeObject): object {
 async function serveDeleteCollection(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const negotiated = negotiateFor(exchange, true);
   const options = await readDeleteOptions(context, exchange);
-  const request = { ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0), options };
+  const request = deleteRequest(exchange, kind, options);
   const list = await context.registry.deleteCollection(kind, request, listParameters(exchange.info.query));
   return sendList(exchange, kind, list, negotiated, context.clock.now());
 }
@@ -291,9 +291,21 @@ export function writeRequest(exchange: Exchange, kind: Kind, dryRun: boolean): W
     namespace: namespaceOf(kind, exchange),
     dryRun,
     warn: (text) => exchange.warnings.add(text),
+    annotate: (key, value) => exchange.auditAnnotations.set(key, value),
+    operationOptions: () => operationOptions(exchange.method, exchange.info.query),
     manager: exchange.info.query.get('fieldManager') || managerOfUserAgent(exchange.header('user-agent')),
   };
 }
+
+function deleteRequest(exchange: Exchange, kind: Kind, options: DeleteOptions): DeleteRequest {
+  return {
+    ...writeRequest(exchange, kind, (options.dryRun?.length ?? 0) > 0),
+    options,
+    operationOptions: () => ({ ...options, ...DELETE_OPTIONS }),
+  };
+}
+
+const DELETE_OPTIONS = { kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1' };
 
 /** A Namespace's own name is in the path where others have their namespace; the object has none. */
 export function namespaceOf(kind: Kind, exchange: Exchange): string {

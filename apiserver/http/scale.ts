@@ -12,6 +12,7 @@ import type { Exchange } from './exchange.ts';
 import { contentType } from './negotiate.ts';
 import { negotiateFor, sendEntry } from './render.ts';
 import { namespaceOf, type ResourceContext, writeRequest } from './resources.ts';
+import type { AdmissionView } from '../registry/update.ts';
 import { scaleKind } from './scale-kind.ts';
 import { writeOptions } from './write-options.ts';
 
@@ -43,6 +44,7 @@ export async function serveScale(context: ResourceContext, exchange: Exchange, k
       name: info.name,
       subresource: 'scale',
       isPatch: info.verb === 'patch',
+      view: scaleView(mapping),
     },
     (old) => {
       const scale = wanted(scaleOf(old, mapping));
@@ -61,6 +63,16 @@ export async function serveScale(context: ResourceContext, exchange: Exchange, k
   );
   return send(result.entry.object);
 }
+
+/** Admission sees the Scale, and may change its replicas. */
+export const scaleView = (mapping: ScaleMapping<KubeObject>): AdmissionView => ({
+  kind: { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind },
+  read: (object) => scaleOf(object, mapping),
+  write(object, view) {
+    const { spec } = view as Scale & KubeObject;
+    mapping.setSpecReplicas(object, spec?.replicas ?? 0);
+  },
+});
 
 /** The Scale that the request asks for, given the present one. */
 function scaleChange(

@@ -3,6 +3,7 @@ import { errors } from '../../api/errors.ts';
 import { fieldErrors } from '../../api/field-error.ts';
 import { validateFieldManager } from '../../api/metadata.ts';
 import type { DeleteOptions } from '../../api/types/meta.ts';
+import type { OperationOptions } from '../admission/chain.ts';
 import { isTrue } from './request-info.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
@@ -38,6 +39,29 @@ export function writeOptions(query: URLSearchParams, options: string, isApply = 
     fieldValidation: validation as FieldValidation,
     fieldManager: manager,
     force: force !== null && isTrue(force),
+  };
+}
+
+const OPTIONS_OF: Readonly<Record<string, string>> = {
+  POST: 'CreateOptions',
+  PUT: 'UpdateOptions',
+  PATCH: 'PatchOptions',
+  DELETE: 'DeleteOptions',
+};
+
+/** The same as the options object that admission is shown; `query` was checked before. */
+export function operationOptions(method: string, query: URLSearchParams): OperationOptions {
+  const dryRun = query.getAll('dryRun').filter((each) => each !== '');
+  const force = query.get('force');
+  const fieldManager = query.get('fieldManager');
+  const fieldValidation = query.get('fieldValidation');
+  return {
+    kind: OPTIONS_OF[method] ?? 'UpdateOptions',
+    apiVersion: 'meta.k8s.io/v1',
+    ...(dryRun.length > 0 && { dryRun }),
+    ...(method === 'PATCH' && force !== null && { force: isTrue(force) }),
+    ...(fieldManager && { fieldManager }),
+    ...(fieldValidation && { fieldValidation }),
   };
 }
 

@@ -10,7 +10,15 @@ import type { ObjectMeta } from '../../api/types/meta.ts';
 import { objectKey } from '../storage/keys.ts';
 import { asReadBack, encodeStored, timestamp } from './encode.ts';
 import { trackWrite } from './versions.ts';
-import { gr, hookKey, type RegistryContext, SERVER_MANAGER, type WriteRequest, type WriteResult } from './types.ts';
+import {
+  admissionOf,
+  gr,
+  hookKey,
+  type RegistryContext,
+  SERVER_MANAGER,
+  type WriteRequest,
+  type WriteResult,
+} from './types.ts';
 
 /** Without vowels and look-alikes, as upstream's generated names. */
 const NAME_CHARACTERS = 'bcdfghjklmnpqrstvwxz2456789';
@@ -29,9 +37,11 @@ export async function createObject(
   const meta = object.metadata;
   if (meta.resourceVersion) throw errors.badRequest('resourceVersion should not be set on objects to be created');
   placeInNamespace(kind, meta, request.namespace);
-  const generate = !meta.name && meta.generateName ? meta.generateName : undefined;
+  const admitted = await admit(context, kind, object, request);
+  const { name, generateName: base } = admitted.metadata;
+  const generate = !name && base ? base : undefined;
   for (let attempt = 1; ; attempt++) {
-    const candidate = generate ? deepClone(object) : object;
+    const candidate = generate ? deepClone(admitted) : admitted;
     if (generate) candidate.metadata.name = generateName(generate, context.random);
     try {
       return await createOnce(context, kind, candidate, request);
@@ -42,12 +52,13 @@ export async function createObject(
   }
 }
 
-async function createOnce(
+/** The object as it is to be created, before it has a name where one is generated: completed once, however often that is tried. */
+async function admit(
   context: RegistryContext,
   kind: Kind,
   object: KubeObject,
   request: WriteRequest,
-): Promise<WriteResult> {
+): Promise<KubeObject> {
   kind.setDefaults?.(object);
   // Before admission, as upstream does: what the server adds is nobody's.
   if (!request.isTracked) {
@@ -59,19 +70,29 @@ async function createOnce(
       time: timestamp(context.clock.now()),
     });
   }
-  const admission = {
-    operation: 'CREATE' as const,
-    kind,
+  wipeSystemFields(object.metadata);
+  const admission = admissionOfCreate(kind, object, request);
+  await context.admission.mutate(admission);
+  const mutated = admission.object ?? object;
+  if (mutated !== object) placeInNamespace(kind, mutated.metadata, request.namespace);
+  return mutated;
+}
+
+const admissionOfCreate = (kind: Kind, object: KubeObject, request: WriteRequest) =>
+  admissionOf(kind, request, {
+    operation: 'CREATE',
     subresource: '',
-    namespace: request.namespace,
     name: object.metadata.name ?? '',
     object,
     old: undefined,
-    user: request.user,
-    dryRun: request.dryRun,
-    warn: request.warn,
-  };
-  await context.admission.mutate(admission);
+  });
+
+async function createOnce(
+  context: RegistryContext,
+  kind: Kind,
+  object: KubeObject,
+  request: WriteRequest,
+): Promise<WriteResult> {
   prepareForCreate(context, kind, object, request);
   const hook = context.hooks.get(hookKey(kind));
   const held = await hook?.before?.(object, undefined, request.dryRun);
@@ -80,7 +101,7 @@ async function createOnce(
       ...validateMetadata(object.metadata, { namespaced: kind.namespaced, validateName: kind.validateName }),
       ...kind.validate(object),
     ]);
-    await context.admission.validate(admission);
+    await context.admission.validate(admissionOfCreate(kind, object, request));
     for (const text of kind.warnings?.(object) ?? []) request.warn(text);
     const result = await store(context, kind, object, request);
     if (!request.dryRun) await hook?.after?.(object, undefined);
@@ -139,15 +160,21 @@ export function placeInNamespace(kind: Kind, meta: ObjectMeta, namespace: string
 function prepareForCreate(context: RegistryContext, kind: Kind, object: KubeObject, request: WriteRequest): void {
   const nowMs = context.clock.now();
   const meta = object.metadata;
-  delete meta.deletionTimestamp;
-  delete meta.deletionGracePeriodSeconds;
-  delete meta.selfLink;
+  wipeSystemFields(meta);
   delete meta.generation;
   meta.uid = randomUUID();
   meta.creationTimestamp = timestamp(nowMs);
   if (kind.hasGeneration) meta.generation = 1;
   if (kind.hasStatus) (object as { status?: unknown }).status = undefined;
   kind.prepareForCreate?.(object, { nowMs, user: request.user.name });
+}
+
+function wipeSystemFields(meta: ObjectMeta): void {
+  delete meta.uid;
+  delete meta.creationTimestamp;
+  delete meta.deletionTimestamp;
+  delete meta.deletionGracePeriodSeconds;
+  delete meta.selfLink;
 }
 
 export function failIfInvalid(kind: Kind, object: KubeObject, found: readonly FieldError[]): void {

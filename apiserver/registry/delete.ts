@@ -10,7 +10,7 @@ import { objectKey } from '../storage/keys.ts';
 import { unsavedEntry } from './create.ts';
 import { asReadBack, decodeStored, encodeStored, timestamp } from './encode.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
-import { type DeleteRequest, type DeleteResult, gr, hookKey, type RegistryContext } from './types.ts';
+import { admissionOf, type DeleteRequest, type DeleteResult, gr, hookKey, type RegistryContext } from './types.ts';
 
 const TRIES = 64;
 
@@ -49,18 +49,18 @@ async function tryDelete(
   revision: number,
 ): Promise<DeleteResult | Current> {
   checkPreconditions(kind, name, old, request.options);
-  await context.admission.validate({
-    operation: 'DELETE',
-    kind,
-    subresource: '',
-    namespace: request.namespace,
-    name,
-    object: undefined,
-    old,
-    user: request.user,
-    dryRun: request.dryRun,
-    warn: request.warn,
-  });
+  await request.check?.(old);
+  if (!request.internal) {
+    const admission = admissionOf(kind, request, {
+      operation: 'DELETE',
+      subresource: '',
+      name,
+      object: undefined,
+      old,
+    });
+    await context.admission.mutate(admission);
+    await context.admission.validate(admission);
+  }
   const key = objectKey(kind, request.namespace, name);
   const object = planDelete(kind, old, request.options, context.clock.now());
   const cache = context.caches.of(kind);

@@ -5,7 +5,7 @@ import type { Scheme } from '../../api/scheme.ts';
 import type { DeleteOptions } from '../../api/types/meta.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { AdmissionChain } from '../admission/chain.ts';
+import type { AdmissionChain, AdmissionRequest, Annotate, OperationOptions } from '../admission/chain.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { CachedObject, CacheSet } from '../cache/port.ts';
 import type { Store } from '../storage/port.ts';
@@ -51,6 +51,10 @@ export interface WriteRequest {
   manager?: string;
   /** The object comes with its managed fields: they are not to be computed. */
   isTracked?: boolean;
+  /** The options object of the request, for admission; absent for the server's own writes. */
+  operationOptions?: () => OperationOptions;
+  /** Adds an audit annotation. */
+  annotate?: Annotate;
 }
 
 /** The field manager of the server's own writes. */
@@ -72,6 +76,29 @@ export type DeleteResult =
 
 export interface DeleteRequest extends WriteRequest {
   options: DeleteOptions;
+  /** Skips admission: another request was admitted that implies this one (eviction). */
+  internal?: boolean;
+  /** Decides again on each state that is tried; throws ApiError to refuse. */
+  check?(object: KubeObject): void | Promise<void>;
+}
+
+/** What admission is told of a write. */
+export function admissionOf(
+  kind: Kind,
+  request: WriteRequest,
+  what: Pick<AdmissionRequest, 'operation' | 'subresource' | 'name' | 'object' | 'old' | 'objectKind'>,
+): AdmissionRequest {
+  const isNamespace = kind.group === '' && kind.resource === 'namespaces';
+  return {
+    ...what,
+    kind,
+    namespace: isNamespace ? what.name : request.namespace,
+    options: request.operationOptions,
+    user: request.user,
+    dryRun: request.dryRun,
+    warn: request.warn,
+    annotate: request.annotate,
+  };
 }
 
 export type Subresource = '' | 'status' | 'scale' | string;

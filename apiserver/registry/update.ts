@@ -4,13 +4,14 @@ import { ApiError, errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import { sameManagers } from '../../api/managed-fields/managers.ts';
 import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
-import { apiVersionOf, type KubeObject } from '../../api/object.ts';
+import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../../api/object.ts';
 import { objectKey } from '../storage/keys.ts';
 import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
 import { asReadBack, decodeStored, encodeStored, storedAs, timestamp } from './encode.ts';
 import { trackWrite } from './versions.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
 import {
+  admissionOf,
   gr,
   hookKey,
   type RegistryContext,
@@ -36,6 +37,15 @@ export interface UpdateRequest extends WriteRequest {
   raw?: boolean;
   /** Skips admission: the server's own work. */
   internal?: boolean;
+  /** What admission sees and changes in place of the object: the Scale of a Deployment. */
+  view?: AdmissionView;
+}
+
+export interface AdmissionView {
+  kind: GroupVersionKind;
+  read(object: KubeObject): KubeObject;
+  /** Carries what admission made of the view over to `object`. */
+  write(object: KubeObject, view: KubeObject): void;
 }
 
 /**
@@ -54,7 +64,7 @@ export async function updateObject(
     if (!current.object) {
       if (createFrom && request.mayCreate && (kind.allowCreateOnUpdate || request.mayCreate === 'always')) {
         try {
-          return await createObject(context, kind, await createFrom(), request);
+          return await createObject(context, kind, await createFrom(), asCreate(request));
         } catch (error) {
           // Somebody was faster: an apply goes on with what is there now.
           const isRace =
@@ -91,24 +101,25 @@ async function tryUpdate(
   revision: number,
   change: (old: KubeObject) => KubeObject | Promise<KubeObject>,
 ): Promise<WriteResult | Current> {
-  const object = await change(old);
+  let object = await change(old);
   const isMain = request.subresource === '';
   checkIdentity(kind, object, old, request, revision);
   if (!request.raw) kind.setDefaults?.(object);
   if (!request.isTracked) await track(context, kind, object, old, request);
-  const admission = {
-    operation: 'UPDATE' as const,
-    kind,
+  const { view } = request;
+  const admission = admissionOf(kind, request, {
+    operation: 'UPDATE',
     subresource: request.subresource,
-    namespace: request.namespace,
     name: request.name,
-    object,
-    old,
-    user: request.user,
-    dryRun: request.dryRun,
-    warn: request.warn,
-  };
-  if (!request.internal) await context.admission.mutate(admission);
+    object: view ? view.read(object) : object,
+    old: view ? view.read(old) : old,
+    objectKind: view?.kind,
+  });
+  if (!request.internal) {
+    await context.admission.mutate(admission);
+    if (view) view.write(object, admission.object as KubeObject);
+    else object = admission.object as KubeObject;
+  }
   if (!request.raw) prepareForUpdate(context, kind, object, old, request);
   const hook = isMain ? context.hooks.get(hookKey(kind)) : undefined;
   const held = await hook?.before?.(object, old, request.dryRun);
@@ -306,4 +317,17 @@ function unchanged(object: KubeObject, old: KubeObject): boolean {
   const { managedFields: _m, ...meta } = metadata;
   const { managedFields: _n, ...wasMeta } = was;
   return deepEqual(meta, wasMeta) && deepEqual(ours, theirs);
+}
+
+/** A PUT or an apply that creates is a creation to admission too. */
+function asCreate(request: UpdateRequest): WriteRequest {
+  const { operationOptions } = request;
+  if (!operationOptions) return request;
+  return {
+    ...request,
+    operationOptions() {
+      const { force: _f, ...options } = operationOptions();
+      return { ...options, kind: 'CreateOptions', apiVersion: options.apiVersion };
+    },
+  };
 }

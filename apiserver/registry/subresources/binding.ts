@@ -5,6 +5,7 @@ import { fieldErrors } from '../../../api/field-error.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Binding, Pod } from '../../../api/types/core-v1.ts';
+import { admitBody } from '../../admission/subresource.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { readObject, type ResourceContext, writeRequest } from '../../http/resources.ts';
 import { writeOptions } from '../../http/write-options.ts';
@@ -17,9 +18,17 @@ export async function serveBinding(context: ResourceContext, exchange: Exchange,
   const { info } = exchange;
   if (info.verb !== 'create') throw errors.methodNotAllowedPath();
   const options = writeOptions(info.query, 'CreateOptions');
-  const binding = (await readObject(context, exchange, bindingKind, options.fieldValidation)) as KubeObject & Binding;
-  checkBinding(binding, info.name);
-  const name = info.name || (binding.metadata.name as string);
+  const body = await readObject(context, exchange, bindingKind, options.fieldValidation);
+  checkBinding(body as KubeObject & Binding, info.name);
+  const name = info.name || (body.metadata.name as string);
+  // POST to `bindings` is to a resource of its own, POST to `pods/NAME/binding` to the pod.
+  const target = { kind: info.resource === 'bindings' ? bindingKind : kind, subresource: info.subresource, name };
+  const binding = (await admitBody(
+    context.admission,
+    { ...target, bodyKind: bindingKind },
+    body,
+    writeRequest(exchange, kind, options.dryRun),
+  )) as KubeObject & Binding;
   await context.registry.update(
     kind,
     {

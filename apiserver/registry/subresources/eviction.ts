@@ -3,6 +3,7 @@ import { errors } from '../../../api/errors.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Eviction } from '../../../api/types/policy-v1.ts';
+import { admitBody } from '../../admission/subresource.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { readObject, type ResourceContext, writeRequest } from '../../http/resources.ts';
 import { writeOptions } from '../../http/write-options.ts';
@@ -12,27 +13,20 @@ export async function serveEviction(context: ResourceContext, exchange: Exchange
   const { info } = exchange;
   if (info.verb !== 'create') throw errors.methodNotAllowedPath();
   const written = writeOptions(info.query, 'CreateOptions');
-  const eviction = (await readObject(context, exchange, evictionKind, written.fieldValidation)) as KubeObject &
-    Eviction;
+  let eviction = (await readObject(context, exchange, evictionKind, written.fieldValidation)) as KubeObject & Eviction;
   if (eviction.metadata.name && eviction.metadata.name !== info.name) {
     throw errors.badRequest('name in URL does not match name in Eviction object');
   }
   const options = eviction.deleteOptions ?? {};
   const dryRun = written.dryRun || (options.dryRun?.length ?? 0) > 0;
   const request = writeRequest(exchange, kind, dryRun);
-  await context.admission.validate({
-    operation: 'CREATE',
-    kind,
-    subresource: 'eviction',
-    namespace: request.namespace,
-    name: info.name,
-    object: eviction,
-    old: undefined,
-    user: request.user,
-    dryRun,
-    warn: request.warn,
-  });
-  await context.registry.delete(kind, info.name, { ...request, options });
+  eviction = (await admitBody(
+    context.admission,
+    { kind, subresource: 'eviction', name: info.name, bodyKind: evictionKind },
+    eviction,
+    request,
+  )) as KubeObject & Eviction;
+  await context.registry.delete(kind, info.name, { ...request, options, internal: true });
   await exchange.sendJson(
     201,
     JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }),

@@ -15,9 +15,10 @@ import type {
 import type { Authenticator } from '../../auth/authenticate.ts';
 import type { Attributes, Authorizer, Identity } from '../../auth/identity.ts';
 import type { RbacAuthorizer } from '../../auth/rbac.ts';
+import { admitBody } from '../../admission/subresource.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { negotiateFor, sendEntry } from '../../http/render.ts';
-import { readObject, type ResourceContext, type SubresourceHandler } from '../../http/resources.ts';
+import { readObject, type ResourceContext, type SubresourceHandler, writeRequest } from '../../http/resources.ts';
 import { writeOptions } from '../../http/write-options.ts';
 
 export interface ReviewOptions {
@@ -100,7 +101,12 @@ function answering(answer: (body: KubeObject, exchange: Exchange) => Answer | Pr
   return async (context: ResourceContext, exchange: Exchange, kind: Kind) => {
     const negotiated = negotiateFor(exchange, true);
     const options = writeOptions(exchange.info.query, 'CreateOptions');
-    const body = await readObject(context, exchange, kind, options.fieldValidation);
+    const body = await admitBody(
+      context.admission,
+      { kind, subresource: '', name: '', bodyKind: kind },
+      await readObject(context, exchange, kind, options.fieldValidation),
+      writeRequest(exchange, kind, options.dryRun),
+    );
     const object = {
       kind: kind.kind,
       apiVersion: `${kind.group}/${kind.version}`,

@@ -7,8 +7,9 @@ import type { TokenRequest } from '../../../api/types/authentication-v1.ts';
 import type { Pod } from '../../../api/types/core-v1.ts';
 import { nodeNameOf, serviceAccountUser } from '../../auth/identity.ts';
 import type { TokenClaims, TokenSigner } from '../../auth/jwt.ts';
+import { admitBody } from '../../admission/subresource.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { readObject, type ResourceContext, type SubresourceHandler } from '../../http/resources.ts';
+import { readObject, type ResourceContext, type SubresourceHandler, writeRequest } from '../../http/resources.ts';
 import { writeOptions } from '../../http/write-options.ts';
 import { timestamp } from '../encode.ts';
 import { tokenRequestKind } from './kinds.ts';
@@ -27,9 +28,14 @@ export function tokenHandler(options: {
     const { info } = exchange;
     if (info.verb !== 'create') throw errors.methodNotAllowedPath();
     const written = writeOptions(info.query, 'CreateOptions');
-    const request = (await readObject(context, exchange, tokenRequestKind, written.fieldValidation)) as KubeObject &
-      TokenRequest;
-    checkNames(request, info.name, info.namespace);
+    const body = await readObject(context, exchange, tokenRequestKind, written.fieldValidation);
+    checkNames(body as KubeObject & TokenRequest, info.name, info.namespace);
+    const request = (await admitBody(
+      context.admission,
+      { kind, subresource: 'token', name: info.name, bodyKind: tokenRequestKind },
+      body,
+      writeRequest(exchange, kind, written.dryRun),
+    )) as KubeObject & TokenRequest;
     const account = (await context.registry.get(kind, info.namespace, info.name)).object;
     const spec = request.spec ?? {};
     const seconds = spec.expirationSeconds ?? DEFAULT_SECONDS;

@@ -216,6 +216,37 @@ describe('the writer', () => {
   });
 });
 
+describe('an announced write', () => {
+  test('is not decoded again when its event comes before the answer', async () => {
+    const { store, pods } = setUp();
+    await pods.ready();
+    const object = pod('default', 'web');
+    const value = encode(object);
+    const announced = pods.announce({ key: '/registry/pods/default/web', value, object });
+    const revision = await put(store, pod('default', 'web'));
+    await pods.current();
+    expect(pods.get('default', 'web')?.object).toBe(object);
+    expect(object.metadata.resourceVersion).toBe(String(revision));
+    announced.withdraw();
+  });
+
+  test('that another won, or that was withdrawn, says nothing', async () => {
+    const { store, pods } = setUp();
+    await pods.ready();
+    const object = pod('default', 'web');
+    const write = { key: '/registry/pods/default/web', value: encode(object), object };
+    const announced = pods.announce(write);
+    await put(store, pod('default', 'web', { note: 'another' }));
+    await pods.current();
+    expect(pods.get('default', 'web')?.object).not.toBe(object);
+    expect(pods.get('default', 'web')?.object.metadata.annotations).toEqual({ note: 'another' });
+    announced.withdraw();
+    await put(store, pod('default', 'web'));
+    await pods.current();
+    expect(pods.get('default', 'web')?.object).not.toBe(object);
+  });
+});
+
 describe('watches', () => {
   test('lines are the events as clients read them', async () => {
     const { store, pods } = setUp();

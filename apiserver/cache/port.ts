@@ -72,6 +72,11 @@ export interface ResourceCache {
    * visible: that is the watch's doing.
    */
   committed(write: { key: string; value: Uint8Array; revision: number; object: KubeObject }): CachedObject;
+  /**
+   * Says what is about to be committed, so that an event that comes before the store's answer needs no decoding: an event
+   * of this key with these bytes is `object`, which is the cache's then. `withdraw` must be called when the answer is there.
+   */
+  announce(write: { key: string; value: Uint8Array; object: KubeObject }): { withdraw(): void };
   /** `last` as of its deletion at `revision`: what the DELETE response sends. */
   deleted(last: CachedObject, revision: number): CachedObject;
   /** Open watches. */

@@ -41,6 +41,7 @@ export interface ResourceCacheOptions {
 
 /** Changes applied before other work gets its turn. */
 const APPLY_AT_ONCE = 500;
+const NOTHING_ANNOUNCED = { withdraw() {} };
 const WAIT_MS = 3_000;
 /** How far back a cache that starts reads, so that clients can resume from before a restart of the server. */
 const RESUMABLE_REVISIONS = 2_000;
@@ -143,6 +144,11 @@ export class KindCache implements ResourceCache {
       : this.#codec.encode(key, revision, type, value, object);
     if (this.#isLoaded && revision > this.#revision) this.#state.remember(entry);
     return entry;
+  }
+
+  announce(write: { key: string; value: Uint8Array; object: KubeObject }): { withdraw(): void } {
+    // What is converted on the way is not what its reader gets.
+    return this.kind.conversion ? NOTHING_ANNOUNCED : this.#state.announce(write);
   }
 
   deleted(last: CachedObject, revision: number): CachedObject {

@@ -14,6 +14,12 @@ export type Converted = ReadonlyMap<string, KubeObject | Error>;
 
 export const convertedKey = (kv: { key: string; modRevision: number }) => `${kv.modRevision} ${kv.key}`;
 
+interface Announcement {
+  key: string;
+  value: Uint8Array;
+  object: KubeObject;
+}
+
 export type Report = (fields: LogFields, message: string) => void;
 
 export class CacheState {
@@ -22,6 +28,8 @@ export class CacheState {
   #extractors: [field: string, extract: (object: KubeObject) => string][] = [];
   /** Entries of writes committed here whose events have not come yet. */
   #committed = new Map<string, Entry>();
+  /** What writers are waiting for the store to commit; a later writer of the same key takes the place of an earlier. */
+  #announced = new Map<string, Announcement>();
   #codec: Codec;
   #report: Report;
 
@@ -62,6 +70,15 @@ export class CacheState {
   /** Keeps an entry until its event arrives; ignored when the event has been applied. */
   remember(entry: Entry): void {
     this.#committed.set(entry.key, entry);
+  }
+
+  announce(write: Announcement): { withdraw(): void } {
+    this.#announced.set(write.key, write);
+    return {
+      withdraw: () => {
+        if (this.#announced.get(write.key) === write) this.#announced.delete(write.key);
+      },
+    };
   }
 
   /** Forgets remembered entries at or below a revision that is complete. */
@@ -119,7 +136,9 @@ export class CacheState {
       const object = converted?.get(convertedKey(event));
       if (object instanceof Error) throw object;
       if (object) return this.#codec.encodeObject(event.key, event.modRevision, type, object);
-      return this.#codec.encode(event.key, event.modRevision, type, event.value);
+      const announced = this.#announced.get(event.key);
+      const known = announced && Buffer.compare(announced.value, event.value) === 0 ? announced.object : undefined;
+      return this.#codec.encode(event.key, event.modRevision, type, event.value, known);
     } catch (error) {
       this.#report(
         { err: error, key: event.key, revision: event.modRevision },

@@ -8,7 +8,8 @@ import { validateMetadata } from '../../api/metadata.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
 import type { ObjectMeta } from '../../api/types/meta.ts';
 import { objectKey } from '../storage/keys.ts';
-import { asReadBack, encodeStored, timestamp } from './encode.ts';
+import { commitObject } from './commit.ts';
+import { timestamp } from './encode.ts';
 import { trackWrite } from './versions.ts';
 import {
   admissionOf,
@@ -120,22 +121,14 @@ async function store(
 ): Promise<WriteResult> {
   const name = object.metadata.name as string;
   const key = objectKey(kind, request.namespace, name);
-  const value = await encodeStored(kind, object);
   if (request.dryRun) {
     const { kv } = await context.store.get(key);
     if (kv) throw errors.alreadyExists(gr(kind), name);
     return { entry: unsavedEntry(kind, key, object, 0), changed: false, created: true };
   }
-  const result = await context.store.commit({
-    key,
-    expected: 0,
-    value,
-    ...(kind.ttlSeconds !== undefined && { ttlSeconds: kind.ttlSeconds }),
-  });
+  const result = await commitObject(context, kind, key, object, 0);
   if (!result.ok) throw errors.alreadyExists(gr(kind), name);
-  const written = await asReadBack(kind, object, value);
-  const entry = context.caches.of(kind).committed({ key, value, revision: result.revision, object: written });
-  return { entry, changed: true, created: true };
+  return { entry: result.entry, changed: true, created: true };
 }
 
 /** What a dry run answers: the object as it would be, at the revision it would start from. */

@@ -8,7 +8,8 @@ import type { KubeObject } from '../../api/object.ts';
 import type { DeleteOptions } from '../../api/types/meta.ts';
 import { objectKey } from '../storage/keys.ts';
 import { unsavedEntry } from './create.ts';
-import { asReadBack, decodeStored, encodeStored, timestamp } from './encode.ts';
+import { commitObject } from './commit.ts';
+import { decodeStored, timestamp } from './encode.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
 import { admissionOf, type DeleteRequest, type DeleteResult, gr, hookKey, type RegistryContext } from './types.ts';
 
@@ -69,17 +70,15 @@ async function tryDelete(
     const entry = unsavedEntry(kind, key, object ?? old, revision);
     return object ? { kind: 'pending', entry } : { kind: 'deleted', entry };
   }
-  const value = object && (await encodeStored(kind, object));
-  const result = await context.store.commit({ key, expected: revision, value: value ?? null });
+  const result = object
+    ? await commitObject(context, kind, key, object, revision)
+    : await context.store.commit({ key, expected: revision, value: null });
   if (!result.ok) {
     if (!result.current) return { object: undefined, revision: 0, isFresh: true };
     const { value: theirs, modRevision } = result.current;
     return { object: await decodeStored(kind, theirs, modRevision), revision: modRevision, isFresh: true };
   }
-  if (object && value) {
-    const written = await asReadBack(kind, object, value);
-    return { kind: 'pending', entry: cache.committed({ key, value, revision: result.revision, object: written }) };
-  }
+  if ('entry' in result) return { kind: 'pending', entry: result.entry };
   await context.hooks.get(hookKey(kind))?.after?.(undefined, old);
   return { kind: 'deleted', entry: cache.deleted(unsavedEntry(kind, key, old, revision), result.revision) };
 }

@@ -7,7 +7,8 @@ import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts'
 import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../../api/object.ts';
 import { objectKey } from '../storage/keys.ts';
 import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
-import { asReadBack, decodeStored, encodeStored, storedAs, timestamp } from './encode.ts';
+import { commitObject } from './commit.ts';
+import { decodeStored, storedAs, timestamp } from './encode.ts';
 import { trackWrite } from './versions.ts';
 import { type Current, currentFromCache, currentFromStore } from './read.ts';
 import {
@@ -177,21 +178,15 @@ async function write(
     return { entry, changed: false, created: false };
   }
   if (request.dryRun) return { entry: unsavedEntry(kind, key, object, revision), changed: false, created: false };
-  const value = await encodeStored(kind, object);
-  const result = await context.store.commit({
-    key,
-    expected: revision,
-    value: isGone ? null : value,
-    ...(kind.ttlSeconds !== undefined && { ttlSeconds: kind.ttlSeconds }),
-  });
+  const result = isGone
+    ? await context.store.commit({ key, expected: revision, value: null })
+    : await commitObject(context, kind, key, object, revision);
   if (!result.ok) {
     if (!result.current) return { object: undefined, revision: 0, isFresh: true };
     const { value: theirs, modRevision } = result.current;
     return { object: await decodeStored(kind, theirs, modRevision), revision: modRevision, isFresh: true };
   }
-  if (isGone) return { entry: unsavedEntry(kind, key, object, result.revision), changed: true, created: false };
-  const written = await asReadBack(kind, object, value);
-  const entry = cache.committed({ key, value, revision: result.revision, object: written });
+  const entry = 'entry' in result ? result.entry : unsavedEntry(kind, key, object, result.revision);
   return { entry, changed: true, created: false };
 }
 

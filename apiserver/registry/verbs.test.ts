@@ -377,7 +377,7 @@ describe('answers', () => {
     expect(plain.headers['content-encoding']).toBeUndefined();
     const small = await call('GET', `${CONFIG_MAPS}/large`, { headers: { 'accept-encoding': 'gzip' } });
     expect(small.headers['content-encoding']).toBe('gzip');
-    expect(Number(small.headers['content-length'])).toBeLessThan(10_000);
+    expect(small.text.length).toBeLessThan(10_000);
     expect((await call('GET', '/version?pretty=true')).text).toMatch(/^\{\n {2}"major"/);
     expect(plain.headers['audit-id']).toMatch(/^[0-9a-f-]{36}$/);
     expect(plain.headers['cache-control']).toBe('no-cache, private');

@@ -8,6 +8,7 @@ import type { KubeObject } from '../api/object.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { Identity } from './auth/identity.ts';
+import { type Reconciliation, reconcileBinding, reconcileRole } from './auth/reconcile.ts';
 import type { Registry } from './registry/registry.ts';
 import type { WriteRequest } from './registry/types.ts';
 
@@ -46,16 +47,20 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
   const namespaces = registry.kind('', 'namespaces');
   await all(NAMESPACES.map((name) => ensure(registry, namespaces, '', { metadata: { name } })));
   const group = 'rbac.authorization.k8s.io';
-  const many = (resource: string, objects: readonly KubeObject[]) => {
+  const many = <T extends KubeObject>(
+    resource: string,
+    objects: readonly T[],
+    reconcile: (present: T, wanted: T) => Reconciliation<T>,
+  ) => {
     const kind = registry.kind(group, resource);
-    return objects.map((each) => ensure(registry, kind, each.metadata.namespace ?? '', each));
+    return objects.map((each) => ensureReconciled(registry, kind, each, reconcile));
   };
   const priorityClasses = registry.kind('scheduling.k8s.io', 'priorityclasses');
   await all([
-    ...many('clusterroles', rbac.clusterRoles),
-    ...many('clusterrolebindings', rbac.clusterRoleBindings),
-    ...many('roles', rbac.roles),
-    ...many('rolebindings', rbac.roleBindings),
+    ...many('clusterroles', rbac.clusterRoles, reconcileRole),
+    ...many('clusterrolebindings', rbac.clusterRoleBindings, reconcileBinding),
+    ...many('roles', rbac.roles, reconcileRole),
+    ...many('rolebindings', rbac.roleBindings, reconcileBinding),
     ...PRIORITY_CLASSES.map(([name, value, description]) =>
       ensure(registry, priorityClasses, '', { metadata: { name }, value, description } as KubeObject),
     ),
@@ -82,6 +87,31 @@ async function ensure(registry: Registry, kind: Kind, namespace: string, object:
     // Another API server was faster.
     if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error;
   }
+}
+
+/** The default as it should be beside what people have made of it. */
+async function ensureReconciled<T extends KubeObject>(
+  registry: Registry,
+  kind: Kind,
+  wanted: T,
+  reconcile: (present: T, wanted: T) => Reconciliation<T>,
+): Promise<void> {
+  const { name = '', namespace = '' } = wanted.metadata;
+  const present = await registry.find<T>(kind, namespace, name, { anyAge: true });
+  if (!present) return ensure(registry, kind, namespace, wanted);
+  const planned = reconcile(present, wanted);
+  if (planned.kind === 'keep') return;
+  if (planned.kind === 'update') {
+    const request = { ...ownRequest(namespace), name, subresource: '', isPatch: true };
+    await registry.update(kind, request, (old) => {
+      const again = reconcile(old as T, wanted);
+      return deepClone(again.kind === 'keep' ? old : again.object);
+    });
+    return;
+  }
+  const { resourceVersion: _r, uid: _u, creationTimestamp: _c, ...metadata } = planned.object.metadata;
+  await registry.delete(kind, name, { ...ownRequest(namespace), options: {} });
+  await registry.create(kind, deepClone({ ...planned.object, metadata }), ownRequest(namespace));
 }
 
 const ownRequest = (namespace: string): WriteRequest => ({ user: SERVER_USER, namespace, dryRun: false, warn() {} });

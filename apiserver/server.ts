@@ -13,18 +13,16 @@ import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { defaultTolerationSeconds } from './admission/default-toleration-seconds.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { nodeRestriction } from './admission/node-restriction.ts';
+import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { priorityAdmission } from './admission/priority.ts';
 import { admitConnect } from './admission/subresource.ts';
 import { serviceAccountAdmission } from './admission/service-account.ts';
 import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
-import { loadBootstrapRbac } from './auth/bootstrap-rbac.ts';
-import { type Follower, follow } from './auth/follow.ts';
+import type { Follower } from './auth/follow.ts';
 import { createTokenSigner } from './auth/jwt.ts';
-import { NodeAuthorizer } from './auth/node-authorizer.ts';
 import type { ClusterPki } from './auth/pki.ts';
-import { RbacAuthorizer } from './auth/rbac.ts';
 import { ServiceAccountTokens } from './auth/service-account-token.ts';
-import { unionAuthorizer } from './auth/union.ts';
+import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion } from './bootstrap.ts';
 import { createCacheSet } from './cache/index.ts';
 import { createBodyCodec } from './http/codec.ts';
@@ -70,6 +68,8 @@ export interface ApiServerOptions {
   clusterDomain?: string;
   /** Lines `token,user,uid,"group1,group2"`. */
   tokenAuthFile?: string;
+  /** Default: Node, RBAC. */
+  authorizationModes?: readonly AuthorizationMode[];
   limits?: InflightLimits;
   /** More admission plugins, after the built-in ones. */
   admission?: readonly AdmissionPlugin[];
@@ -102,11 +102,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   const caches = createCacheSet({ store, clock, log, random });
   const stopped = new AbortController();
-  const rbacRoles = loadBootstrapRbac();
-  const rbac = new RbacAuthorizer();
-  const nodeRole = rbacRoles.clusterRoles.find((each) => each.metadata.name === 'system:node');
-  const nodes = new NodeAuthorizer(nodeRole?.rules ?? []);
-  const authorizer = unionAuthorizer([nodes, rbac]);
+  const authorization = createAuthorization({
+    scheme,
+    caches,
+    clock,
+    log,
+    ...(options.authorizationModes && { modes: options.authorizationModes }),
+  });
+  const { authorizer, rbac } = authorization;
 
   const hooks: Registry['context']['hooks'] = new Map();
   // The chain looks things up in the registry, and the registry runs the chain: the plugins are filled in below.
@@ -151,6 +154,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     }),
     defaultTolerationSeconds,
     ...(options.admission ?? []),
+    rbacEscalation(rbac, authorizer),
   ]);
 
   const addresses = new AddressAllocator({ store, range, clock, random });
@@ -265,7 +269,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   return {
     async start() {
-      followers = followIndexes();
+      followers = authorization.follow(stopped.signal);
       await Promise.all(followers.map((each) => each.synced));
       listener = await listen({
         address,
@@ -279,7 +283,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       boundPort = listener.port;
       await bootstrap({
         registry,
-        rbac: rbacRoles,
+        rbac: authorization.defaults,
         caPem: pki.caPem,
         serviceIp: formatAddress(range.base + 1),
         advertiseAddress: options.advertiseAddress ?? address,
@@ -309,26 +313,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   /** Of the kinds that somebody has asked for: a scrape starts no cache. */
   function countObjects(): { resource: string; objects: number }[] {
     return [...used].map((kind) => ({ resource: hookKey(kind), objects: caches.of(kind).list({}).items.length }));
-  }
-
-  function followIndexes(): Follower[] {
-    const how = { signal: stopped.signal, clock, log };
-    const rbacKinds = ['clusterroles', 'clusterrolebindings', 'roles', 'rolebindings'];
-    return [
-      ...rbacKinds.map((resource) => {
-        const kind = registry.kind('rbac.authorization.k8s.io', resource);
-        return follow(
-          caches.of(kind),
-          (namespace, name, object) => rbac.apply(kind.kind, namespace, name, object),
-          how,
-        );
-      }),
-      follow(
-        caches.of(kinds.pods),
-        (namespace, name, object) => nodes.applyPod(namespace, name, object as Pod | undefined),
-        how,
-      ),
-    ];
   }
 }
 

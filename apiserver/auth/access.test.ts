@@ -211,7 +211,7 @@ describe('nodes', () => {
     await expect.poll(async () => (await read('wanted')).code).toBe(200);
     const refused = await read('private');
     expect(refused.code).toBe(403);
-    expect(refused.body.message).toMatch(/no relationship found between node "node-a" and this object/);
+    expect(refused.body.message).toMatch(/no relationship found between node 'node-a' and this object/);
     expect((await server.call('GET', `${NS}/secrets`, { as: asNode() })).code).toBe(403);
   });
   it('change only themselves and their pods', async () => {

@@ -1,6 +1,7 @@
 // The roles and bindings of a fresh cluster, read from bootstrap-rbac.txt (the format is described there).
 import { readFileSync } from 'node:fs';
 import type { KubeObject } from '../../api/object.ts';
+import { aggregatedRules } from '../../api/rbac-aggregation.ts';
 import type {
   ClusterRole,
   ClusterRoleBinding,
@@ -119,36 +120,6 @@ function aggregate(roles: ClusterRole[]): void {
     }
     if (!changed) return;
   }
-}
-
-/** The union, without doubles, of the rules of the roles that `role.aggregationRule` selects by label. */
-export function aggregatedRules(role: ClusterRole, roles: Iterable<ClusterRole>): PolicyRule[] {
-  const rules = new Map<string, PolicyRule>();
-  for (const other of roles) {
-    if (other.metadata.name === role.metadata.name) continue;
-    const selected = role.aggregationRule?.clusterRoleSelectors?.some((selector) =>
-      selects(selector, other.metadata.labels ?? {}),
-    );
-    if (!selected) continue;
-    for (const rule of other.rules ?? []) rules.set(JSON.stringify(rule), rule);
-  }
-  return [...rules.values()];
-}
-
-function selects(
-  selector: NonNullable<NonNullable<ClusterRole['aggregationRule']>['clusterRoleSelectors']>[number],
-  labels: Record<string, string>,
-): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
-  for (const each of selector.matchExpressions ?? []) {
-    const value = labels[each.key];
-    const listed = value !== undefined && (each.values ?? []).includes(value);
-    if (each.operator === 'In' && !listed) return false;
-    if (each.operator === 'NotIn' && listed) return false;
-    if (each.operator === 'Exists' && value === undefined) return false;
-    if (each.operator === 'DoesNotExist' && value !== undefined) return false;
-  }
-  return true;
 }
 
 function split(text: string, at: string): [string, string] {

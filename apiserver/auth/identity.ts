@@ -28,12 +28,24 @@ export interface Attributes {
   namespace: string;
   name: string;
   path: string;
+  /** What a list, watch or deletecollection is narrowed to; absent when it is not, or when it could not be read. */
+  fieldSelector?: readonly SelectorTerm[];
+  labelSelector?: readonly SelectorTerm[];
 }
 
-export type Decision = { allowed: true; reason: string } | { allowed: false; reason: string };
+/** One requirement of a selector as authorizers see it; `operator` is In, NotIn, Exists or DoesNotExist. */
+export interface SelectorTerm {
+  key: string;
+  operator: string;
+  values: readonly string[];
+}
 
+/** `denied`: a final no, which no later authorizer is asked about. */
+export type Decision = { allowed: true; reason: string } | { allowed: false; reason: string; denied?: boolean };
+
+/** A promise only when somebody else has to be asked (the webhook): the built-in authorizers answer at once. */
 export interface Authorizer {
-  authorize(attributes: Attributes): Decision;
+  authorize(attributes: Attributes): Decision | Promise<Decision>;
 }
 
 /** `serviceaccount` names as users: `system:serviceaccount:NAMESPACE:NAME`. */

@@ -1,145 +1,179 @@
-// What a kubelet may do: its own objects, and of secrets, config maps and claims only those that the pods bound to its
-// node refer to. Fed by the pods' watch cache (https://kubernetes.io/docs/reference/access-authn-authz/node/).
-import type { Pod, Volume } from '../../api/types/core-v1.ts';
+// What a kubelet may do: its own objects, and of secrets, config maps, claims and the like only those that the pods bound
+// to its node refer to (https://kubernetes.io/docs/reference/access-authn-authz/node/). NodeRestriction, an admission
+// plugin, looks at what it writes. Messages are upstream's.
 import type { PolicyRule } from '../../api/types/rbac-v1.ts';
-import { type Attributes, type Authorizer, type Decision, nodeNameOf } from './identity.ts';
+import type { Attributes, Authorizer, Decision } from './identity.ts';
+import { nodeNameOf } from './identity.ts';
+import type { NodeGraph } from './node-graph.ts';
 import { rulesAllow } from './rules.ts';
 
-const DENY = (reason: string): Decision => ({ allowed: false, reason });
+const deny = (reason: string): Decision => ({ allowed: false, reason });
+const NO_OPINION = deny('');
 const ALLOW: Decision = { allowed: true, reason: '' };
 
 export class NodeAuthorizer implements Authorizer {
-  /** `RESOURCE/NAMESPACE/NAME` to how many pods of a node refer to it, by node. */
-  #references = new Map<string, Map<string, number>>();
-  #pods = new Map<string, { node: string; references: string[] }>();
+  #graph: NodeGraph;
   #rules: readonly PolicyRule[];
 
   /** `rules`: what every node may do; the rules of the bootstrap ClusterRole system:node. */
-  constructor(rules: readonly PolicyRule[]) {
+  constructor(graph: NodeGraph, rules: readonly PolicyRule[]) {
+    this.#graph = graph;
     this.#rules = rules;
-  }
-
-  /** Takes over the state of one pod; `undefined` means it is gone. Idempotent. */
-  applyPod(namespace: string, name: string, pod: Pod | undefined): void {
-    const key = `${namespace}/${name}`;
-    const old = this.#pods.get(key);
-    const node = pod?.spec?.nodeName;
-    if (old) {
-      for (const reference of old.references) this.#count(old.node, reference, -1);
-      this.#pods.delete(key);
-    }
-    if (!pod || !node) return;
-    const references = podReferences(pod);
-    for (const reference of references) this.#count(node, reference, 1);
-    this.#pods.set(key, { node, references });
   }
 
   authorize(attributes: Attributes): Decision {
     const node = nodeNameOf(attributes.user);
-    if (node === undefined) return DENY('');
-    if (!attributes.isResource) return rulesAllow(this.#rules, attributes) ? ALLOW : DENY('');
-    if (attributes.group === '') {
-      switch (attributes.resource) {
+    if (node === undefined) return NO_OPINION;
+    if (node === '') return deny(`unknown node for user ${JSON.stringify(attributes.user.name)}`);
+    if (attributes.isResource) {
+      switch (attributes.group === '' ? attributes.resource : `${attributes.resource}.${attributes.group}`) {
         case 'secrets':
         case 'configmaps':
+          return this.#readNamed(node, attributes);
         case 'persistentvolumeclaims':
-          if (attributes.subresource === '') return this.#authorizeReference(node, attributes);
-          break;
+          return attributes.subresource === 'status'
+            ? this.#updateStatus(node, attributes)
+            : this.#getOne(node, attributes);
         case 'persistentvolumes':
-          return attributes.verb === 'get' ? ALLOW : DENY('can only get individual resources of this type');
+        case 'resourceclaims.resource.k8s.io':
+        case 'volumeattachments.storage.k8s.io':
+          return this.#getOne(node, attributes);
         case 'serviceaccounts':
-          return this.#authorizeServiceAccount(node, attributes);
+          return this.#serviceAccount(node, attributes);
+        case 'leases.coordination.k8s.io':
+          return lease(node, attributes);
+        case 'csinodes.storage.k8s.io':
+          return csiNode(node, attributes);
+        case 'resourceslices.resource.k8s.io':
+          return this.#resourceSlice(node, attributes);
+        case 'nodes':
+          return nodeItself(node, attributes);
+        case 'pods':
+          return this.#pod(node, attributes);
         default:
-          break;
       }
     }
-    if (attributes.group === 'coordination.k8s.io' && attributes.resource === 'leases') {
-      return authorizeLease(node, attributes);
+    return rulesAllow(this.#rules, attributes) ? ALLOW : NO_OPINION;
+  }
+
+  #related(node: string, { resource, namespace, name }: Attributes): Decision {
+    if (name === '') return deny('No Object name found');
+    if (this.#graph.belongs(node, resource, namespace, name)) return ALLOW;
+    return deny(`no relationship found between node '${node}' and this object`);
+  }
+
+  #readNamed(node: string, attributes: Attributes): Decision {
+    if (!['get', 'list', 'watch'].includes(attributes.verb)) return deny('can only read resources of this type');
+    if (attributes.subresource !== '') return deny('cannot read subresource');
+    if (attributes.namespace === '') return deny('can only read namespaced object of this type');
+    return this.#related(node, attributes);
+  }
+
+  #getOne(node: string, attributes: Attributes): Decision {
+    if (attributes.verb !== 'get') return deny('can only get individual resources of this type');
+    if (attributes.subresource !== '') return deny('cannot get subresource');
+    return this.#related(node, attributes);
+  }
+
+  #updateStatus(node: string, attributes: Attributes): Decision {
+    if (attributes.verb !== 'update' && attributes.verb !== 'patch') return deny('can only get/update/patch this type');
+    return this.#related(node, attributes);
+  }
+
+  #serviceAccount(node: string, attributes: Attributes): Decision {
+    if (attributes.verb === 'get' && attributes.subresource === '') return this.#related(node, attributes);
+    if (attributes.verb !== 'create' || attributes.name === '') {
+      return deny('can only create tokens for individual service accounts');
     }
-    return rulesAllow(this.#rules, attributes) ? ALLOW : DENY('');
+    if (attributes.subresource !== 'token') return deny('can only create token subresource of serviceaccount');
+    return this.#related(node, attributes);
   }
 
-  /** True when a pod on `node` runs as this service account. */
-  runsAs(node: string, namespace: string, account: string): boolean {
-    return this.#references.get(node)?.has(`serviceaccounts/${namespace}/${account}`) ?? false;
-  }
-
-  #authorizeReference(node: string, attributes: Attributes): Decision {
-    if (!['get', 'list', 'watch'].includes(attributes.verb)) return DENY('can only read resources of this type');
-    if (!attributes.name) return DENY('can only read namespaced object of this type');
-    const reference = `${attributes.resource}/${attributes.namespace}/${attributes.name}`;
-    if (this.#references.get(node)?.has(reference)) return ALLOW;
-    return DENY(`no relationship found between node ${JSON.stringify(node)} and this object`);
-  }
-
-  #authorizeServiceAccount(node: string, attributes: Attributes): Decision {
-    const wantsToken = attributes.subresource === 'token' && attributes.verb === 'create';
-    const reads = attributes.subresource === '' && attributes.verb === 'get';
-    if (!wantsToken && !reads) return DENY('can only create tokens for individual service accounts');
-    if (this.runsAs(node, attributes.namespace, attributes.name)) return ALLOW;
-    return DENY(`no relationship found between node ${JSON.stringify(node)} and this object`);
-  }
-
-  #count(node: string, reference: string, change: 1 | -1): void {
-    let counts = this.#references.get(node);
-    if (!counts) {
-      counts = new Map();
-      this.#references.set(node, counts);
+  #resourceSlice(node: string, attributes: Attributes): Decision {
+    if (attributes.subresource !== '') return deny('cannot authorize ResourceSlice subresources');
+    switch (attributes.verb) {
+      case 'create':
+        return ALLOW;
+      case 'get':
+      case 'update':
+      case 'patch':
+      case 'delete':
+        return this.#related(node, attributes);
+      case 'watch':
+      case 'list':
+      case 'deletecollection':
+        if (selects(attributes, 'spec.nodeName', node)) return ALLOW;
+        return deny('can only list/watch/deletecollection resourceslices with spec.nodeName field selector');
+      default:
+        return deny(
+          'only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection',
+        );
     }
-    const count = (counts.get(reference) ?? 0) + change;
-    if (count > 0) counts.set(reference, count);
-    else counts.delete(reference);
-    if (counts.size === 0) this.#references.delete(node);
+  }
+
+  #pod(node: string, attributes: Attributes): Decision {
+    const { subresource, verb } = attributes;
+    if (subresource === 'status') return verb === 'update' || verb === 'patch' ? ALLOW : NO_OPINION;
+    if (subresource === 'eviction') return verb === 'create' ? ALLOW : NO_OPINION;
+    if (subresource !== '') return NO_OPINION;
+    switch (verb) {
+      case 'create':
+      case 'delete':
+        return ALLOW;
+      case 'get':
+        return this.#related(node, attributes);
+      case 'list':
+      case 'watch':
+        if (selects(attributes, 'spec.nodeName', node)) return ALLOW;
+        if (attributes.name !== '') return this.#related(node, attributes);
+        return deny('can only list/watch pods with spec.nodeName field selector');
+      default:
+        return NO_OPINION;
+    }
   }
 }
 
-function authorizeLease(node: string, attributes: Attributes): Decision {
-  if (attributes.subresource !== '') return DENY('');
-  if (!['get', 'create', 'update', 'patch', 'delete'].includes(attributes.verb)) {
-    return DENY('can only get, create, update, patch, or delete a node lease');
-  }
-  if (attributes.namespace !== 'kube-node-lease')
-    return DENY('can only access leases in the "kube-node-lease" system namespace');
-  if (attributes.verb !== 'create' && attributes.name !== node) {
-    return DENY('can only access node lease with the same name as the requesting node');
-  }
-  return ALLOW;
+function selects({ fieldSelector }: Attributes, field: string, value: string): boolean {
+  return (
+    fieldSelector?.some(
+      (each) => each.key === field && each.operator === 'In' && each.values.length === 1 && each.values[0] === value,
+    ) ?? false
+  );
 }
 
-function podReferences(pod: Pod): string[] {
-  const namespace = pod.metadata.namespace ?? '';
-  const found = new Set<string>();
-  const add = (resource: string, name: string | undefined) => {
-    if (name) found.add(`${resource}/${namespace}/${name}`);
-  };
-  add('serviceaccounts', pod.spec?.serviceAccountName);
-  for (const each of pod.spec?.imagePullSecrets ?? []) add('secrets', each.name);
-  for (const volume of pod.spec?.volumes ?? []) volumeReferences(volume, pod, add);
-  const containers = [
-    ...(pod.spec?.containers ?? []),
-    ...(pod.spec?.initContainers ?? []),
-    ...(pod.spec?.ephemeralContainers ?? []),
-  ];
-  for (const container of containers) {
-    for (const each of container.envFrom ?? []) {
-      add('secrets', each.secretRef?.name);
-      add('configmaps', each.configMapRef?.name);
-    }
-    for (const each of container.env ?? []) {
-      add('secrets', each.valueFrom?.secretKeyRef?.name);
-      add('configmaps', each.valueFrom?.configMapKeyRef?.name);
-    }
+function nodeItself(node: string, { subresource, verb, name }: Attributes): Decision {
+  if (subresource === 'status') return verb === 'update' || verb === 'patch' ? ALLOW : NO_OPINION;
+  if (subresource !== '') return NO_OPINION;
+  switch (verb) {
+    case 'create':
+    case 'update':
+    case 'patch':
+      return ALLOW;
+    case 'get':
+    case 'list':
+    case 'watch':
+      // By name alone, so that a kubelet may look for its Node before it has made it.
+      if (name === node) return ALLOW;
+      if (name === '') return deny(`node '${node}' cannot read all nodes, only its own Node object`);
+      return deny(`node '${node}' cannot read '${name}', only its own Node object`);
+    default:
+      return NO_OPINION;
   }
-  return [...found];
 }
 
-function volumeReferences(volume: Volume, pod: Pod, add: (resource: string, name: string | undefined) => void): void {
-  add('secrets', volume.secret?.secretName);
-  add('configmaps', volume.configMap?.name);
-  add('persistentvolumeclaims', volume.persistentVolumeClaim?.claimName);
-  if (volume.ephemeral) add('persistentvolumeclaims', `${pod.metadata.name}-${volume.name}`);
-  for (const source of volume.projected?.sources ?? []) {
-    add('secrets', source.secret?.name);
-    add('configmaps', source.configMap?.name);
-  }
+const OWN_VERBS = ['get', 'create', 'update', 'patch', 'delete'];
+
+function lease(node: string, { verb, namespace, name }: Attributes): Decision {
+  if (!OWN_VERBS.includes(verb)) return deny('can only get, create, update, patch, or delete a node lease');
+  if (namespace !== 'kube-node-lease') return deny('can only access leases in the "kube-node-lease" system namespace');
+  // The name is not known when it is created: NodeRestriction looks at it.
+  if (verb === 'create' || name === node) return ALLOW;
+  return deny('can only access node lease with the same name as the requesting node');
+}
+
+function csiNode(node: string, { verb, subresource, name }: Attributes): Decision {
+  if (!OWN_VERBS.includes(verb)) return deny('can only get, create, update, patch, or delete a CSINode');
+  if (subresource !== '') return deny('cannot authorize CSINode subresources');
+  if (verb === 'create' || name === node) return ALLOW;
+  return deny('can only access CSINode with the same name as the requesting node');
 }

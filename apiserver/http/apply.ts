@@ -91,7 +91,7 @@ function apply(
     },
     applied,
     async () => {
-      context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
+      await context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
       const object = await applied(undefined);
       object.metadata.name ??= name;
       return object;

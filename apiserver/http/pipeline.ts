@@ -10,14 +10,22 @@ import { ApiError, errors } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Authenticator, PeerCertificate } from '../auth/authenticate.ts';
-import { ANONYMOUS, type Attributes, type Authorizer, denialText, type Identity } from '../auth/identity.ts';
+import {
+  ANONYMOUS,
+  type Authorizer,
+  type Attributes,
+  type Decision,
+  denialText,
+  type Identity,
+} from '../auth/identity.ts';
 import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
 import { Exchange, type RawRequest } from './exchange.ts';
-import { impersonated } from './impersonation.ts';
+import { impersonated, isImpersonating } from './impersonation.ts';
 import type { InflightGate } from './inflight.ts';
 import { rawResponse } from './listener.ts';
 import { metricScope, metricVerb, type ServerMetrics } from './metrics.ts';
 import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
+import { selectorAttributes } from './selector-attributes.ts';
 
 export interface PipelineOptions {
   authenticator: Authenticator;
@@ -89,7 +97,10 @@ export class Pipeline {
     }
     const identity = authenticator.authenticate(peer, exchange.header('authorization'));
     const user = identity instanceof Promise ? await identity : identity;
-    exchange.user = impersonated(user, exchange, (attributes) => this.#authorize(attributes));
+    const { headers } = exchange.request;
+    exchange.user = isImpersonating(headers)
+      ? await impersonated(user, headers, (attributes) => this.#authorize(attributes))
+      : user;
     const kind = isReadOnly(info.verb, exchange.method) ? 'readOnly' : 'mutating';
     const hasSeat = !isLongRunning(info) && !isHealthPath(info.path) && !user.groups.includes('system:masters');
     if (hasSeat) {
@@ -97,7 +108,8 @@ export class Pipeline {
       if (seat) await seat;
     }
     try {
-      this.#authorize(attributesOf(exchange.user, info));
+      const denied = this.#authorize(attributesOf(exchange.user, info));
+      if (denied) await denied;
       if (isLongRunning(info) && this.#options.isKnown(info)) await this.#handleLong(exchange);
       else await this.#options.handle(exchange);
     } finally {
@@ -125,8 +137,12 @@ export class Pipeline {
     try {
       const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
       if (this.#stopping) throw errors.serviceUnavailable('the server is shutting down');
-      const user = await this.#options.authenticator.authenticate(peer, request.headers.authorization);
-      this.#authorize(attributesOf(user, info));
+      const { headers } = request;
+      const sender = await this.#options.authenticator.authenticate(peer, request.headers.authorization);
+      const user = isImpersonating(headers)
+        ? await impersonated(sender, headers, (attributes) => this.#authorize(attributes))
+        : sender;
+      await this.#authorize(attributesOf(user, info));
       await this.#options.handleUpgrade({ request, socket, head, info, user });
     } catch (error) {
       const { status, code } = this.#translate(error, request.method, request.url);
@@ -142,8 +158,8 @@ export class Pipeline {
     for (const socket of this.#upgraded) socket.destroy();
   }
 
-  #authorize(attributes: Attributes): void {
-    authorizeOrThrow(this.#options.authorizer, attributes);
+  #authorize(attributes: Attributes): Promise<void> | undefined {
+    return authorizeOrThrow(this.#options.authorizer, attributes);
   }
 
   async #answerError(exchange: Exchange, thrown: unknown): Promise<void> {
@@ -185,13 +201,19 @@ export class Pipeline {
   }
 }
 
-/** Throws 403 with upstream's sentence. */
-export function authorizeOrThrow(authorizer: Authorizer, attributes: Attributes): void {
+/** Throws 403 with upstream's sentence; a promise only when an authorizer has to wait. */
+export function authorizeOrThrow(authorizer: Authorizer, attributes: Attributes): Promise<void> | undefined {
   const decision = authorizer.authorize(attributes);
+  if (decision instanceof Promise) return decision.then((late) => throwUnlessAllowed(late, attributes));
+  throwUnlessAllowed(decision, attributes);
+  return undefined;
+}
+
+function throwUnlessAllowed(decision: Decision, attributes: Attributes): void {
   if (decision.allowed) return;
   const { group, resource, name, isResource } = attributes;
   throw errors.forbidden(
-    { group, resource: isResource ? resource : '' },
+    isResource ? { group, resource } : { group: '', resource: '' },
     name,
     denialText(attributes, decision.reason),
   );
@@ -225,6 +247,7 @@ export function attributesOf(user: Identity, info: RequestInfo): Attributes {
     namespace: info.namespace,
     name: info.name,
     path: info.path,
+    ...(info.query.size > 0 && selectorAttributes(info)),
   };
 }
 

@@ -25,7 +25,7 @@ export interface ResourceContext {
   codec: BodyCodec;
   admission: AdmissionChain;
   /** Throws 403; for what a verb implies besides itself, such as the creation by a PUT. */
-  authorize(attributes: Attributes): void;
+  authorize(attributes: Attributes): Promise<void> | undefined;
   clock: Clock;
   /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
   subresources: ReadonlyMap<string, SubresourceHandler>;
@@ -179,8 +179,8 @@ export async function serveUpdate(
       raw: extra.raw,
     },
     (old) => (extra.change ? extra.change(next(), old) : next()),
-    () => {
-      context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
+    async () => {
+      await context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
       return next();
     },
   );

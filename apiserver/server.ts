@@ -1,7 +1,6 @@
 // The API server: composes store, caches, authentication, authorization, admission, registry and HTTP. Nothing else
 // happens here.
 import { readFileSync } from 'node:fs';
-import { errors } from '../api/errors.ts';
 import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
 import type { KubeObject } from '../api/object.ts';
@@ -15,13 +14,13 @@ import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { nodeRestriction } from './admission/node-restriction.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { priorityAdmission } from './admission/priority.ts';
-import { admitConnect } from './admission/subresource.ts';
 import { serviceAccountAdmission } from './admission/service-account.ts';
 import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
 import type { Follower } from './auth/follow.ts';
 import { createTokenSigner } from './auth/jwt.ts';
 import type { ClusterPki } from './auth/pki.ts';
 import { ServiceAccountTokens } from './auth/service-account-token.ts';
+import type { Attributes } from './auth/identity.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion } from './bootstrap.ts';
 import { createCacheSet } from './cache/index.ts';
@@ -29,7 +28,6 @@ import { createBodyCodec } from './http/codec.ts';
 import { createDiscovery } from './http/discovery.ts';
 import type { HealthCheck } from './http/health.ts';
 import { DEFAULT_LIMITS, type InflightLimits, InflightGate } from './http/inflight.ts';
-import { KubeletProxy } from './http/kubelet-proxy.ts';
 import { listen, type Listener } from './http/listener.ts';
 import { inflightGauge, ServerMetrics, storageGauge } from './http/metrics.ts';
 import { createOpenApi } from './http/openapi.ts';
@@ -39,6 +37,8 @@ import { type ResourceContext, serveResource } from './http/resources.ts';
 import { versionInfo } from './http/version.ts';
 import { formatAddress, parseRange } from './registry/address-range.ts';
 import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
+import { type Egress, Outbound } from './proxy/outbound.ts';
+import { connectSubresources } from './proxy/connect.ts';
 import { Registry } from './registry/registry.ts';
 import { hookKey } from './registry/types.ts';
 import { serviceAddresses } from './registry/service-addresses.ts';
@@ -71,6 +71,8 @@ export interface ApiServerOptions {
   /** Default: Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
   limits?: InflightLimits;
+  /** Where pods, services and nodes are really reached; default: at their addresses. */
+  egress?: Egress;
   /** More admission plugins, after the built-in ones. */
   admission?: readonly AdmissionPlugin[];
   clock?: Clock;
@@ -185,13 +187,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const metrics = new ServerMetrics();
   metrics.addGauge(() => inflightGauge(gate));
   metrics.addGauge(() => storageGauge(countObjects()));
-  const kubelets = new KubeletProxy({ registry, client: pki.kubeletClient, caPem: pki.caPem });
-  const connect = () => Promise.reject(errors.badRequest('Upgrade request required'));
+  const outbound = new Outbound(options.egress);
+  const authorize = (attributes: Attributes) => authorizeOrThrow(authorizer, attributes);
+  const connect = { registry, client: pki.kubeletClient, caPem: pki.caPem, outbound, admission, authorize, random };
   const resources: ResourceContext = {
     registry,
     codec: createBodyCodec(scheme),
     admission,
-    authorize: (attributes) => authorizeOrThrow(authorizer, attributes),
+    authorize,
     clock,
     reviews: new Map([
       ...reviewHandlers({ authenticator, authorizer, rbac }),
@@ -200,10 +203,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     subresources: new Map([
       ['pods/binding', serveBinding],
       ['pods/eviction', serveEviction],
-      ['pods/log', (_context, exchange) => kubelets.serveLog(exchange)],
-      ['pods/exec', connect],
-      ['pods/attach', connect],
-      ['pods/portforward', connect],
+      ...connectSubresources(connect),
       ['namespaces/finalize', serveFinalize],
       ['serviceaccounts/token', tokenHandler({ signer, issuer, audiences: [issuer] })],
     ]),
@@ -254,12 +254,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       if (kind?.verbs.includes('list')) used.add(kind);
       return serveResource(resources, exchange);
     },
-    async handleUpgrade(upgrade) {
-      const { info, user } = upgrade;
-      const kind = scheme.byResource(info.group, info.version, info.resource);
-      if (kind) await admitConnect(admission, kind, info, { user, namespace: info.namespace, warn() {} });
-      return kubelets.serveUpgrade(upgrade);
-    },
   });
 
   const used = new Set<Kind>();
@@ -302,7 +296,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     async stop() {
       state = 'stopping';
       pipeline.stop();
-      kubelets.close();
+      outbound.close();
       await listener?.close(STOP_GRACE_MS);
       stopped.abort();
       await Promise.all(followers.map((each) => each.done));

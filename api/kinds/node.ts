@@ -44,6 +44,7 @@ export const node = defineKind<Node>({
   ],
   selectableFields: { 'spec.unschedulable': (object) => String(object.spec?.unschedulable ?? false) },
   hasStatus: true,
+  subresources: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
 
   setDefaults(object) {
     const status = (object.status ??= {});

@@ -36,6 +36,7 @@ export const service = defineKind<Service>({
     'spec.type': (object) => object.spec?.type ?? '',
   },
   hasStatus: true,
+  subresources: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
 
   setDefaults(object) {
     const spec = (object.spec ??= {});

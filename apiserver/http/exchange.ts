@@ -2,7 +2,9 @@
 // that every answer carries.
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
-import type { ApiError } from '../../api/errors.ts';
+import type { Socket } from 'node:net';
+import type { Duplex, Writable } from 'node:stream';
+import { type ApiError, errors } from '../../api/errors.ts';
 import type { Identity } from '../auth/identity.ts';
 import { readBody } from './body.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
@@ -16,6 +18,8 @@ export interface RawRequest {
   headers: IncomingHttpHeaders;
   body: IncomingMessage | ServerHttp2Stream;
   response: RawResponse;
+  /** An HTTP/1.1 request to switch protocols: the connection, and what came after the request's head. */
+  upgrade?: { socket: Duplex; head: Buffer };
 }
 
 export type RawResponse = ServerResponse | ServerHttp2Stream;
@@ -44,6 +48,7 @@ export class Exchange {
   /** The answer's status code once it has begun; 200 before. */
   code = 200;
   #abort: AbortController | undefined;
+  #isHandedOn = false;
 
   constructor(options: {
     request: RawRequest;
@@ -87,10 +92,27 @@ export class Exchange {
   }
 
   get isAnswered(): boolean {
-    return this.response.headersSent;
+    return this.#isHandedOn || this.response.headersSent;
+  }
+
+  get isUpgrade(): boolean {
+    return this.request.upgrade !== undefined;
+  }
+
+  /** The connection of an upgrade, from now on the caller's: nothing is answered here any more. */
+  takeConnection(): { socket: Duplex; head: Buffer } {
+    const { upgrade } = this.request;
+    if (!upgrade || this.isAnswered) throw new Error('there is no connection to take over');
+    this.#isHandedOn = true;
+    this.code = 101;
+    upgrade.socket.once('close', () => this.abort());
+    (this.response as ServerResponse).detachSocket(upgrade.socket as Socket);
+    return upgrade;
   }
 
   readBody(): Promise<Buffer> {
+    // After a request to switch protocols everything on the connection belongs to the other protocol.
+    if (this.isUpgrade) return Promise.reject(errors.badRequest('a request with a body cannot ask for an upgrade'));
     return readBody(this.request.body, Number(this.request.headers['content-length'] ?? 0));
   }
 
@@ -168,6 +190,12 @@ export class Exchange {
     if ('flushHeaders' in this.response) this.response.flushHeaders();
   }
 
+  /** Starts an answer with somebody else's headers; the caller writes the body. */
+  startRaw(code: number, headers: Headers): Writable {
+    this.#begin(code, { 'audit-id': this.auditId, ...headers });
+    return this.response as Writable;
+  }
+
   /** A client that has left gets no headers; what is written then goes nowhere. */
   #begin(code: number, headers: Headers): void {
     const { response } = this;
@@ -179,7 +207,7 @@ export class Exchange {
   /** Reads on what a refused request still sends, so that the client sees the answer; breaks off what does not end. */
   #discardBody(): void {
     const { body } = this.request;
-    if (body.readableEnded || body.destroyed) return;
+    if (this.isUpgrade || body.readableEnded || body.destroyed) return;
     let left = DISCARD_LIMIT_BYTES;
     body.on('data', (chunk: Buffer) => {
       left -= chunk.length;

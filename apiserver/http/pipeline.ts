@@ -4,7 +4,8 @@
 //
 // Whatever is thrown on the way becomes one Status answer.
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -22,7 +23,6 @@ import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
 import { Exchange, type RawRequest } from './exchange.ts';
 import { impersonated, isImpersonating } from './impersonation.ts';
 import type { InflightGate } from './inflight.ts';
-import { rawResponse } from './listener.ts';
 import { metricScope, metricVerb, type ServerMetrics } from './metrics.ts';
 import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
 import { selectorAttributes } from './selector-attributes.ts';
@@ -36,17 +36,8 @@ export interface PipelineOptions {
   log: Logger;
   /** True when the labels of a request name things that exist (so that metrics stay bounded). */
   isKnown(info: RequestInfo): boolean;
+  /** Answers, or takes over the connection of an upgrade. */
   handle(exchange: Exchange): Promise<void>;
-  handleUpgrade(upgrade: Upgrade): Promise<void>;
-}
-
-/** An authorized HTTP/1.1 upgrade; the handler owns the socket. */
-export interface Upgrade {
-  request: IncomingMessage;
-  socket: Duplex;
-  head: Buffer;
-  info: RequestInfo;
-  user: Identity;
 }
 
 export class Pipeline {
@@ -129,26 +120,20 @@ export class Pipeline {
     }
   }
 
-  /** Never throws; answers on the socket itself when the upgrade is refused. */
+  /**
+   * The same for a request that wants another protocol on its connection. A handler that knows the protocol takes the
+   * connection over; any other answers as if nobody had asked. Never throws.
+   */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, peer: PeerCertificate): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    const { method = 'GET', url = '/', headers } = request;
     this.#upgraded.add(socket);
     socket.on('close', () => this.#upgraded.delete(socket));
-    try {
-      const info = parseRequest(request.method ?? 'GET', request.url ?? '/');
-      if (this.#stopping) throw errors.serviceUnavailable('the server is shutting down');
-      const { headers } = request;
-      const sender = await this.#options.authenticator.authenticate(peer, request.headers.authorization);
-      const user = isImpersonating(headers)
-        ? await impersonated(sender, headers, (attributes) => this.#authorize(attributes))
-        : sender;
-      await this.#authorize(attributesOf(user, info));
-      await this.#options.handleUpgrade({ request, socket, head, info, user });
-    } catch (error) {
-      const { status, code } = this.#translate(error, request.method, request.url);
-      if (socket.writable) socket.end(rawResponse(code, status.reason ?? 'Error', JSON.stringify(status)));
-      else socket.destroy();
-    }
+    socket.on('error', () => socket.destroy());
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.on('finish', () => socket.end());
+    await this.serve({ method, url, headers, body: request, response, upgrade: { socket, head } }, peer);
   }
 
   /** Ends watches, logs and upgraded connections; new requests are refused from now on. */

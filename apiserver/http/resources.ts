@@ -18,6 +18,7 @@ import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
 import { serveScale } from './scale.ts';
 import { streamWatch } from './watch-response.ts';
+import { isWebSocketUpgrade, streamWatchToWebSocket } from './watch-websocket.ts';
 import { deleteOptions, type FieldValidation, operationOptions, writeOptions } from './write-options.ts';
 
 export interface ResourceContext {
@@ -135,7 +136,8 @@ async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Ki
   // The old form /api/v1/watch/pods/NAME.
   if (info.parts.length > 1) query.set('fieldSelector', `metadata.name=${info.name}`);
   const watch = await context.registry.watch(kind, namespaceOf(kind, exchange), query, exchange.signal);
-  return streamWatch(exchange, kind, watch.batches, negotiated.shape, {
+  const stream = isWebSocketUpgrade(exchange) ? streamWatchToWebSocket : streamWatch;
+  return stream(exchange, kind, watch.batches, negotiated.shape, {
     timeoutMs: watch.timeoutMs,
     clock: context.clock,
   });

@@ -41,7 +41,7 @@ export async function streamWatch(
 }
 
 /** A slow reader is told to list again, as upstream does when it drops one. */
-function watchError(error: unknown): ApiError {
+export function watchError(error: unknown): ApiError {
   if (error instanceof StreamOverflowError) return errors.expired('the watch fell too far behind; list again');
   return ApiError.from(error);
 }
@@ -76,7 +76,7 @@ function join(lines: readonly Buffer[]): Buffer[] {
   return chunks;
 }
 
-function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock): Encode {
+export function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock): Encode {
   const includeObject = includeObjectOf(exchange);
   let isFirst = true;
   return (event) => {

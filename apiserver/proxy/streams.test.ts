@@ -107,6 +107,12 @@ describe('logs', () => {
       user: 'kube-apiserver-kubelet-client',
     });
   });
+  it('hand every option on', async () => {
+    await server.call('GET', `${NS}/pods/p/log?sinceTime=2026-01-01T00:00:00Z&limitBytes=5&stream=Stdout&follow=false`);
+    expect(seen.at(-1)?.url).toBe(
+      '/containerLogs/default/p/c?limitBytes=5&sinceTime=2026-01-01T00%3A00%3A00Z&stream=Stdout',
+    );
+  });
   it('are refused with a Status', async () => {
     const expectRefusal = async (query: string, code: number, message: string) => {
       const answer = await server.call('GET', `${NS}/pods/${query}`);
@@ -115,7 +121,19 @@ describe('logs', () => {
     await expectRefusal('p/log?previous=true', 400, 'previous terminated container "c" in pod "p" not found');
     await expectRefusal('two/log', 400, 'a container name must be specified for pod two, choose one of: [a b]');
     await expectRefusal('p/log?container=x', 400, 'container x is not valid for pod p');
-    await expectRefusal('homeless/log', 400, 'pod homeless does not have a host assigned');
+    await expectRefusal('p/log?tailLines=x', 400, 'strconv.ParseInt: parsing "x": invalid syntax');
+    await expectRefusal(
+      'p/log?stream=Other',
+      422,
+      'PodLogOptions "p" is invalid: stream: Unsupported value: "Other": supported values: "All", "Stderr", "Stdout"',
+    );
+    await expectRefusal(
+      'p/log?sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z',
+      422,
+      'PodLogOptions "p" is invalid: : Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified',
+    );
+    await expectRefusal('p/log?sinceTime=now', 400, expect.stringContaining('parsing time "now"') as never);
+    expect((await server.call('GET', `${NS}/pods/homeless/log`)).code).toBe(204);
     await expectRefusal('nope/log', 404, 'pods "nope" not found');
     await expectRefusal(
       'p/log?tailLines=-1',
@@ -138,12 +156,15 @@ describe('exec', () => {
   it('relays what the kubelet refuses', async () => {
     const answer = await upgrade(`${NS}/pods/p/exec?command=refuse&stdout=true`);
     expect(answer.code).toBe(404);
-    expect(JSON.parse(answer.text ?? '')).toMatchObject({ kind: 'Status', code: 404, message: 'container not found' });
+    expect(answer.text).toBe('container not found');
   });
   it('is refused where it makes no sense', async () => {
     expect((await upgrade(`${NS}/pods/p/exec?command=x`)).code).toBe(400);
     expect((await upgrade(`${NS}/pods/nope/exec?command=x&stdout=1`)).code).toBe(404);
-    expect((await upgrade('/api/v1/pods')).code).toBe(400);
+    // Nothing there to switch to: answered as if nobody had asked.
+    expect((await upgrade('/api/v1/pods')).code).toBe(200);
+    const homeless = await upgrade(`${NS}/pods/homeless/exec?command=x&stdout=1`);
+    expect(JSON.parse(homeless.text ?? '').message).toBe('pod homeless does not have a host assigned');
     expect((await server.call('GET', `${NS}/pods/p/exec?command=x&stdout=1`)).code).toBe(400);
   });
 });

@@ -18,6 +18,10 @@ export interface NodeSettings {
   hostHostsFile: string;
   memoryBytes: number;
   allocatable: Record<string, string | number>;
+  /** The CPU or the memory manager gives Guaranteed pods processors or memory of their own. */
+  pinned?: { cpu: boolean; memory: boolean };
+  /** Sysctls allowed besides the safe ones: `kernel.msg*`. */
+  allowedSysctls?: readonly string[];
   /** `sampan` of `sampan://<id>`: what the runtime calls itself. */
   runtimeName: string;
 }

@@ -25,6 +25,8 @@ export interface ContainerInputs {
   objects: ObjectLookup;
   volumes: Volumes;
   paths: VolumePaths;
+  /** Id of the container whose processes this one is to see. */
+  targetId?: string | undefined;
 }
 
 const propagations: Record<string, MountPropagation> = {
@@ -38,7 +40,7 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
   refuseUnsupported(container);
   const environment = await environmentOf({ ...fields, services: inputs.services, objects: inputs.objects }, container);
   const lookup = (name: string) => environment.get(name);
-  const security = containerSecurity(pod, container, inputs.imageUser, settings.seccompDir);
+  const security = containerSecurity(pod, container, inputs.imageUser, settings.seccompDir, inputs.targetId);
 
   const mounts: Mount[] = [];
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {

@@ -27,8 +27,16 @@ export const maskedPaths = [
 export const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 /** Network, pid and ipc namespaces of a pod; a container may target another's pid namespace (debugging). */
-export function namespaceOptions(pod: Pod): NamespaceOption {
+export function namespaceOptions(pod: Pod, targetId?: string): NamespaceOption {
   const spec = pod.spec;
+  if (targetId !== undefined) {
+    return {
+      network: spec?.hostNetwork ? 'NODE' : 'POD',
+      ipc: spec?.hostIPC ? 'NODE' : 'POD',
+      pid: 'TARGET',
+      targetId,
+    };
+  }
   return {
     network: spec?.hostNetwork ? 'NODE' : 'POD',
     ipc: spec?.hostIPC ? 'NODE' : 'POD',
@@ -94,6 +102,7 @@ export function containerSecurity(
   container: Container,
   imageUser: ImageUser,
   seccompRoot: string,
+  targetId?: string,
 ): LinuxContainerSecurityContext {
   const podContext = pod.spec?.securityContext;
   const own = container.securityContext;
@@ -111,7 +120,7 @@ export function containerSecurity(
       dropCapabilities: (own?.capabilities?.drop ?? []).map(bareCapability),
     },
     privileged,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: namespaceOptions(pod, targetId),
     ...(runAsUser !== undefined
       ? { runAsUser: { value: runAsUser } }
       : imageUser.uid !== undefined

@@ -2,11 +2,15 @@
 // Pure; the worker executes it. The rules are upstream's computePodActions (pkg/kubelet/kuberuntime).
 import type { Container, Pod } from '../../api/types/core-v1.ts';
 import {
+  allContainers,
   containerHash,
+  ephemeralContainers,
   findContainer,
   initRestartsAfter,
   isSidecar,
+  mayRestartAll,
   podTitle,
+  restartRule,
   restartsAfter,
 } from './containers-of.ts';
 import { type Backoffs, formatDuration } from './crash-backoff.ts';
@@ -24,6 +28,8 @@ export interface ActionFacts {
   pod: Pod;
   observed: ObservedPod;
   probes: ProbeVerdicts;
+  /** Ids of containers that only a restart gives the resources they were granted. */
+  unfitByResize?: ReadonlySet<string>;
   backoffs: Backoffs;
   nowMs: number;
 }
@@ -42,7 +48,7 @@ export interface StartAction {
 export interface KillAction {
   containerId: string;
   name: string;
-  why: 'liveness' | 'startup' | 'changed' | 'sandbox' | 'finished';
+  why: 'liveness' | 'startup' | 'changed' | 'sandbox' | 'finished' | 'restartAll' | 'resize';
   /** The event's text. */
   message: string;
   /** Overrides the pod's grace period. */
@@ -61,6 +67,8 @@ export interface PodActions {
   start: StartAction[];
   kill: KillAction[];
   wait: WaitAction[];
+  /** One of its rules restarts the whole pod in place: all that runs is killed, then every container is removed. */
+  restartAll: 'no' | 'killing' | 'removing';
   /** Nothing is left to run: what still does is to be stopped, then the pod is over. */
   finished: boolean;
 }
@@ -72,10 +80,19 @@ export function backoffKey(pod: Pod, container: Container): string {
 
 export function computePodActions(facts: ActionFacts): PodActions {
   const { pod, observed } = facts;
-  const actions: PodActions = { sandbox: sandboxAction(pod, observed), start: [], kill: [], wait: [], finished: false };
+  const actions: PodActions = {
+    sandbox: sandboxAction(pod, observed),
+    start: [],
+    kill: [],
+    wait: [],
+    restartAll: 'no',
+    finished: false,
+  };
 
   if (actions.sandbox.kind === 'create') return withoutSandbox(facts, actions, actions.sandbox);
+  if (restartsAll(pod, observed)) return restartAll(observed, actions);
   if (initStep(facts, actions) === 'done') mainStep(facts, actions);
+  if (!actions.finished) ephemeralStep(facts, actions);
   return actions;
 }
 
@@ -187,6 +204,42 @@ function mainStep(facts: ActionFacts, actions: PodActions): void {
   if (alive === 0) finish(facts, actions);
 }
 
+/** Started once, whatever state the others are in; they keep nothing alive. */
+function ephemeralStep({ pod, observed }: ActionFacts, actions: PodActions): void {
+  for (const { name } of ephemeralContainers(pod)) {
+    const latest = latestContainer(observed, name);
+    const reported = pod.status?.ephemeralContainerStatuses?.find((each) => each.name === name);
+    const hasRun = latest ? latest.state !== 'created' : reported?.containerID !== undefined;
+    if (!hasRun) actions.start.push({ name, restartCount: 0 });
+  }
+}
+
+/** A container of this sandbox has exited in a way that restarts all of them. */
+function restartsAll(pod: Pod, observed: ObservedPod): boolean {
+  if (!mayRestartAll(pod)) return false;
+  return allContainers(pod).some((container) => {
+    const latest = latestContainer(observed, container.name);
+    if (latest?.state !== 'exited' || isOlderThanSandbox(latest, observed)) return false;
+    return restartRule(container, latest.exitCode) === 'RestartAllContainers';
+  });
+}
+
+function restartAll(observed: ObservedPod, actions: PodActions): PodActions {
+  actions.restartAll = 'removing';
+  for (const each of observed.containers) {
+    if (!isRunning(each)) continue;
+    actions.restartAll = 'killing';
+    actions.kill.push({
+      containerId: each.id,
+      name: each.name,
+      why: 'restartAll',
+      message: `Container ${each.name} will be restarted: all containers of the pod are restarting`,
+      graceSeconds: 0,
+    });
+  }
+  return actions;
+}
+
 function finish(facts: ActionFacts, actions: PodActions): void {
   actions.finished = true;
   actions.start = [];
@@ -210,6 +263,7 @@ function killIfUnfit(facts: ActionFacts, actions: PodActions, container: Contain
     });
   if (running.hash !== '' && running.hash !== containerHash(container))
     return void kill('changed', 'definition changed');
+  if (facts.unfitByResize?.has(running.id)) return void kill('resize', 'resize requires restart');
   if (facts.probes.liveness(running.id) === 'failure') {
     return void kill('liveness', 'failed liveness probe', container.livenessProbe?.terminationGracePeriodSeconds);
   }

@@ -1,9 +1,12 @@
 // Whether the node takes a pod that was bound to it: the kubelet's own last check, for pods that came past the
 // scheduler or two that were bound at once. Pure; reasons and messages are upstream's.
 import type { Node, Pod } from '../../api/types/core-v1.ts';
-import { bytesOf, milliOf } from '../containers/amounts.ts';
-import { podTotals } from '../containers/resources.ts';
+import { nodeTermMatches, toleratesTaint } from '../../api/node-rules.ts';
+import { podRequests } from '../../api/pod-resources.ts';
+import { intValue, milliValue, quantityOf } from '../../api/quantity.ts';
+import { bytesOf } from '../containers/amounts.ts';
 import { allContainers } from './containers-of.ts';
+import { isStaticPod } from './static-pods.ts';
 
 /** Sysctls of a pod's own namespaces that cannot harm its neighbours (upstream's safe set for Linux 6.x). */
 const SAFE_SYSCTLS = new Set([
@@ -29,70 +32,128 @@ export interface AdmissionFacts {
   others: readonly Pod[];
   allocatable: Record<string, string | number>;
   node: Node | undefined;
+  /** `kernel.msg*`, `net.core.somaxconn`: allowed besides the safe ones. */
+  allowedSysctls?: readonly string[];
+  /** It runs here already: only whether there is room for it counts. */
+  isRunning?: boolean;
 }
 
 const refuse = (reason: string, message: string): AdmissionResult => ({ admitted: false, reason, message });
 
-export function admitPod({ pod, others, allocatable, node }: AdmissionFacts): AdmissionResult {
-  const os = pod.spec?.os?.name;
-  if (os && os !== 'linux') return refuse('PodOSNotSupported', "Pod's OS field doesn't match node OS");
-
-  for (const { name } of pod.spec?.securityContext?.sysctls ?? []) {
-    const dotted = name.replaceAll('/', '.');
-    if (!SAFE_SYSCTLS.has(dotted)) return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowlisted`);
-    if (pod.spec?.hostNetwork && dotted.startsWith('net.')) {
-      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host net enabled`);
-    }
-    if (pod.spec?.hostIPC && dotted.startsWith('kernel.shm')) {
-      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host ipc enabled`);
-    }
-  }
-
-  for (const [key, value] of Object.entries(pod.spec?.nodeSelector ?? {})) {
-    if (node && node.metadata.labels?.[key] !== value) {
-      return refuse(
-        'NodeAffinity',
-        "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
-      );
-    }
-  }
-
-  const ports = hostPorts(pod);
-  const taken = new Set(others.flatMap(hostPorts));
-  if (ports.some((each) => taken.has(each))) {
-    return refuse(
-      'NodePorts',
-      "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
-    );
-  }
-
-  const maxPods = bytesOf(allocatable['pods']);
-  if (maxPods > 0 && others.length + 1 > maxPods) {
-    return refuse(
-      'OutOfpods',
-      `Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: ${others.length}, capacity: ${maxPods}`,
-    );
-  }
-  for (const [resource, measure] of [
-    ['cpu', milliOf],
-    ['memory', bytesOf],
-  ] as const) {
-    const capacity = measure(allocatable[resource]);
-    const requested = podTotals(pod).requests[resource] ?? 0;
-    const used = others.reduce((total, each) => total + (podTotals(each).requests[resource] ?? 0), 0);
-    if (requested > 0 && requested + used > capacity) {
-      return refuse(
-        `OutOf${resource}`,
-        `Pod was rejected: Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
-      );
-    }
+export function admitPod(facts: AdmissionFacts): AdmissionResult {
+  const checks = facts.isRunning
+    ? [enoughResources]
+    : [os, sysctls, nodeAffinity, hostPortsFree, enoughResources, taints];
+  for (const check of checks) {
+    const result = check(facts);
+    if (result) return result;
   }
   return { admitted: true };
 }
 
-function hostPorts(pod: Pod): string[] {
+type Check = (facts: AdmissionFacts) => AdmissionResult | undefined;
+
+const os: Check = ({ pod, node }) => {
+  const wanted = pod.spec?.os?.name;
+  if (wanted && wanted !== 'linux') return refuse('PodOSNotSupported', "Pod's OS field doesn't match node OS");
+  const label = pod.spec?.nodeSelector?.['kubernetes.io/os'];
+  if (label !== undefined && node === undefined && label !== 'linux') {
+    return refuse(
+      'PodOSSelectorNodeLabelDoesNotMatch',
+      `Pod was rejected as the node label "kubernetes.io/os" doesn't match`,
+    );
+  }
+  return undefined;
+};
+
+const sysctls: Check = ({ pod, allowedSysctls = [] }) => {
+  for (const { name } of pod.spec?.securityContext?.sysctls ?? []) {
+    const dotted = name.replaceAll('/', '.');
+    const isAllowed =
+      SAFE_SYSCTLS.has(dotted) ||
+      allowedSysctls.some((each) => (each.endsWith('*') ? dotted.startsWith(each.slice(0, -1)) : each === dotted));
+    if (!isAllowed) return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowlisted`);
+    if (pod.spec?.hostNetwork && dotted.startsWith('net.')) {
+      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host net enabled`);
+    }
+    const isIpc = ['kernel.shm', 'kernel.msg', 'kernel.sem', 'fs.mqueue.'].some((each) => dotted.startsWith(each));
+    if (pod.spec?.hostIPC && isIpc) {
+      return refuse('SysctlForbidden', `forbidden sysctl: "${name}" not allowed with host ipc enabled`);
+    }
+  }
+  return undefined;
+};
+
+const nodeAffinity: Check = ({ pod, node }) => {
+  if (!node) return undefined;
+  const labels = node.metadata.labels ?? {};
+  const selected = Object.entries(pod.spec?.nodeSelector ?? {}).every(([key, value]) => labels[key] === value);
+  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
+  const matches = !required || (required.nodeSelectorTerms ?? []).some((term) => nodeTermMatches(term, node));
+  if (selected && matches) return undefined;
+  const text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+  return refuse('NodeAffinity', text);
+};
+
+const hostPortsFree: Check = ({ pod, others }) => {
+  const taken = others.flatMap(hostPorts);
+  const clash = hostPorts(pod).some((port) => taken.some((each) => portsClash(port, each)));
+  if (!clash) return undefined;
+  const text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+  return refuse('NodePorts', text);
+};
+
+const enoughResources: Check = ({ pod, others, allocatable, isRunning }) => {
+  const short = (resource: string, requested: number, used: number, capacity: number) =>
+    refuse(
+      `OutOf${resource}`,
+      `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
+    );
+  const maxPods = bytesOf(allocatable['pods']);
+  if (!isRunning && maxPods > 0 && others.length + 1 > maxPods) return short('pods', 1, others.length, maxPods);
+  const used = others.map((each) => podRequests(each));
+  for (const [resource, quantity] of podRequests(pod)) {
+    const capacity = allocatable[resource];
+    // What the node does not have at all is not its own to judge: a scheduler extender may manage it.
+    if (capacity === undefined) continue;
+    const measure = resource === 'cpu' ? milliValue : intValue;
+    const requested = measure(quantity);
+    if (requested === 0) continue;
+    const taken = used.reduce((total, each) => {
+      const found = each.get(resource);
+      return found ? total + measure(found) : total;
+    }, 0);
+    const limit = measure(quantityOf(capacity));
+    if (requested + taken > limit) return short(resource, requested, taken, limit);
+  }
+  return undefined;
+};
+
+const taints: Check = ({ pod, node }) => {
+  if (isStaticPod(pod)) return undefined;
+  const found = node?.spec?.taints?.find(
+    (taint) => taint.effect === 'NoExecute' && !toleratesTaint(pod.spec?.tolerations, taint),
+  );
+  if (!found) return undefined;
+  const text = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate";
+  return refuse('TaintToleration', text);
+};
+
+interface HostPort {
+  protocol: string;
+  ip: string;
+  port: number;
+}
+
+function hostPorts(pod: Pod): HostPort[] {
   return allContainers(pod)
     .flatMap((each) => each.ports ?? [])
     .filter((port) => port.hostPort)
-    .map((port) => `${port.protocol ?? 'TCP'}/${port.hostPort}`);
+    .map(({ protocol = 'TCP', hostIP, hostPort = 0 }) => ({ protocol, ip: hostIP || '0.0.0.0', port: hostPort }));
+}
+
+/** All addresses of the host clash with each of them. */
+function portsClash(a: HostPort, b: HostPort): boolean {
+  const sameAddress = a.ip === b.ip || a.ip === '0.0.0.0' || b.ip === '0.0.0.0';
+  return a.port === b.port && a.protocol === b.protocol && sameAddress;
 }

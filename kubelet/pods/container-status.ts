@@ -1,6 +1,6 @@
 // containerStatuses: from the runtime's facts and what the worker knows to the API's shape. Pure.
 // Reasons and messages are upstream's (pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses).
-import type { Container, ContainerState, ContainerStatus, Pod } from '../../api/types/core-v1.ts';
+import type { Container, ContainerState, ContainerStatus, Pod, ResourceRequirements } from '../../api/types/core-v1.ts';
 import type { ProbeVerdict } from './actions.ts';
 import { isSidecar } from './containers-of.ts';
 import { latestContainer, type ObservedContainer, type ObservedPod, previousContainer } from './observed.ts';
@@ -24,6 +24,10 @@ export interface ContainerFacts {
   startup(containerId: string): ProbeVerdict | undefined;
   /** What the container left at its terminationMessagePath, or its last log lines. */
   terminationMessage(container: ObservedContainer): string;
+  /** What a running container was last given; undefined: what its spec says. */
+  actual?(containerId: string): ResourceRequirements | undefined;
+  /** Containers that were removed to start over and have not yet. */
+  reset?: ReadonlySet<string>;
   /** The pod's containers are being or have been stopped for good. */
   isTerminating: boolean;
 }
@@ -77,12 +81,17 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
     imageID: latest.imageRef,
     containerID: `${facts.runtimeName}://${latest.id}`,
     started: running && started,
-    ...details(container, latest),
+    ...details(container, latest, facts.actual?.(latest.id)),
   };
 }
 
-function details(container: Container, latest: ObservedContainer | undefined): Partial<ContainerStatus> {
-  const resources = container.resources;
+function details(
+  container: Container,
+  latest: ObservedContainer | undefined,
+  actual?: ResourceRequirements,
+): Partial<ContainerStatus> {
+  const resources = actual ?? container.resources;
+  const granted = container.resources?.requests;
   const hasResources = resources && (resources.limits || resources.requests);
   const mounts = (container.volumeMounts ?? []).map((mount) => ({
     name: mount.name,
@@ -97,7 +106,7 @@ function details(container: Container, latest: ObservedContainer | undefined): P
           ...(resources.requests && { requests: resources.requests }),
         },
       }),
-    ...(latest && resources?.requests && { allocatedResources: resources.requests }),
+    ...(latest && granted && { allocatedResources: granted }),
     ...(mounts.length > 0 && { volumeMounts: mounts }),
     ...(latest?.user && {
       user: {
@@ -123,17 +132,20 @@ function unobserved(
 ): ContainerStatus {
   // Already finished and collected: what was reported stays.
   const wasStarted = old?.containerID !== undefined;
-  if (old && wasStarted && old.state?.terminated) return old;
+  const isReset = facts.reset?.has(container.name) ?? false;
+  if (old && wasStarted && old.state?.terminated && !isReset) return old;
   const waiting = facts.waiting.get(container.name) ?? defaultWaiting(facts.pod, isInit);
   const status: ContainerStatus = {
     name: container.name,
     state: { waiting: { ...waiting } },
-    lastState: old?.lastState ?? {},
+    lastState: (isReset && old?.state?.terminated ? { terminated: old.state.terminated } : old?.lastState) ?? {},
     ready: false,
     restartCount: old?.restartCount ?? 0,
     image: container.image ?? '',
     imageID: '',
     started: false,
+    // Of the instance before: its number goes on.
+    ...(isReset && old?.containerID && { containerID: old.containerID }),
     ...details(container, undefined),
   };
   if (!old || !wasStarted || !old.state?.running) return status;

@@ -11,8 +11,17 @@ export function allContainers(pod: Pod): Container[] {
   return [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
 }
 
+/** Containers for debugging, added to a pod that runs; never restarted. */
+export function ephemeralContainers(pod: Pod): Container[] {
+  return pod.spec?.ephemeralContainers ?? [];
+}
+
 export function findContainer(pod: Pod, name: string): Container | undefined {
-  return allContainers(pod).find((each) => each.name === name);
+  return [...allContainers(pod), ...ephemeralContainers(pod)].find((each) => each.name === name);
+}
+
+export function isEphemeralContainer(pod: Pod, name: string): boolean {
+  return ephemeralContainers(pod).some((each) => each.name === name);
 }
 
 export function isInitContainer(pod: Pod, name: string): boolean {
@@ -22,7 +31,7 @@ export function isInitContainer(pod: Pod, name: string): boolean {
 /** As metrics name it. */
 export function containerType(pod: Pod, name: string): 'container' | 'init_container' | 'ephemeral_container' {
   if (isInitContainer(pod, name)) return 'init_container';
-  return (pod.spec?.containers ?? []).some((each) => each.name === name) ? 'container' : 'ephemeral_container';
+  return isEphemeralContainer(pod, name) ? 'ephemeral_container' : 'container';
 }
 
 /** What a restart must follow: a change of name or image, as upstream. */
@@ -46,13 +55,27 @@ export function isTerminalPhase(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 }
 
-/** Whether a container that exited with `exitCode` is to run again: its own rules, its own policy, then the pod's. */
-export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
+/** The action of the first of a container's rules that its exit code matches. */
+export function restartRule(container: Container, exitCode: number): string | undefined {
   for (const rule of container.restartPolicyRules ?? []) {
     const values = rule.exitCodes?.values ?? [];
     const matches = rule.exitCodes?.operator === 'NotIn' ? !values.includes(exitCode) : values.includes(exitCode);
-    if (rule.exitCodes && matches) return rule.action === 'Restart' || rule.action === 'RestartAllContainers';
+    if (rule.exitCodes && matches) return rule.action;
   }
+  return undefined;
+}
+
+/** Some exit code of some container restarts the whole pod in place. */
+export function mayRestartAll(pod: Pod): boolean {
+  return allContainers(pod).some((each) =>
+    each.restartPolicyRules?.some((rule) => rule.action === 'RestartAllContainers'),
+  );
+}
+
+/** Whether a container that exited with `exitCode` is to run again: its own rules, its own policy, then the pod's. */
+export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
+  const rule = restartRule(container, exitCode);
+  if (rule !== undefined) return rule === 'Restart' || rule === 'RestartAllContainers';
   const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
   if (policy === 'Always') return true;
   return policy === 'OnFailure' && exitCode !== 0;

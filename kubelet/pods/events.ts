@@ -3,7 +3,7 @@
 import type { Pod } from '../../api/types/core-v1.ts';
 import type { EventRecorder } from '../../client/port.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { isInitContainer } from './containers-of.ts';
+import { containerType } from './containers-of.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
@@ -17,6 +17,12 @@ export interface PodEvents {
   /** Records what still waits. */
   flush(): void;
 }
+
+const listOf = {
+  container: 'containers',
+  init_container: 'initContainers',
+  ephemeral_container: 'ephemeralContainers',
+} as const;
 
 /**
  * `fieldPath` rides on the object handed to the recorder: a recorder that knows it copies it into involvedObject, others
@@ -37,7 +43,7 @@ export function podEvents(recorder: EventRecorder, clock: Clock): PodEvents {
   return {
     pod: (pod, type, reason, message) => record(identified(pod), type, reason, message),
     container: (pod, name, type, reason, message) => {
-      const list = isInitContainer(pod, name) ? 'initContainers' : 'containers';
+      const list = listOf[containerType(pod, name)];
       record(Object.assign(identified(pod), { fieldPath: `spec.${list}{${name}}` }), type, reason, message);
     },
     flush,

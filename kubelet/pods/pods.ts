@@ -8,6 +8,7 @@ import { admitPod } from './admission.ts';
 import { isTerminalPhase } from './containers-of.ts';
 import type { PodContext } from './context.ts';
 import { PodWorker } from './worker.ts';
+import type { WorkerHost } from './worker-host.ts';
 
 export class Pods {
   #context: PodContext;
@@ -60,6 +61,7 @@ export class Pods {
         others: this.#livePods(uid),
         allocatable: this.#context.settings.allocatable,
         node: this.#node(),
+        allowedSysctls: this.#context.settings.allowedSysctls ?? [],
       });
       if (!result.admitted) {
         this.#context.metrics.admissionRejections.add({ reason: result.reason });
@@ -86,7 +88,12 @@ export class Pods {
       { pod: `${identity.namespace}/${identity.name}`, uid },
       'the runtime has a pod that the API does not',
     );
-    const orphan = new PodWorker(this.#context, identity, undefined, () => this.#workers.delete(uid));
+    const orphan = new PodWorker(
+      this.#context,
+      identity,
+      undefined,
+      this.#hostOf(uid, () => this.#workers.delete(uid)),
+    );
     this.#workers.set(uid, orphan);
     orphan.wake();
   }
@@ -97,12 +104,30 @@ export class Pods {
 
   #add(pod: Pod): PodWorker {
     const { uid = '', name = '', namespace = '' } = pod.metadata;
-    const worker = new PodWorker(this.#context, { uid, name, namespace }, pod, () => {
+    const host = this.#hostOf(uid, () => {
       this.#workers.delete(uid);
       if (this.#uidByKey.get(keyOf(pod)) === uid) this.#uidByKey.delete(keyOf(pod));
+      this.#retryResizes();
     });
+    const worker = new PodWorker(this.#context, { uid, name, namespace }, pod, host);
     this.#workers.set(uid, worker);
     return worker;
+  }
+
+  #hostOf(uid: string, onGone: () => void): WorkerHost {
+    return {
+      others: () => this.#livePods(uid),
+      node: this.#node,
+      onFreed: () => this.#retryResizes(),
+      onGone,
+    };
+  }
+
+  /** Pods that wait for room, the most important first, ask again. */
+  #retryResizes(): void {
+    const waiting = this.all().filter((each) => each.isResizePending);
+    waiting.sort((a, b) => (b.pod?.spec?.priority ?? 0) - (a.pod?.spec?.priority ?? 0));
+    for (const worker of waiting) worker.retryResize();
   }
 
   /** Not taken by an earlier kubelet, not over, not being deleted. */

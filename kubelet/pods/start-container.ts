@@ -1,6 +1,6 @@
 // Starting one container: configuration, create, start, postStart; what went wrong as a reason to wait.
 import { mkdirSync } from 'node:fs';
-import type { Container, Pod } from '../../api/types/core-v1.ts';
+import type { Container, EphemeralContainer, Pod } from '../../api/types/core-v1.ts';
 import { containerConfig } from '../containers/container-config.ts';
 import { ConfigError } from '../containers/environment.ts';
 import { podLogDirectory, sandboxConfig } from '../containers/sandbox-config.ts';
@@ -10,7 +10,7 @@ import type { VolumePaths } from '../volumes/volumes.ts';
 import type { Waiting } from './container-status.ts';
 import { containerType } from './containers-of.ts';
 import type { PodContext } from './context.ts';
-import type { ObservedSandbox } from './observed.ts';
+import { latestContainer, type ObservedSandbox } from './observed.ts';
 import { refreshContainer } from './runtime-watch.ts';
 import { stopContainer } from './stop-container.ts';
 
@@ -71,6 +71,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
       objects,
       volumes,
       paths: inputs.paths,
+      targetId: targetOf(context, pod, container),
     });
   } catch (error) {
     throw refuse(error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError', error);
@@ -100,6 +101,15 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
   if (known !== 'running' && known !== 'exited') await refreshContainer(cri, cache, id);
   void collectDead(context, pod, container.name, id);
   if (container.lifecycle?.postStart) await postStart(context, inputs, id, signal);
+}
+
+/** The container that a debugging container looks at (`kubectl debug --target`). */
+function targetOf(context: PodContext, pod: Pod, container: Container): string | undefined {
+  const name = (container as EphemeralContainer).targetContainerName;
+  if (!name) return undefined;
+  const target = latestContainer(context.cache.pod(pod.metadata.uid ?? ''), name);
+  if (target?.state !== 'running') throw new ConfigError(`unable to find target container ${name}`);
+  return target.id;
 }
 
 async function postStart(context: PodContext, inputs: StartInputs, id: string, signal: AbortSignal): Promise<void> {

@@ -11,6 +11,7 @@ import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { refs } from '../../client/refs.ts';
+import { OWN_CONDITIONS } from './status.ts';
 
 interface Slot {
   /** The newest object known: from the watch or from our own writes. */
@@ -23,14 +24,6 @@ interface Slot {
   idle: (() => void)[];
   abort: AbortController;
 }
-
-const OWN_CONDITIONS = new Set([
-  'PodReadyToStartContainers',
-  'Initialized',
-  'Ready',
-  'ContainersReady',
-  'PodScheduled',
-]);
 
 export class StatusWriter {
   #client: Client;
@@ -204,7 +197,15 @@ export function statusPatch(old: PodStatus, wanted: PodStatus): Record<string, u
   for (const [key, value] of Object.entries(target)) {
     if (!isDeepStrictEqual(value, withoutNulls((old as Record<string, unknown>)[key]))) patch[key] = value;
   }
-  for (const key of ['reason', 'message', 'podIP', 'podIPs', 'initContainerStatuses']) {
+  for (const key of [
+    'reason',
+    'message',
+    'podIP',
+    'podIPs',
+    'initContainerStatuses',
+    'resources',
+    'allocatedResources',
+  ]) {
     if (key in old && !(key in target)) patch[key] = null;
   }
   return patch;

@@ -2,7 +2,7 @@
 // (pkg/kubelet/kubelet_pods.go getPhase, pkg/kubelet/status/generate.go).
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../api/types/core-v1.ts';
 import { type ContainerFacts, containerStatuses, timestamp } from './container-status.ts';
-import { initRestartsAfter, isSidecar, restartsAfter } from './containers-of.ts';
+import { ephemeralContainers, initRestartsAfter, isSidecar, mayRestartAll, restartsAfter } from './containers-of.ts';
 import { qosClassOf } from '../containers/qos.ts';
 
 export interface StatusFacts extends Omit<ContainerFacts, 'old'> {
@@ -14,11 +14,27 @@ export interface StatusFacts extends Omit<ContainerFacts, 'old'> {
   startedAtMs: number;
   /** The kubelet itself ended the pod: rejected, deadline, eviction. */
   verdict: { reason: string; message: string } | undefined;
+  /** A resize that was asked for and is not granted, or granted and not carried out. */
+  resize?:
+    | { pending?: { reason: string; message: string } | undefined; progress?: { error?: string } | undefined }
+    | undefined;
+  /** Every container is being killed and removed, to start over. */
+  isRestartingAll?: boolean;
   /** No container is running and none will run again. */
   isOver: boolean;
 }
 
-const OWN_CONDITIONS = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'];
+/** Conditions that the kubelet alone writes. */
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+  'PodResizePending',
+  'PodResizeInProgress',
+  'AllContainersRestarting',
+]);
 
 export function computePodStatus(facts: StatusFacts): PodStatus {
   const { pod, old } = facts;
@@ -29,6 +45,12 @@ export function computePodStatus(facts: StatusFacts): PodStatus {
     spec.initContainers ?? [],
     true,
   );
+  const ephemeral = ephemeralContainers(pod);
+  const ephemeralStatuses = containerStatuses(
+    { ...facts, old: old.ephemeralContainerStatuses ?? [] },
+    ephemeral,
+    false,
+  ).map((each) => ({ ...each, ready: false }));
   const phase = decidePhase(facts, statuses, initStatuses);
   if (phase === 'Failed' || phase === 'Succeeded') for (const each of statuses) neverReady(each);
 
@@ -49,6 +71,8 @@ export function computePodStatus(facts: StatusFacts): PodStatus {
     startTime: old.startTime ?? timestamp(facts.startedAtMs),
     ...(spec.initContainers?.length && { initContainerStatuses: initStatuses }),
     containerStatuses: statuses,
+    ...(ephemeral.length > 0 && { ephemeralContainerStatuses: ephemeralStatuses }),
+    ...podLevelResources(pod),
     qosClass: old.qosClass ?? pod.status?.qosClass ?? qosClassOf(pod),
   };
   status.conditions = conditionsOf(
@@ -59,6 +83,12 @@ export function computePodStatus(facts: StatusFacts): PodStatus {
     sandbox !== undefined && (!!spec.hostNetwork || ips.length > 0),
   );
   return status;
+}
+
+function podLevelResources(pod: Pod): Pick<PodStatus, 'resources' | 'allocatedResources'> {
+  const resources = pod.spec?.resources;
+  if (!resources?.requests && !resources?.limits) return {};
+  return { ...(resources.requests && { allocatedResources: resources.requests }), resources };
 }
 
 function neverReady(status: ContainerStatus): void {
@@ -145,6 +175,7 @@ function conditionsOf(
     readyCondition(facts.pod, phase, containersReady),
     containersReady,
     { type: 'PodScheduled', status: 'True' },
+    ...passingConditions(facts, phase),
   ];
   const known = facts.old.conditions ?? [];
   const generation = facts.pod.metadata.generation;
@@ -162,8 +193,26 @@ function conditionsOf(
     };
   });
   // What others have put there (readiness gates, DisruptionTarget) is theirs: kept as the API has it.
-  const foreign = (facts.pod.status?.conditions ?? []).filter((each) => !OWN_CONDITIONS.includes(each.type));
+  const foreign = (facts.pod.status?.conditions ?? []).filter((each) => !OWN_CONDITIONS.has(each.type));
   return [...merged, ...foreign];
+}
+
+/** Conditions that are there only while, or for pods in which, they mean something. */
+function passingConditions({ pod, resize, isRestartingAll }: StatusFacts, phase: string): PodCondition[] {
+  const isOver = phase === 'Succeeded' || phase === 'Failed';
+  const found: PodCondition[] = [];
+  if (resize?.pending && !isOver) found.push({ type: 'PodResizePending', status: 'True', ...resize.pending });
+  if (resize?.progress && !isOver) {
+    const { error } = resize.progress;
+    const why = error === undefined ? {} : { reason: 'Error', message: error };
+    found.push({ type: 'PodResizeInProgress', status: 'True', ...why });
+  }
+  if (mayRestartAll(pod)) {
+    const type = 'AllContainersRestarting';
+    if (isOver) found.push({ type, status: 'False', reason: phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed' });
+    else found.push({ type, status: isRestartingAll ? 'True' : 'False' });
+  }
+  return found;
 }
 
 function initializedCondition(

@@ -14,9 +14,6 @@ export function obstacles(pod: Pod): string[] {
   for (const container of allContainers(pod)) {
     const at = `container ${container.name}: `;
     if (container.securityContext?.windowsOptions) refuse(`${at}securityContext.windowsOptions`);
-    if (container.restartPolicyRules?.some((each) => each.action === 'RestartAllContainers')) {
-      refuse(`${at}restartPolicyRules action RestartAllContainers`);
-    }
     for (const kind of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
       const probe = container[kind];
       if (probe && !probe.exec && !probe.httpGet && !probe.tcpSocket && !probe.grpc)
@@ -29,8 +26,6 @@ export function obstacles(pod: Pod): string[] {
 /** What is left out, for an event. */
 export function omissions(pod: Pod): string[] {
   const found: string[] = [];
-  if (pod.spec?.ephemeralContainers?.length)
-    found.push('spec.ephemeralContainers are not supported by this kubelet and are not started');
   const seLinux = [pod.spec?.securityContext, ...allContainers(pod).map((each) => each.securityContext)];
   if (seLinux.some((each) => each?.seLinuxOptions))
     found.push('seLinuxOptions are passed to the runtime; volumes are not relabelled');

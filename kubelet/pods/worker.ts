@@ -9,6 +9,8 @@ import { readTerminationMessage } from '../containers/termination-message.ts';
 import { refs } from '../../client/refs.ts';
 import { objectReferences } from '../volumes/references.ts';
 import { MountError, type VolumePaths } from '../volumes/volumes.ts';
+import { PodResizes } from './pod-resizes.ts';
+import type { WorkerHost } from './worker-host.ts';
 import { backoffKey, computePodActions, type KillAction, type PodActions, stoppable } from './actions.ts';
 import type { Waiting } from './container-status.ts';
 import { findContainer, isTerminalPhase, podTitle } from './containers-of.ts';
@@ -34,6 +36,9 @@ export class PodWorker {
   #log: Logger;
   #operations: Operations;
   #pod: Pod | undefined;
+  #resizes: PodResizes | undefined;
+  #reset = new Set<string>();
+  #isRestartingAll = false;
   #state: PodState = { kind: 'syncing' };
   #isRemoved = false;
   #isReleased = false;
@@ -51,15 +56,15 @@ export class PodWorker {
   #messages = new Map<string, string>();
   #lastStatus: PodStatus | undefined;
   #verdict: { reason: string; message: string } | undefined;
-  #onGone: () => void;
+  #host: WorkerHost;
 
   /** `pod` is undefined for what the runtime has and the API does not. */
-  constructor(context: PodContext, identity: PodIdentity, pod: Pod | undefined, onGone: () => void) {
+  constructor(context: PodContext, identity: PodIdentity, pod: Pod | undefined, host: WorkerHost) {
     this.#context = context;
     this.identity = identity;
     this.#pod = pod;
     this.#isRemoved = pod === undefined;
-    this.#onGone = onGone;
+    this.#host = host;
     this.#seenAtMs = context.clock.now();
     this.#log = context.log.child({ pod: `${identity.namespace}/${identity.name}`, uid: identity.uid });
     this.#operations = new Operations({
@@ -69,7 +74,10 @@ export class PodWorker {
       onError: (key, error) => this.#failed(key, error),
     });
     this.#images = new PodImages(context.images, this.#operations, context.clock);
-    if (pod) this.#holdObjects(pod);
+    if (!pod) return;
+    this.#resizes = new PodResizes(context, this.#operations, host, pod);
+    this.#pod = this.#resizes.granted;
+    this.#holdObjects(pod);
   }
 
   get state(): PodState {
@@ -78,6 +86,15 @@ export class PodWorker {
 
   get pod(): Pod | undefined {
     return this.#pod;
+  }
+
+  /** Asks again for resources that were not to be had. */
+  retryResize(): void {
+    if (this.isResizePending) this.wake();
+  }
+
+  get isResizePending(): boolean {
+    return this.#resizes?.isPending ?? false;
   }
 
   /** Takes up resources of the node: not over, not resting. */
@@ -92,7 +109,10 @@ export class PodWorker {
 
   setPod(pod: Pod): void {
     const old = this.#pod;
-    this.#pod = pod;
+    this.#resizes ??= new PodResizes(this.#context, this.#operations, this.#host, pod);
+    this.#resizes.desired = pod;
+    this.#pod = this.#resizes.granted;
+    if (old && old.metadata.generation !== pod.metadata.generation) this.#holdObjects(pod);
     if (
       JSON.stringify(old?.metadata.labels) !== JSON.stringify(pod.metadata.labels) ||
       JSON.stringify(old?.metadata.annotations) !== JSON.stringify(pod.metadata.annotations)
@@ -109,7 +129,7 @@ export class PodWorker {
 
   /** The kubelet will not run it: the pod becomes Failed with this reason. */
   reject(reason: string, message: string): void {
-    this.#verdict = { reason, message };
+    this.#verdict = { reason, message: `Pod was rejected: ${message}` };
     if (this.#pod) this.#context.events.pod(this.#pod, 'Warning', reason, message);
     this.wake();
   }
@@ -140,12 +160,24 @@ export class PodWorker {
     const { clock, cache, prober, backoffs } = this.#context;
     const nowMs = clock.now();
     const observed = cache.pod(this.identity.uid);
-    const pod = this.#pod;
     const running = observed.containers.filter((each) => each.state === 'running');
+    if (this.#resizes && this.#state.kind === 'syncing') {
+      this.#resizes.decide();
+      this.#pod = this.#resizes.granted;
+    }
+    const pod = this.#pod;
     let actions: PodActions | undefined;
     if (pod && this.#state.kind === 'syncing') {
       this.#checkDeadline(pod, nowMs);
-      actions = computePodActions({ pod, observed, probes: prober, backoffs, nowMs });
+      actions = computePodActions({
+        // Restart counts go on from what was last said, written or not.
+        pod: this.#lastStatus ? { ...pod, status: this.#lastStatus } : pod,
+        observed,
+        probes: prober,
+        unfitByResize: this.#resizes?.unfit(pod, running) ?? new Set(),
+        backoffs,
+        nowMs,
+      });
     }
 
     for (let next = this.#advance(observed, running, actions); next !== this.#state; ) {
@@ -187,6 +219,8 @@ export class PodWorker {
   #sync(pod: Pod, observed: ObservedPod, actions: PodActions, wakeAt: number[]): void {
     this.#keepVolumes(pod, wakeAt);
     for (const kill of actions.kill) this.#kill(pod, observed, kill);
+    this.#restartAll(observed, actions);
+    this.#resizes?.carryOut(pod, observed);
 
     const { sandbox } = actions;
     if (sandbox.kind === 'create' && actions.kill.length === 0 && !this.#operations.isRunning('kill:')) {
@@ -292,6 +326,7 @@ export class PodWorker {
           seenAtMs: this.#seenAtMs,
           graceSeconds,
         };
+        this.#reset.delete(name);
         await startContainer(this.#context, inputs, signal);
         this.#startFailures.delete(name);
       },
@@ -336,6 +371,20 @@ export class PodWorker {
       }
     });
     if (ran) this.#stops.set(container.id, endMs);
+  }
+
+  /** Every container is down: they go, and everything starts over in the same sandbox. */
+  #restartAll(observed: ObservedPod, actions: PodActions): void {
+    if (actions.restartAll === 'no') {
+      if (!this.#operations.isRunning('reset')) this.#isRestartingAll = false;
+      return;
+    }
+    this.#isRestartingAll = true;
+    if (actions.restartAll !== 'removing' || this.#operations.isRunning('kill:')) return;
+    this.#operations.run('reset', async () => {
+      for (const { name } of observed.containers) this.#reset.add(name);
+      for (const { id } of observed.containers) await removeContainer(this.#context, id);
+    });
   }
 
   // --- ending ----------------------------------------------------------------------------------------------------
@@ -400,7 +449,7 @@ export class PodWorker {
   #gone(): void {
     this.#context.statuses.forget(this.identity.uid);
     this.close();
-    this.#onGone();
+    this.#host.onGone();
   }
 
   /** Seconds that containers get now: what the API says, else the spec's; never less than one. */
@@ -429,6 +478,10 @@ export class PodWorker {
       nowMs,
       startedAtMs: this.#seenAtMs,
       verdict: this.#verdict,
+      resize: this.#state.kind === 'syncing' ? this.#resizes?.state(pod, observed) : undefined,
+      isRestartingAll: this.#isRestartingAll,
+      reset: this.#reset,
+      actual: (id) => this.#resizes?.actual(id),
       isOver:
         this.#state.kind !== 'syncing' &&
         !running &&

@@ -7,6 +7,7 @@ import type {
   ContainerStatus,
   ImageSpec,
   PodSandboxConfig,
+  PodSandboxStats,
   PodSandboxStatus,
 } from '../../proto/cri-types.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -53,6 +54,10 @@ export interface FakeCri extends CriClient {
   container(name: string): FakeContainer | undefined;
   /** How long StopContainer takes before the container obeys; undefined: it obeys at once. */
   ignoreTermMs: number | undefined;
+  /** What ListPodSandboxStats answers. */
+  stats: () => PodSandboxStats[];
+  /** What containers use, by id, as ContainerStats tells it. */
+  memoryUsage: Map<string, number>;
   dropEvents(): void;
   /** While true no event is sent. */
   mute: boolean;
@@ -226,6 +231,22 @@ export function createFakeCri(clock: Clock): FakeCri {
       return { imageRef: `sha256:${image?.image}` };
     },
     ListContainerStats: () => ({ stats: [] }),
+    ListPodSandboxStats: () => ({ stats: fake.stats() }),
+    ContainerStats: ({ containerId = '' }) => ({
+      stats: { memory: { usageBytes: { value: fake.memoryUsage.get(containerId) ?? 0 } } },
+    }),
+    UpdateContainerResources({ containerId = '', linux }) {
+      const found = fake.containers.get(containerId);
+      if (!found?.config?.linux) throw notFound('UpdateContainerResources', containerId);
+      found.config.linux.resources = { ...found.config.linux.resources, ...linux };
+      return {};
+    },
+    UpdatePodSandboxResources({ podSandboxId = '', resources }) {
+      const found = fake.sandboxes.get(podSandboxId);
+      if (!found?.config.linux) throw notFound('UpdatePodSandboxResources', podSandboxId);
+      found.config.linux.resources = { ...found.config.linux.resources, ...resources };
+      return {};
+    },
   };
 
   const fake: FakeCri = {
@@ -237,6 +258,8 @@ export function createFakeCri(clock: Clock): FakeCri {
     after: undefined,
     ignoreTermMs: undefined,
     mute: false,
+    stats: () => [],
+    memoryUsage: new Map(),
     execSync: () => ({ exitCode: 0, stdout: '' }),
     exit: (id, exitCode, reason) => stop(id, exitCode, reason),
     running: (name) =>

@@ -1,7 +1,7 @@
 // Which Secrets and ConfigMaps a pod refers to: exactly those are watched. Pure.
 import type { Pod } from '../../api/types/core-v1.ts';
 import type { ObjectKind, ObjectReference } from '../objects.ts';
-import { allContainers } from '../pods/containers-of.ts';
+import { allContainers, ephemeralContainers } from '../pods/containers-of.ts';
 
 export function objectReferences(pod: Pod): ObjectReference[] {
   const namespace = pod.metadata.namespace ?? '';
@@ -17,7 +17,7 @@ export function objectReferences(pod: Pod): ObjectReference[] {
       add('configmap', source.configMap?.name);
     }
   }
-  for (const container of allContainers(pod)) {
+  for (const container of [...allContainers(pod), ...ephemeralContainers(pod)]) {
     for (const from of container.envFrom ?? []) {
       add('secret', from.secretRef?.name);
       add('configmap', from.configMapRef?.name);

@@ -4,17 +4,12 @@ import { readFileSync } from 'node:fs';
 import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
 import type { KubeObject } from '../api/object.ts';
-import type { Namespace, Pod, ServiceAccount } from '../api/types/core-v1.ts';
-import type { PriorityClass } from '../api/types/scheduling-v1.ts';
+import type { Pod } from '../api/types/core-v1.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
 import { type Logger, silentLogger } from '../lib/log.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
-import { defaultTolerationSeconds } from './admission/default-toleration-seconds.ts';
-import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
-import { nodeRestriction } from './admission/node-restriction.ts';
+import { composeAdmission } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
-import { priorityAdmission } from './admission/priority.ts';
-import { serviceAccountAdmission } from './admission/service-account.ts';
 import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
 import type { Follower } from './auth/follow.ts';
 import { createTokenSigner } from './auth/jwt.ts';
@@ -134,30 +129,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     namespaces: registry.kind('', 'namespaces'),
     services: registry.kind('', 'services'),
     serviceAccounts: registry.kind('', 'serviceaccounts'),
-    priorityClasses: registry.kind('scheduling.k8s.io', 'priorityclasses'),
   };
   const lenient = { anyAge: true } as const;
-  admission.use([
-    namespaceLifecycle((name) => registry.find<Namespace & KubeObject>(kinds.namespaces, '', name, lenient)),
-    nodeRestriction((namespace, name) => registry.find<Pod & KubeObject>(kinds.pods, namespace, name, lenient)),
-    serviceAccountAdmission(
-      (namespace, name) => registry.find<ServiceAccount & KubeObject>(kinds.serviceAccounts, namespace, name, lenient),
-      random,
-    ),
-    priorityAdmission({
-      find: (name) => registry.find<PriorityClass & KubeObject>(kinds.priorityClasses, '', name, lenient),
-      default: () =>
-        defaultPriorityClass(
-          caches
-            .of(kinds.priorityClasses)
-            .list({})
-            .items.map((each) => each.object),
-        ),
-    }),
-    defaultTolerationSeconds,
-    ...(options.admission ?? []),
-    rbacEscalation(rbac, authorizer),
-  ]);
+  const admitting = composeAdmission({ registry, clock, random, egress: options.egress });
+  admission.use([...admitting.plugins, ...(options.admission ?? []), rbacEscalation(rbac, authorizer)]);
 
   const addresses = new AddressAllocator({ store, range, clock, random });
   const portRange = options.nodePorts ?? { first: 30000, last: 32767 };
@@ -263,7 +238,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   return {
     async start() {
-      followers = authorization.follow(stopped.signal);
+      followers = [
+        ...authorization.follow(stopped.signal),
+        ...admitting.follow({ signal: stopped.signal, clock, log }),
+      ];
       await Promise.all(followers.map((each) => each.synced));
       listener = await listen({
         address,
@@ -297,6 +275,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       state = 'stopping';
       pipeline.stop();
       outbound.close();
+      admitting.close();
       await listener?.close(STOP_GRACE_MS);
       stopped.abort();
       await Promise.all(followers.map((each) => each.done));
@@ -312,12 +291,4 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
 function failUnless(holds: boolean, problem: string): void {
   if (!holds) throw new Error(problem);
-}
-
-function defaultPriorityClass(classes: readonly KubeObject[]): PriorityClass | undefined {
-  let found: PriorityClass | undefined;
-  for (const each of classes as readonly (PriorityClass & KubeObject)[]) {
-    if (each.globalDefault && (!found || (each.value ?? 0) < (found.value ?? 0))) found = each;
-  }
-  return found;
 }

@@ -20,6 +20,7 @@ import {
   statefulSetRef,
   whereServed,
 } from './parts/workload-refs.ts';
+import { runPvcProtection, runPvProtection } from './pvcprotection/controller.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 import { runStatefulSetController } from './statefulset/controller.ts';
@@ -41,6 +42,8 @@ export const controllers: Readonly<Record<string, Controller>> = {
   nodelifecycle: runNodeLifecycleController,
   'taint-eviction': runTaintEviction,
   'pod-gc': runPodGarbageCollector,
+  'pvc-protection': runPvcProtection,
+  'pv-protection': runPvProtection,
   serviceaccount: runServiceAccountController,
   'root-ca-publisher': runRootCaPublisher,
 };

@@ -1,0 +1,122 @@
+// The default chain: every plugin that kube-apiserver enables by default, in its order, and the optional ones by name.
+import type { KubeObject } from '../../api/object.ts';
+import type { Kind } from '../../api/kind.ts';
+import type { Namespace, Pod, Service, ServiceAccount } from '../../api/types/core-v1.ts';
+import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
+import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
+import type { Clock, Random } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { type Follower, follow } from '../auth/follow.ts';
+import type { Registry } from '../registry/registry.ts';
+import { WebhookClient } from '../webhooks/client.ts';
+import { serviceAddress } from '../webhooks/resolve.ts';
+import type { AdmissionPlugin } from './chain.ts';
+import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
+import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { registryLookup } from './lookup.ts';
+import { namespaceLifecycle } from './namespace-lifecycle.ts';
+import { nodeRestriction } from './node-restriction.ts';
+import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
+import { priorityAdmission } from './priority.ts';
+import { runtimeClassAdmission } from './runtime-class.ts';
+import { serviceAccountAdmission } from './service-account.ts';
+import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
+import { mutatingWebhooks, validatingWebhooks } from './webhooks/dispatch.ts';
+import { type ConditionCompiler, HookIndex } from './webhooks/hook-index.ts';
+
+export interface AdmissionOptions {
+  registry: Registry;
+  /** Evaluates the match conditions of webhooks; without it a webhook with conditions fails, as its failurePolicy says. */
+  conditions?: ConditionCompiler;
+  /** CertificateApproval, CertificateSigning, CertificateSubjectRestriction. */
+  certificates?: readonly AdmissionPlugin[];
+  /** MutatingAdmissionPolicy. */
+  mutatingPolicies?: readonly AdmissionPlugin[];
+  /** ValidatingAdmissionPolicy. */
+  validatingPolicies?: readonly AdmissionPlugin[];
+  /** Where an address of a service is really reached. Default: there. */
+  egress?: ((to: { host: string; port: number }) => { host: string; port: number }) | undefined;
+  clock: Clock;
+  random: Random;
+}
+
+export interface Admission {
+  plugins: readonly AdmissionPlugin[];
+  /** Calls webhooks of all sorts, conversion ones too. */
+  client: WebhookClient;
+  /** Keeps the index of webhooks in step with their configurations. */
+  follow(how: { signal: AbortSignal; clock: Clock; log: Logger }): Follower[];
+  close(): void;
+}
+
+const GROUP = 'admissionregistration.k8s.io';
+
+export function composeAdmission(options: AdmissionOptions): Admission {
+  const { registry, random } = options;
+  const { scheme, caches } = registry.context;
+  const lookup = registryLookup(registry);
+  const findNamespace = (name: string) => lookup.find<Namespace & KubeObject>('', 'namespaces', '', name);
+  const client = new WebhookClient({
+    async resolve(namespace, name, port) {
+      const service = await lookup.find<Service & KubeObject>('', 'services', namespace, name);
+      const all = await lookup.list<EndpointSlice & KubeObject>('discovery.k8s.io', 'endpointslices', namespace);
+      const slices = all.filter((each) => each.metadata.labels?.['kubernetes.io/service-name'] === name);
+      const address = serviceAddress(name, port, { service, slices }, random);
+      return options.egress ? options.egress(address) : address;
+    },
+  });
+  const compile = options.conditions ?? noConditions;
+  const mutating = new HookIndex({ scheme, compile });
+  const validating = new HookIndex({ scheme, compile });
+  const dispatch = { client, findNamespace, convert };
+  const plugins: AdmissionPlugin[] = [
+    namespaceLifecycle(findNamespace),
+    serviceAccountAdmission(
+      (namespace, name) => lookup.find<ServiceAccount & KubeObject>('', 'serviceaccounts', namespace, name),
+      random,
+    ),
+    nodeRestriction((namespace, name) => lookup.find<Pod & KubeObject>('', 'pods', namespace, name)),
+    taintNodesByCondition,
+    priorityAdmission({
+      find: (name) => lookup.find<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses', '', name),
+      list: () => lookup.list<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses'),
+    }),
+    defaultTolerationSeconds,
+    defaultStorageClass(lookup),
+    storageObjectInUseProtection,
+    persistentVolumeClaimResize(lookup),
+    runtimeClassAdmission(lookup),
+    ...(options.certificates ?? []),
+    defaultIngressClass(lookup),
+    podTopologyLabels(lookup),
+    ...(options.mutatingPolicies ?? []),
+    mutatingWebhooks({ ...dispatch, hooks: mutating }),
+    ...(options.validatingPolicies ?? []),
+    validatingWebhooks({ ...dispatch, hooks: validating }),
+  ];
+  return {
+    plugins,
+    client,
+    follow(how) {
+      const indexes: [string, HookIndex][] = [
+        ['mutatingwebhookconfigurations', mutating],
+        ['validatingwebhookconfigurations', validating],
+      ];
+      return indexes.flatMap(([resource, index]) => {
+        const kind = scheme.byGroupResource(GROUP, resource);
+        return kind ? [follow(caches.of(kind), (_namespace, name, object) => index.apply(name, object), how)] : [];
+      });
+    },
+    close: () => client.close(),
+  };
+}
+
+const noConditions: ConditionCompiler = () => () => ({ matches: false, error: 'match conditions cannot be evaluated' });
+
+/** An object of one version of a resource as one of another. */
+async function convert(object: KubeObject, from: Kind, to: Kind): Promise<KubeObject> {
+  const copy = structuredClone(object);
+  const stored = from.conversion ? await from.conversion.toStored([copy]) : [copy];
+  const converted = to.conversion ? await to.conversion.fromStored(stored) : stored;
+  return converted[0] as KubeObject;
+}

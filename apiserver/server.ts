@@ -3,8 +3,6 @@
 import { readFileSync } from 'node:fs';
 import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
-import type { KubeObject } from '../api/object.ts';
-import type { Pod } from '../api/types/core-v1.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
 import { type Logger, silentLogger } from '../lib/log.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';

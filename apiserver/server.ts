@@ -15,18 +15,21 @@ import type { ClusterPki } from './auth/pki.ts';
 import { ServiceAccountTokens } from './auth/service-account-token.ts';
 import type { Attributes } from './auth/identity.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
-import { bootstrap, sampanVersion } from './bootstrap.ts';
+import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
 import { createCacheSet } from './cache/index.ts';
+import { FlowConfig } from './flowcontrol/config.ts';
+import { FlowControl } from './flowcontrol/flow-control.ts';
+import { createFlowMetrics, exposeLevels } from './flowcontrol/metrics.ts';
 import { createBodyCodec } from './http/codec.ts';
 import { createDiscovery } from './http/discovery.ts';
 import type { HealthCheck } from './http/health.ts';
-import { DEFAULT_LIMITS, type InflightLimits, InflightGate } from './http/inflight.ts';
 import { listen, type Listener } from './http/listener.ts';
 import { inflightGauge, ServerMetrics, storageGauge } from './http/metrics.ts';
 import { createOpenApi } from './http/openapi.ts';
 import { servePath } from './http/paths.ts';
 import { authorizeOrThrow, Pipeline } from './http/pipeline.ts';
 import { type ResourceContext, serveResource } from './http/resources.ts';
+import { Seats } from './http/seats.ts';
 import { versionInfo } from './http/version.ts';
 import { formatAddress, parseRange } from './registry/address-range.ts';
 import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
@@ -63,7 +66,9 @@ export interface ApiServerOptions {
   tokenAuthFile?: string;
   /** Default: Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
-  limits?: InflightLimits;
+  /** Seats of priority and fairness: the sum of both, as upstream has it. Defaults 400 and 200. */
+  maxRequestsInflight?: number;
+  maxMutatingRequestsInflight?: number;
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
   /** More admission plugins, after the built-in ones. */
@@ -82,6 +87,7 @@ export interface ApiServer {
 
 /** How long connections may take to end by themselves. */
 const STOP_GRACE_MS = 2000;
+const REQUEST_TIMEOUT_MS = 60_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, scheme, pki } = options;
@@ -156,9 +162,22 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ...(options.tokenAuthFile && { staticTokens: parseStaticTokens(readFileSync(options.tokenAuthFile, 'utf8')) }),
   });
 
-  const gate = new InflightGate(options.limits ?? DEFAULT_LIMITS);
   const metrics = new ServerMetrics();
-  metrics.addGauge(() => inflightGauge(gate));
+  const flows = new FlowControl({
+    seats: (options.maxRequestsInflight ?? 400) + (options.maxMutatingRequestsInflight ?? 200),
+    waitLimitMs: REQUEST_TIMEOUT_MS / 4,
+    clock,
+    now: () => performance.now(),
+    metrics: createFlowMetrics(metrics.registry),
+  });
+  exposeLevels(metrics.registry, flows);
+  const seats = new Seats(flows, (info) => {
+    const kind = scheme.byResource(info.group, info.version, info.resource);
+    if (!kind || !used.has(kind)) return undefined;
+    const { size, watchers } = caches.of(kind);
+    return { objects: size, watchers };
+  });
+  metrics.addGauge(() => inflightGauge(seats));
   metrics.addGauge(() => storageGauge(countObjects()));
   const outbound = new Outbound(options.egress);
   const authorize = (attributes: Attributes) => authorizeOrThrow(authorizer, attributes);
@@ -215,7 +234,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const pipeline = new Pipeline({
     authenticator,
     authorizer,
-    gate,
+    seats,
     metrics,
     clock,
     log,
@@ -233,6 +252,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let listener: Listener | undefined;
   let boundPort = options.port ?? 6443;
   let followers: Follower[] = [];
+  let flowConfig: FlowConfig | undefined;
 
   return {
     async start() {
@@ -240,6 +260,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         ...authorization.follow(stopped.signal),
         ...admitting.follow({ signal: stopped.signal, clock, log }),
       ];
+      if (scheme.byGroupResource('flowcontrol.apiserver.k8s.io', 'flowschemas')) {
+        flowConfig = new FlowConfig({ registry, flows, user: SERVER_USER, clock, log, signal: stopped.signal });
+        followers.push(...flowConfig.followers);
+      }
       await Promise.all(followers.map((each) => each.synced));
       listener = await listen({
         address,
@@ -261,6 +285,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         log,
       });
       state = 'ready';
+      flows.start();
+      void flowConfig?.produce();
       void addresses
         .repair(async (owner) => (await registry.find(kinds.services, owner.namespace, owner.name)) !== undefined)
         .catch((error) => log.warn({ err: error }, 'could not check the allocated service addresses'));
@@ -276,6 +302,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       admitting.close();
       await listener?.close(STOP_GRACE_MS);
       stopped.abort();
+      flows.stop();
       await Promise.all(followers.map((each) => each.done));
       await caches.stop();
     },
@@ -283,7 +310,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
   /** Of the kinds that somebody has asked for: a scrape starts no cache. */
   function countObjects(): { resource: string; objects: number }[] {
-    return [...used].map((kind) => ({ resource: hookKey(kind), objects: caches.of(kind).list({}).items.length }));
+    return [...used].map((kind) => ({ resource: hookKey(kind), objects: caches.of(kind).size }));
   }
 }
 

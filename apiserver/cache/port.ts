@@ -79,6 +79,8 @@ export interface ResourceCache {
   announce(write: { key: string; value: Uint8Array; object: KubeObject }): { withdraw(): void };
   /** `last` as of its deletion at `revision`: what the DELETE response sends. */
   deleted(last: CachedObject, revision: number): CachedObject;
+  /** Objects now. */
+  readonly size: number;
   /** Open watches. */
   readonly watchers: number;
   /**

@@ -91,6 +91,10 @@ export class KindCache implements ResourceCache {
     return this.#revision;
   }
 
+  get size(): number {
+    return this.#state.entries.size;
+  }
+
   get watchers(): number {
     return this.#watchers.size;
   }

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { type ApiError, errors } from '../../api/errors.ts';
 import type { Identity } from '../auth/identity.ts';
+import type { Flow } from '../flowcontrol/flow-control.ts';
 import { readBody } from './body.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
@@ -43,6 +44,10 @@ export class Exchange {
   readonly warnings = new Set<string>();
   /** What admission notes for the audit log, by key. */
   readonly auditAnnotations = new Map<string, string>();
+  /** The FlowSchema and priority level it runs under. */
+  flow: Flow | undefined;
+  /** Called when a watch has sent what it begins with. */
+  onInitialized: (() => void) | undefined;
   /** Bytes of the answer's body, for metrics. */
   sentBytes = 0;
   /** The answer's status code once it has begun; 200 before. */
@@ -184,6 +189,16 @@ export class Exchange {
     this.#discardBody();
   }
 
+  /** 429 in plain text, as upstream sends it. */
+  async sendTooManyRequests(message: string, retryAfterSeconds: number, isClosing = false): Promise<void> {
+    await this.send(429, 'text/plain; charset=utf-8', Buffer.from(`${message}\n`), {
+      'retry-after': String(retryAfterSeconds),
+      'x-content-type-options': 'nosniff',
+      ...(isClosing && 'writeHead' in this.response && { connection: 'close' }),
+    });
+    this.#discardBody();
+  }
+
   /** Starts an answer that goes on (a watch, a log): the headers leave at once. */
   startStream(code: number, type: string): void {
     this.#begin(code, this.#commonHeaders(type));
@@ -223,6 +238,11 @@ export class Exchange {
       'audit-id': this.auditId,
       'cache-control': 'no-cache, private',
     };
+    const { flow } = this;
+    if (flow && flow.schema.uid !== '') {
+      headers['x-kubernetes-pf-flowschema-uid'] = flow.schema.uid;
+      headers['x-kubernetes-pf-prioritylevel-uid'] = flow.level.uid;
+    }
     if (this.warnings.size > 0) headers['warning'] = [...this.warnings].map(warningHeader);
     return headers;
   }

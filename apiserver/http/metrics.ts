@@ -1,7 +1,8 @@
 // The server's own metrics under upstream's names, written by hand: an observation is a few additions, and a scrape
 // walks arrays. Labels come from the scheme, never from a request's text, so their number is bounded.
+import { MetricsRegistry } from '../../lib/metrics.ts';
 import type { Exchange } from './exchange.ts';
-import type { InflightGate } from './inflight.ts';
+import type { Seats } from './seats.ts';
 
 /** Seconds; the last bucket is +Inf. */
 const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
@@ -26,6 +27,7 @@ export interface RequestLabels {
 }
 
 export class ServerMetrics {
+  readonly registry = new MetricsRegistry();
   #series = new Map<string, Series>();
   #longRunning = new Map<string, number>();
   #gauges: (() => string)[] = [];
@@ -97,19 +99,26 @@ export class ServerMetrics {
     }
     const long = ['# TYPE apiserver_longrunning_requests gauge'];
     for (const [labels, count] of this.#longRunning) long.push(`apiserver_longrunning_requests{${labels}} ${count}`);
-    const parts = [...total, ...duration, ...long, ...this.#gauges.map((render) => render()), processMetrics()];
+    const parts = [
+      ...total,
+      ...duration,
+      ...long,
+      ...this.#gauges.map((render) => render()),
+      processMetrics(),
+      this.registry.render().trimEnd(),
+    ];
     return `${parts.filter((each) => each !== '').join('\n')}\n`;
   }
 }
 
-export function inflightGauge(gate: InflightGate): string {
+export function inflightGauge(seats: Seats): string {
   return [
     '# TYPE apiserver_current_inflight_requests gauge',
-    `apiserver_current_inflight_requests{request_kind="mutating"} ${gate.running('mutating')}`,
-    `apiserver_current_inflight_requests{request_kind="readOnly"} ${gate.running('readOnly')}`,
+    `apiserver_current_inflight_requests{request_kind="mutating"} ${seats.running.mutating}`,
+    `apiserver_current_inflight_requests{request_kind="readOnly"} ${seats.running.readOnly}`,
     '# TYPE apiserver_current_inqueue_requests gauge',
-    `apiserver_current_inqueue_requests{request_kind="mutating"} ${gate.waiting('mutating')}`,
-    `apiserver_current_inqueue_requests{request_kind="readOnly"} ${gate.waiting('readOnly')}`,
+    `apiserver_current_inqueue_requests{request_kind="mutating"} ${seats.waiting.mutating}`,
+    `apiserver_current_inqueue_requests{request_kind="readOnly"} ${seats.waiting.readOnly}`,
   ].join('\n');
 }
 

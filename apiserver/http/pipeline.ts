@@ -1,6 +1,6 @@
 // What happens to every request, in order: read what it asks for, who asks, may they, is there room, then the handler.
 //
-//   request info ─► authentication ─► impersonation ─► in-flight seat ─► authorization ─► handler ─► metrics
+//   request info ─► authentication ─► impersonation ─► seat (priority and fairness) ─► authorization ─► handler ─► metrics
 //
 // Whatever is thrown on the way becomes one Status answer.
 import { randomUUID } from 'node:crypto';
@@ -19,18 +19,19 @@ import {
   denialText,
   type Identity,
 } from '../auth/identity.ts';
+import { TooManyRequestsError } from '../flowcontrol/flow-control.ts';
 import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
 import { Exchange, type RawRequest } from './exchange.ts';
 import { impersonated, isImpersonating } from './impersonation.ts';
-import type { InflightGate } from './inflight.ts';
 import { metricScope, metricVerb, type ServerMetrics } from './metrics.ts';
 import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
+import type { Seats } from './seats.ts';
 import { selectorAttributes } from './selector-attributes.ts';
 
 export interface PipelineOptions {
   authenticator: Authenticator;
   authorizer: Authorizer;
-  gate: InflightGate;
+  seats: Seats;
   metrics: ServerMetrics;
   clock: Clock;
   log: Logger;
@@ -81,10 +82,10 @@ export class Pipeline {
   }
 
   async #serve(exchange: Exchange, peer: PeerCertificate): Promise<void> {
-    const { authenticator, gate } = this.#options;
+    const { authenticator, seats } = this.#options;
     const { info } = exchange;
     if (this.#stopping && !isHealthPath(info.path)) {
-      throw errors.serviceUnavailable('the server is shutting down');
+      return exchange.sendTooManyRequests(SHUTTING_DOWN, 5, true);
     }
     const identity = authenticator.authenticate(peer, exchange.header('authorization'));
     const user = identity instanceof Promise ? await identity : identity;
@@ -92,20 +93,14 @@ export class Pipeline {
     exchange.user = isImpersonating(headers)
       ? await impersonated(user, headers, (attributes) => this.#authorize(attributes))
       : user;
-    const kind = isReadOnly(info.verb, exchange.method) ? 'readOnly' : 'mutating';
-    const hasSeat = !isLongRunning(info) && !isHealthPath(info.path) && !user.groups.includes('system:masters');
-    if (hasSeat) {
-      const seat = gate.enter(kind, exchange.user.name);
-      if (seat) await seat;
-    }
-    try {
+    const isLong = isLongRunning(info);
+    const work = async () => {
       const denied = this.#authorize(attributesOf(exchange.user, info));
       if (denied) await denied;
-      if (isLongRunning(info) && this.#options.isKnown(info)) await this.#handleLong(exchange);
-      else await this.#options.handle(exchange);
-    } finally {
-      if (hasSeat) gate.leave(kind);
-    }
+      return isLong && this.#options.isKnown(info) ? this.#handleLong(exchange) : this.#options.handle(exchange);
+    };
+    // A connection to a node or a pod lasts as long as its client wants, a watch only begins with work.
+    return isLong && info.verb !== 'watch' ? work() : seats.run(exchange, work);
   }
 
   async #handleLong(exchange: Exchange): Promise<void> {
@@ -152,6 +147,9 @@ export class Pipeline {
       // Part of the answer is out: all that is left is to break it off.
       exchange.response.destroy();
       return;
+    }
+    if (thrown instanceof TooManyRequestsError) {
+      return exchange.sendTooManyRequests(thrown.message, thrown.retryAfterSeconds);
     }
     await exchange.sendError(this.#translate(thrown, exchange.method, exchange.info.rawPath));
   }
@@ -204,6 +202,9 @@ function throwUnlessAllowed(decision: Decision, attributes: Attributes): void {
   );
 }
 
+/** Upstream's words; clients come back by themselves. */
+const SHUTTING_DOWN = 'The apiserver is shutting down, please try again later.';
+
 const EMPTY_INFO: RequestInfo = {
   isResource: false,
   verb: '',
@@ -235,9 +236,6 @@ export function attributesOf(user: Identity, info: RequestInfo): Attributes {
     ...(info.query.size > 0 && selectorAttributes(info)),
   };
 }
-
-const isReadOnly = (verb: string, method: string) =>
-  verb === 'get' || verb === 'list' || verb === 'watch' || method === 'GET' || method === 'HEAD';
 
 const CONNECTS = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);
 

@@ -21,14 +21,20 @@ export async function streamWatch(
   options: { timeoutMs: number; clock: Clock },
 ): Promise<void> {
   const { response } = exchange;
+  let isWriting = false;
   exchange.startStream(200, 'application/json');
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
   const encode = shape.kind === 'object' ? undefined : lineEncoder(exchange, kind, shape, options.clock);
   try {
+    // What a watch begins with is there at once: when nothing is being written after a turn of the loop, there is nothing.
+    setImmediate(() => !isWriting && exchange.onInitialized?.());
     for await (const batch of batches) {
+      isWriting = true;
       for (const chunk of chunksOf(batch, encode)) {
         if (!(await write(response, chunk, exchange))) return;
       }
+      isWriting = false;
+      exchange.onInitialized?.();
     }
   } catch (error) {
     const status = watchError(error).status;

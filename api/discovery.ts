@@ -19,6 +19,7 @@ function subresources(kind: Kind): Map<string, Entry> {
   if (kind.scale) {
     found.set('scale', { kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, verbs: STATUS_VERBS });
   }
+  for (const name of Object.keys(kind.updates ?? {})) found.set(name, { kind, verbs: STATUS_VERBS });
   for (const each of kind.subresources ?? []) {
     const of = { group: each.group ?? kind.group, version: each.version ?? kind.version, kind: each.kind };
     found.set(each.name, { kind: of, verbs: each.verbs });

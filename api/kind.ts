@@ -28,6 +28,17 @@ export interface StrategyContext {
   nowMs: number;
   /** The name of the authenticated user. */
   user: string;
+  uid?: string;
+  groups?: readonly string[];
+  extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A subresource that is a view of the object itself, through which some of its fields may change. */
+export interface SubresourceUpdate<T extends KubeObject> {
+  /** Gives back to `object` what this subresource may not change. In place. */
+  prepare(object: T, old: T, context: StrategyContext): void;
+  /** Everything wrong with the change. */
+  validate(object: T, old: T): FieldError[];
 }
 
 export interface DeleteDecision {
@@ -93,6 +104,9 @@ export interface Kind<T extends KubeObject = KubeObject> {
   scale?: ScaleMapping<T>;
   /** Subresources besides status and scale that discovery must list: `log`, `exec`, `binding`, ... */
   subresources?: readonly { name: string; kind: string; group?: string; version?: string; verbs: readonly string[] }[];
+
+  /** Subresources that are read, updated and patched as the object itself: `approval`, `resize`, ... Discovery lists them. */
+  updates?: Readonly<Record<string, SubresourceUpdate<T>>>;
 
   /** True when `metadata.generation` counts changes of spec. */
   hasGeneration: boolean;

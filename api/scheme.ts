@@ -133,7 +133,12 @@ export class Scheme {
 
   /** Every kind in a category such as `all`. */
   inCategory(category: string): Kind[] {
-    return this.#preferred((each) => each.categories.includes(category));
+    const found = this.#preferred((each) => each.categories.includes(category));
+    // Of several versions the preferred one, which comes first.
+    return found.filter(
+      (each, i) =>
+        found.findIndex((other) => key(other.group, other.resource) === key(each.group, each.resource)) === i,
+    );
   }
 
   /** Groups in discovery order, the core group (empty name) first. */

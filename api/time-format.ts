@@ -21,6 +21,9 @@ const STEPS: readonly [RegExp, string][] = [
 
 export class TimeError extends Error {}
 
+/** A Time, from milliseconds since the epoch. */
+export const formatTime = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+
 const pad = (value: number, width = 2) => String(value).padStart(width, '0');
 
 /** Parses and writes back in the stored form. Throws TimeError. */

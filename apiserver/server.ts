@@ -21,6 +21,7 @@ import { FlowConfig } from './flowcontrol/config.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
 import { createFlowMetrics, exposeLevels } from './flowcontrol/metrics.ts';
 import { createBodyCodec } from './http/codec.ts';
+import { COMPONENT_PORTS, type ComponentCheck, componentStatuses, probeComponent } from './http/component-statuses.ts';
 import { createDiscovery } from './http/discovery.ts';
 import type { HealthCheck } from './http/health.ts';
 import { listen, type Listener } from './http/listener.ts';
@@ -71,6 +72,8 @@ export interface ApiServerOptions {
   maxMutatingRequestsInflight?: number;
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
+  /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
+  components?: Readonly<Record<string, ComponentCheck>>;
   /** More admission plugins, after the built-in ones. */
   admission?: readonly AdmissionPlugin[];
   clock?: Clock;
@@ -182,6 +185,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const outbound = new Outbound(options.egress);
   const authorize = (attributes: Attributes) => authorizeOrThrow(authorizer, attributes);
   const connect = { registry, client: pki.kubeletClient, caPem: pki.caPem, outbound, admission, authorize, random };
+  const components = {
+    scheduler: probeComponent(COMPONENT_PORTS.scheduler),
+    'controller-manager': probeComponent(COMPONENT_PORTS['controller-manager']),
+    ...options.components,
+    'etcd-0': async () => (await store.revision(), 'ok'),
+  };
   const resources: ResourceContext = {
     registry,
     codec: createBodyCodec(scheme),
@@ -189,6 +198,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     authorize,
     clock,
     reviews: new Map([
+      ['componentstatuses', componentStatuses(components)],
       ...reviewHandlers({ authenticator, authorizer, rbac }),
       ['bindings', (context, exchange) => serveBinding(context, exchange, kinds.pods)],
     ]),

@@ -1,8 +1,7 @@
 // core/v1 Event: what happened to an object; kept for an hour.
 import { age } from '../duration.ts';
 import type { Event } from '../types/core-v1.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isQualifiedName } from '../names.ts';
+import { validateEvent } from '../validation/events.ts';
 import { defineKind } from './define.ts';
 
 export const event = defineKind<Event>({
@@ -71,37 +70,5 @@ export const event = defineKind<Event>({
     object.reportingComponent ??= '';
     object.reportingInstance ??= '';
   },
-  validate,
+  validate: (object) => [...validateEvent(object)],
 });
-
-const MAX_TEXT = 128;
-const MAX_NOTE = 1024;
-
-/** Events with an eventTime are of the new form and must say who reports what; the old form only must be where its object is. */
-function validate(object: Event): FieldError[] {
-  const namespace = object.metadata.namespace ?? '';
-  const own = object.involvedObject.namespace ?? '';
-  const found: FieldError[] = [];
-  const elsewhere = object.eventTime
-    ? own === '' && namespace !== 'default' && namespace !== 'kube-system'
-    : own === ''
-      ? namespace !== '' && namespace !== 'default'
-      : namespace !== own;
-  if (elsewhere) {
-    found.push(fieldErrors.invalid('involvedObject.namespace', own, 'does not match event.namespace'));
-  }
-  if (!object.eventTime) return found;
-  const { reportingComponent: reporter = '', reportingInstance = '', action = '', reason = '', message = '' } = object;
-  if (reporter === '') found.push(fieldErrors.required('reportingController'));
-  for (const text of isQualifiedName(reporter)) found.push(fieldErrors.invalid('reportingController', reporter, text));
-  for (const [field, value] of Object.entries({ reportingInstance, action, reason })) {
-    if (value === '') found.push(fieldErrors.required(field));
-    if (value.length > MAX_TEXT) {
-      found.push(fieldErrors.invalid(field, '', `can have at most ${MAX_TEXT} characters`));
-    }
-  }
-  if (message.length > MAX_NOTE) {
-    found.push(fieldErrors.invalid('message', '', `can have at most ${MAX_NOTE} characters`));
-  }
-  return found;
-}

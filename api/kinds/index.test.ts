@@ -25,6 +25,7 @@ it('finds kinds by any of their names', () => {
     'deployments',
     'replicasets',
     'statefulsets',
+    'horizontalpodautoscalers',
     'cronjobs',
     'jobs',
   ]);

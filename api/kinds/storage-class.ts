@@ -2,19 +2,17 @@
 import { age } from '../duration.ts';
 import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isQualifiedName } from '../names.ts';
 import type { StorageClass } from '../types/storage-v1.ts';
-import { type Findings, IMMUTABLE, invalidEach, labelKey, oneOf, optionalOneOf } from '../validation/checks.ts';
+import { type Findings, IMMUTABLE, labelKey, oneOf, optionalOneOf } from '../validation/checks.ts';
+import { provisionerName, storageParameters } from '../validation/storage-parameters.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
-const { duplicate, forbidden, invalid, required, tooLong } = fieldErrors;
+const { duplicate, forbidden, invalid, required } = fieldErrors;
 
 const DEFAULT_MARKS = [
   'storageclass.kubernetes.io/is-default-class',
   'storageclass.beta.kubernetes.io/is-default-class',
 ];
-const MAX_PARAMETERS = 512;
-const MAX_PARAMETER_BYTES = 256 * 1024;
 
 export const storageClass = defineKind<StorageClass>({
   group: 'storage.k8s.io',
@@ -54,13 +52,8 @@ export const storageClass = defineKind<StorageClass>({
 
 function* findings(object: StorageClass): Findings {
   const { provisioner = '', parameters = {} } = object;
-  if (!provisioner) yield required('provisioner', '');
-  else yield* invalidEach('provisioner', provisioner, isQualifiedName(provisioner.toLowerCase()));
-  const entries = Object.entries(parameters);
-  if (entries.length > MAX_PARAMETERS) yield tooLong('parameters', MAX_PARAMETERS);
-  if (entries.some(([name]) => !name)) yield invalid('parameters', '', 'field can not be empty.');
-  const bytes = entries.reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
-  if (bytes > MAX_PARAMETER_BYTES) yield tooLong('parameters', MAX_PARAMETER_BYTES);
+  yield* provisionerName(provisioner, 'provisioner');
+  yield* storageParameters(parameters, 'parameters');
   if (object.reclaimPolicy) yield* optionalOneOf(object.reclaimPolicy, ['Delete', 'Retain'], 'reclaimPolicy');
   yield* oneOf(object.volumeBindingMode, ['Immediate', 'WaitForFirstConsumer'], 'volumeBindingMode');
   for (const [i, { matchLabelExpressions = [] }] of (object.allowedTopologies ?? []).entries()) {

@@ -133,3 +133,43 @@ function bitsOf(cidr: string): [bits: string, length: number] {
   const width = parts.length === 4 ? 8 : 16;
   return [parts.map((part) => part.toString(2).padStart(width, '0')).join(''), Number(length)];
 }
+
+/** How Go writes an address: no leading zeros, the longest run of zero groups as `::`. Undefined for what is none. */
+export function canonicalIp(text: string): string | undefined {
+  const parts = parseIp(text);
+  if (!parts) return undefined;
+  if (parts.length === 4) return parts.join('.');
+  let best = { from: -1, length: 1 };
+  for (let from = 0; from < 8; from++) {
+    let length = 0;
+    while (from + length < 8 && parts[from + length] === 0) length++;
+    if (length > best.length) best = { from, length };
+  }
+  const hex = parts.map((part) => part.toString(16));
+  if (best.from < 0) return hex.join(':');
+  return `${hex.slice(0, best.from).join(':')}::${hex.slice(best.from + best.length).join(':')}`;
+}
+
+/** For names that are addresses: the one way to write it. */
+export function canonicalIpMessages(text: string): string[] {
+  const canonical = /(^|\.)0\d/.test(text) ? undefined : canonicalIp(text);
+  if (canonical === undefined) return ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
+  return canonical === text ? [] : [`must be in canonical form (${JSON.stringify(canonical)})`];
+}
+
+/** A CIDR without leading zeros whose host bits are all zero. */
+export function* canonicalCidr(cidr: string, field: string): Findings {
+  const found = [...validCidr(cidr, field)];
+  yield* found;
+  if (found.length > 0) return;
+  const [address = '', bits = '0'] = cidr.split('/');
+  const parts = parseIp(address) as number[];
+  const width = parts.length === 4 ? 8 : 16;
+  const masked = parts.map((part, i) => {
+    const kept = Math.max(0, Math.min(width, Number(bits) - i * width));
+    return part & ~((1 << (width - kept)) - 1);
+  });
+  const network = parts.length === 4 ? masked.join('.') : masked.map((each) => each.toString(16)).join(':');
+  const canonical = `${canonicalIp(network)}/${Number(bits)}`;
+  if (canonical !== cidr) yield invalid(field, cidr, `must be in canonical form (${JSON.stringify(canonical)})`);
+}

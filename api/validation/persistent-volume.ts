@@ -26,18 +26,41 @@ export function* validatePersistentVolume({ spec = {} }: PersistentVolume): Find
       yield* validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required');
     else yield required('spec.nodeAffinity.required', 'must specify required node constraints');
   }
-  yield* source(spec);
+  yield* source(spec, 'spec');
   if (spec.hostPath?.path === '/' && policy === 'Recycle') {
     yield forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'");
   }
   if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, 'spec.storageClassName');
   yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], 'spec.volumeMode');
-  if (spec.volumeAttributesClassName !== undefined) {
-    if (spec.volumeAttributesClassName === '') {
-      yield required('spec.volumeAttributesClassName', 'an empty string is disallowed');
-    } else yield* dnsSubdomain(spec.volumeAttributesClassName, 'spec.volumeAttributesClassName');
-    if (!spec.csi) yield required('spec.csi', 'has to be specified when using volumeAttributesClassName');
+  yield* attributesClass(spec, 'spec');
+}
+
+const NOT_INLINE = [
+  'claimRef',
+  'capacity',
+  'persistentVolumeReclaimPolicy',
+  'nodeAffinity',
+  'storageClassName',
+  'volumeMode',
+] as const;
+
+/** The specification of a volume that is no object: only the way to it, and that must be a CSI driver's. */
+export function* validateInlineVolume(spec: PersistentVolumeSpec, field: string): Findings {
+  for (const name of NOT_INLINE) {
+    if (spec[name]) yield forbidden(`${field}.${name}`, 'may not be specified in the context of inline volumes');
   }
+  if (!spec.csi) yield required(`${field}.csi`, 'has to be specified in the context of inline volumes');
+  yield* accessModes(spec.accessModes ?? [], `${field}.accessModes`);
+  yield* source(spec, field);
+  yield* attributesClass(spec, field);
+}
+
+function* attributesClass(spec: PersistentVolumeSpec, field: string): Findings {
+  const name = spec.volumeAttributesClassName;
+  if (name === undefined) return;
+  if (name === '') yield required(`${field}.volumeAttributesClassName`, 'an empty string is disallowed');
+  else yield* dnsSubdomain(name, `${field}.volumeAttributesClassName`);
+  if (!spec.csi) yield required(`${field}.csi`, 'has to be specified when using volumeAttributesClassName');
 }
 
 function* capacity(list: Readonly<Record<string, string | number>>, field: string): Findings {
@@ -51,11 +74,11 @@ function* capacity(list: Readonly<Record<string, string | number>>, field: strin
   }
 }
 
-function* source(spec: PersistentVolumeSpec): Findings {
+function* source(spec: PersistentVolumeSpec, parent: string): Findings {
   const [name, ...more] = Object.keys(sourceOf(spec)).sort((a, b) => SOURCES.indexOf(a) - SOURCES.indexOf(b));
-  if (!name) yield required('spec', 'must specify a volume type');
-  for (const each of more) yield forbidden(`spec.${each}`, 'may not specify more than 1 volume type');
-  const field = `spec.${name}`;
+  if (!name) yield required(parent, 'must specify a volume type');
+  for (const each of more) yield forbidden(`${parent}.${each}`, 'may not specify more than 1 volume type');
+  const field = `${parent}.${name}`;
   if (name === 'hostPath' || name === 'local') {
     const path = spec[name]?.path ?? '';
     if (!path) yield required(`${field}.path`);

@@ -14,6 +14,7 @@ import {
   optionalOneOf,
   pathWithoutBacksteps,
 } from './checks.ts';
+import { csiDriverName } from './csi.ts';
 import { validateKeysToPaths } from './key-paths.ts';
 import { validateClaimSpec } from './persistent-volume-claims.ts';
 import { validateDownwardFile, validateProjectedVolume } from './projected-volumes.ts';
@@ -136,16 +137,8 @@ function* downwardApi({ downwardAPI: source }: Volume, field: string): Findings 
   for (const file of source?.items ?? []) yield* validateDownwardFile(file, field);
 }
 
-const CSI_DRIVER = /^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$/;
-
 function* csi({ csi: source }: Volume, field: string): Findings {
-  const driver = source?.driver ?? '';
-  if (driver === '') yield required(`${field}.driver`);
-  else if (driver.length > 63) {
-    yield { type: 'FieldValueTooLong', field: `${field}.driver`, body: 'Too long: may not be more than 63 bytes' };
-  } else if (!CSI_DRIVER.test(driver)) {
-    for (const message of isDns1123Subdomain(driver.toLowerCase())) yield invalid(`${field}.driver`, driver, message);
-  }
+  yield* csiDriverName(source?.driver ?? '', `${field}.driver`);
   if (source?.nodePublishSecretRef && !source.nodePublishSecretRef.name) {
     yield required(`${field}.nodePublishSecretRef.name`);
   }

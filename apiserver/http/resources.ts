@@ -30,7 +30,7 @@ export interface ResourceContext {
   clock: Clock;
   /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
   subresources: ReadonlyMap<string, SubresourceHandler>;
-  /** Create-only kinds that are answered, not stored (access reviews), by `resource.group`. */
+  /** Kinds that are answered, not stored (access reviews, component statuses), by `resource.group`. */
   reviews: ReadonlyMap<string, SubresourceHandler>;
 }
 
@@ -62,7 +62,7 @@ export async function serveResource(context: ResourceContext, exchange: Exchange
   if (info.subresource !== '') return serveSubresource(context, exchange, kind);
   const review = context.reviews.get(keyOf(kind));
   if (review) {
-    if (info.verb !== 'create') throw errors.methodNotAllowedPath();
+    if (!kind.verbs.includes(info.verb as Verb)) throw errors.methodNotAllowedPath();
     return review(context, exchange, kind);
   }
   // One object of a namespaced kind has a namespace in its path.
@@ -100,14 +100,15 @@ async function serveSubresource(context: ResourceContext, exchange: Exchange, ki
   const special = context.subresources.get(`${keyOf(kind)}/${info.subresource}`);
   if (special) return special(context, exchange, kind);
   if (info.subresource === 'scale' && kind.scale) return serveScale(context, exchange, kind);
-  if (info.subresource !== 'status' || !kind.hasStatus) throw errors.unknownPath();
+  const isStatus = info.subresource === 'status' && kind.hasStatus;
+  if (!isStatus && !Object.hasOwn(kind.updates ?? {}, info.subresource)) throw errors.unknownPath();
   switch (info.verb) {
     case 'get':
       return serveGet(context, exchange, kind);
     case 'update':
-      return serveUpdate(context, exchange, kind, 'status');
+      return serveUpdate(context, exchange, kind, info.subresource);
     case 'patch':
-      return servePatch(context, exchange, kind, 'status');
+      return servePatch(context, exchange, kind, info.subresource);
     default:
       throw errors.methodNotAllowedPath();
   }

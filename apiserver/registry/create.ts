@@ -17,6 +17,7 @@ import {
   hookKey,
   type RegistryContext,
   SERVER_MANAGER,
+  strategyContext,
   type WriteRequest,
   type WriteResult,
 } from './types.ts';
@@ -159,7 +160,7 @@ function prepareForCreate(context: RegistryContext, kind: Kind, object: KubeObje
   meta.creationTimestamp = timestamp(nowMs);
   if (kind.hasGeneration) meta.generation = 1;
   if (kind.hasStatus) (object as { status?: unknown }).status = undefined;
-  kind.prepareForCreate?.(object, { nowMs, user: request.user.name });
+  kind.prepareForCreate?.(object, strategyContext(request.user, nowMs));
 }
 
 function wipeSystemFields(meta: ObjectMeta): void {

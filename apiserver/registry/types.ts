@@ -1,5 +1,5 @@
 // What the verbs of the registry share: what they need, what a request brings, what they give back.
-import type { Kind } from '../../api/kind.ts';
+import type { Kind, StrategyContext } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/object.ts';
 import type { Scheme } from '../../api/scheme.ts';
 import type { DeleteOptions } from '../../api/types/meta.ts';
@@ -111,3 +111,11 @@ export const hookKey = (kind: { group: string; resource: string }) =>
 
 /** A reader that gave us this context must see what it can have seen before. */
 export const NO_WARNINGS = () => {};
+
+export const strategyContext = ({ name, uid, groups, extra }: Identity, nowMs: number): StrategyContext => ({
+  nowMs,
+  user: name,
+  groups,
+  ...(uid !== undefined && { uid }),
+  ...(extra && { extra }),
+});

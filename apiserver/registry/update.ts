@@ -17,6 +17,7 @@ import {
   hookKey,
   type RegistryContext,
   SERVER_MANAGER,
+  strategyContext,
   type Subresource,
   type WriteRequest,
   type WriteResult,
@@ -262,7 +263,7 @@ function prepareForUpdate(
   old: KubeObject,
   request: UpdateRequest,
 ): void {
-  const strategy = { nowMs: context.clock.now(), user: request.user.name };
+  const strategy = strategyContext(request.user, context.clock.now());
   const meta = object.metadata;
   const was = old.metadata;
   meta.uid = was.uid;
@@ -284,8 +285,12 @@ function prepareForUpdate(
     kind.prepareForStatusUpdate?.(object, old, strategy);
     return;
   }
-  if (kind.hasStatus) ours.status = theirs.status;
-  kind.prepareForUpdate?.(object, old, strategy);
+  const view = kind.updates?.[request.subresource];
+  if (view) view.prepare(object, old, strategy);
+  else {
+    if (kind.hasStatus) ours.status = theirs.status;
+    kind.prepareForUpdate?.(object, old, strategy);
+  }
   if (kind.hasGeneration && !deepEqual(ours.spec, theirs.spec)) meta.generation = (was.generation ?? 0) + 1;
 }
 
@@ -299,7 +304,8 @@ function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request
         each.field.startsWith('metadata.finalizers'),
       ),
     );
-    if (!request.raw) found.push(...kind.validateUpdate(object, old));
+    const rules = kind.updates?.[request.subresource]?.validate ?? kind.validateUpdate;
+    if (!request.raw) found.push(...rules(object, old));
   }
   failIfInvalid(kind, object, found);
 }

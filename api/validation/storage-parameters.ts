@@ -1,0 +1,27 @@
+// What classes of storage pass to their driver (k8s.io/kubernetes/pkg/apis/storage/validation).
+import { fieldErrors } from '../field-error.ts';
+import { isQualifiedName } from '../names.ts';
+import { type Findings, invalidEach } from './checks.ts';
+
+const MAX_PARAMETERS = 512;
+const MAX_PARAMETER_BYTES = 256 * 1024;
+
+/** A driver's name: a qualified name in any case. */
+export function* provisionerName(name: string, field: string): Findings {
+  if (name === '') yield fieldErrors.required(field);
+  else yield* invalidEach(field, name, isQualifiedName(name.toLowerCase()));
+}
+
+export function* storageParameters(parameters: Readonly<Record<string, string>>, field: string): Findings {
+  const entries = Object.entries(parameters);
+  if (entries.length > MAX_PARAMETERS) {
+    yield fieldErrors.tooLong(field, MAX_PARAMETERS);
+    return;
+  }
+  let bytes = 0;
+  for (const [name, value] of entries) {
+    if (name === '') yield fieldErrors.invalid(field, name, 'field can not be empty.');
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+  }
+  if (bytes > MAX_PARAMETER_BYTES) yield fieldErrors.tooLong(field, MAX_PARAMETER_BYTES);
+}

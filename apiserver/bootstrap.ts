@@ -8,6 +8,7 @@ import type { KubeObject } from '../api/object.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { Identity } from './auth/identity.ts';
+import type { RequestHeaderConfig } from './auth/request-header.ts';
 import { type Reconciliation, reconcileBinding, reconcileRole } from './auth/reconcile.ts';
 import type { Registry } from './registry/registry.ts';
 import type { WriteRequest } from './registry/types.ts';
@@ -16,6 +17,8 @@ export interface BootstrapOptions {
   registry: Registry;
   rbac: BootstrapRbac;
   caPem: string;
+  frontProxyCaPem: string;
+  requestHeaders: RequestHeaderConfig;
   /** First address of the service range. */
   serviceIp: string;
   /** Where pods reach this server; loopback is left out of the endpoints. */
@@ -64,12 +67,24 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     ...PRIORITY_CLASSES.map(([name, value, description]) =>
       ensure(registry, priorityClasses, '', { metadata: { name }, value, description } as KubeObject),
     ),
-    ensure(registry, registry.kind('', 'configmaps'), 'kube-system', {
-      metadata: { name: 'extension-apiserver-authentication' },
-      data: { 'client-ca-file': options.caPem },
-    } as KubeObject),
+    upsert(registry, registry.kind('', 'configmaps'), authenticationFacts(options)),
     ensureKubernetesService(options),
   ]);
+}
+
+/** What the servers of aggregated APIs read to know this server, and the users whom it names to them. */
+function authenticationFacts({ caPem, frontProxyCaPem, requestHeaders }: BootstrapOptions): KubeObject {
+  return {
+    metadata: { name: 'extension-apiserver-authentication', namespace: 'kube-system' },
+    data: {
+      'client-ca-file': caPem,
+      'requestheader-allowed-names': JSON.stringify(requestHeaders.allowedNames),
+      'requestheader-client-ca-file': frontProxyCaPem,
+      'requestheader-extra-headers-prefix': JSON.stringify(requestHeaders.extraHeaderPrefixes),
+      'requestheader-group-headers': JSON.stringify(requestHeaders.groupHeaders),
+      'requestheader-username-headers': JSON.stringify(requestHeaders.usernameHeaders),
+    },
+  } as KubeObject;
 }
 
 /** Everything is tried; the first failure is thrown at the end. */

@@ -1,6 +1,5 @@
 // The API server: composes store, caches, authentication, authorization, admission, registry and HTTP. Nothing else
 // happens here.
-import { readFileSync } from 'node:fs';
 import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
@@ -8,12 +7,10 @@ import { type Logger, silentLogger } from '../lib/log.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { composeAdmission } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
-import { createAuthenticator, parseStaticTokens } from './auth/authenticate.ts';
 import type { Follower } from './auth/follow.ts';
-import { createTokenSigner } from './auth/jwt.ts';
 import type { ClusterPki } from './auth/pki.ts';
-import { ServiceAccountTokens } from './auth/service-account-token.ts';
 import type { Attributes } from './auth/identity.ts';
+import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
 import { createCacheSet } from './cache/index.ts';
@@ -63,8 +60,8 @@ export interface ApiServerOptions {
   /** Inclusive; default 30000-32767. */
   nodePorts?: { first: number; last: number };
   clusterDomain?: string;
-  /** Lines `token,user,uid,"group1,group2"`. */
-  tokenAuthFile?: string;
+  /** What the server knows users by, besides its certificates and tokens. */
+  authentication?: AuthenticationOptions;
   /** Default: Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
   /** Seats of priority and fairness: the sum of both, as upstream has it. Defaults 400 and 200. */
@@ -98,7 +95,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const random = options.random ?? Math.random;
   const log = options.log ?? silentLogger;
   const address = options.address ?? '127.0.0.1';
-  const issuer = `https://kubernetes.default.svc.${options.clusterDomain ?? 'cluster.local'}`;
   const range = parseRange(options.serviceCidr ?? '10.96.0.0/12');
   for (const kind of reviewKinds) {
     if (!scheme.byResource(kind.group, kind.version, kind.resource)) scheme.add(kind);
@@ -146,23 +142,18 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const ports = new PortAllocator({ store, ...portRange, random });
   hooks.set('services', serviceAddresses({ addresses, ports, log }));
 
-  const signer = createTokenSigner(pki.serviceAccountKeyPem);
   const boundKinds = {
     ServiceAccount: kinds.serviceAccounts,
     Pod: kinds.pods,
     Secret: kinds.secrets,
     Node: kinds.nodes,
   };
-  const tokens = new ServiceAccountTokens({
-    signer,
-    issuer,
+  const { authenticator, signer, issuer, audiences, requestHeaders } = createAuthentication({
+    ...options.authentication,
+    defaultIssuer: `https://kubernetes.default.svc.${options.clusterDomain ?? 'cluster.local'}`,
+    serviceAccountKeyPem: pki.serviceAccountKeyPem,
     clock,
     objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
-  });
-  const authenticator = createAuthenticator({
-    tokens,
-    audiences: [issuer],
-    ...(options.tokenAuthFile && { staticTokens: parseStaticTokens(readFileSync(options.tokenAuthFile, 'utf8')) }),
   });
 
   const metrics = new ServerMetrics();
@@ -207,7 +198,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       ['pods/eviction', serveEviction],
       ...connectSubresources(connect),
       ['namespaces/finalize', serveFinalize],
-      ['serviceaccounts/token', tokenHandler({ signer, issuer, audiences: [issuer] })],
+      [
+        'serviceaccounts/token',
+        tokenHandler({
+          signer,
+          issuer,
+          audiences,
+          extendExpiration: options.authentication?.extendExpiration,
+          maxSeconds: options.authentication?.maxExpirationSeconds,
+        }),
+      ],
     ]),
   };
 
@@ -280,6 +280,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         port: boundPort,
         serving: pki.apiserver,
         caPem: pki.caPem,
+        proxyCaPem: pki.frontProxyCaPem,
         onRequest: (request, peer) => void pipeline.serve(request, peer),
         onUpgrade: (request, socket, head, peer) => void pipeline.upgrade(request, socket, head, peer),
         onProblem: (error, what) => log.error({ err: error, what }, 'listener problem'),
@@ -289,6 +290,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         registry,
         rbac: authorization.defaults,
         caPem: pki.caPem,
+        frontProxyCaPem: pki.frontProxyCaPem,
+        requestHeaders,
         serviceIp: formatAddress(range.base + 1),
         advertiseAddress: options.advertiseAddress ?? address,
         port: boundPort,

@@ -1,5 +1,6 @@
 // The sampan command: parses the command line and imports only what the chosen command needs.
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { withAccess } from './cluster/access.ts';
 import { withOperations } from './cluster/operations.ts';
 import { DEFAULT_DATA_DIR } from './layout.ts';
 import { UserError } from './user-error.ts';
@@ -41,7 +42,7 @@ const store = () =>
 
 /** Options of whatever runs an API server. */
 const withApiServer = (command: Command) =>
-  withOperations(command)
+  withAccess(withOperations(command))
     .addOption(dataDir())
     .addOption(store())
     .option('--address <ip>', 'address the API server listens on', '0.0.0.0')
@@ -49,7 +50,6 @@ const withApiServer = (command: Command) =>
     .option('--port <port>', 'port of the API server; 0 takes a free one', port, 6443)
     .option('--service-cidr <cidr>', 'range of cluster IPs', '10.96.0.0/12')
     .option('--tls-san <name>', 'one more name or address in the serving certificate (repeatable)', collect)
-    .option('--token-auth-file <file>', 'static tokens: token,user,uid,"group1,group2" per line')
     .addOption(logLevel());
 
 /** Options of whatever runs a node agent. */

@@ -1,109 +1,67 @@
-// Who sent a request: a client certificate of the cluster CA, a bearer token, or nobody (anonymous).
-// Wrong credentials are 401; none at all is the anonymous user, whom only public paths are open to.
-import { createHash, type X509Certificate } from 'node:crypto';
+// Who sent a request: a proxy in front that names somebody, a client certificate, a bearer token, or nobody (anonymous).
+// The first that knows decides. Wrong credentials are 401, unless others are right; none at all is the anonymous user.
+import type { IncomingHttpHeaders } from 'node:http';
 import { errors } from '../../api/errors.ts';
 import { ANONYMOUS, authenticated, type Identity } from './identity.ts';
-import type { ServiceAccountTokens, TokenResult } from './service-account-token.ts';
-
-/** What the TLS layer knows of the peer. */
-export type PeerCertificate =
-  | { kind: 'none' }
-  | { kind: 'invalid' }
-  /** Verified against the cluster CA, with client authentication among its usages. */
-  | { kind: 'valid'; commonName: string; organizations: readonly string[]; fingerprint: string };
-
-/** Tokens of `--token-auth-file`: lines `token,user,uid,"group1,group2"`. */
-export type StaticTokens = ReadonlyMap<string, Identity>;
+import type { PeerCertificate } from './peer-certificate.ts';
+import { type RequestHeaderConfig, requestHeaderUser } from './request-header.ts';
+import { authenticateToken, type TokenAuthenticator, type TokenResult } from './token-authenticator.ts';
+import { websocketToken } from './websocket-token.ts';
 
 export interface Authenticator {
-  /** Throws 401. */
-  authenticate(peer: PeerCertificate, authorization: string | undefined): Promise<Identity> | Identity;
+  /** Throws 401. `path` is the request's, for servers where anonymous users may see some paths only. */
+  authenticate(peer: PeerCertificate, headers: IncomingHttpHeaders, path: string): Promise<Identity> | Identity;
   /** For TokenReview; never throws. */
   reviewToken(token: string, audiences: readonly string[]): Promise<TokenResult>;
 }
 
-export function createAuthenticator(options: {
-  tokens?: ServiceAccountTokens;
-  staticTokens?: StaticTokens;
+export interface AuthenticatorOptions {
+  tokens: readonly TokenAuthenticator[];
   /** Audiences of the API server itself. */
   audiences: readonly string[];
-}): Authenticator {
-  async function reviewToken(token: string, audiences: readonly string[]): Promise<TokenResult> {
-    // The map is keyed by hash, so that the time a look-up takes says nothing about a token.
-    const known = options.staticTokens?.get(hashToken(token));
-    if (known) {
-      const named = audiences.filter((audience) => options.audiences.includes(audience));
-      if (audiences.length > 0 && named.length === 0) return { ok: false, error: 'token audiences do not match' };
-      return { ok: true, user: authenticated(known), audiences: named };
-    }
-    if (!options.tokens) return { ok: false, error: 'invalid bearer token' };
-    const result = await options.tokens.authenticate(token, audiences.length > 0 ? audiences : options.audiences);
-    return result.ok ? { ...result, user: authenticated(result.user) } : result;
+  /** Undefined: no proxy is trusted. */
+  requestHeaders?: RequestHeaderConfig | undefined;
+  /** Default: everywhere. */
+  anonymous?: { enabled: boolean; paths?: readonly string[] } | undefined;
+}
+
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  const { tokens, requestHeaders, anonymous = { enabled: true } } = options;
+
+  function reviewToken(token: string, audiences: readonly string[]): Promise<TokenResult> {
+    return authenticateToken(tokens, token, audiences.length > 0 ? audiences : options.audiences);
   }
 
-  async function byToken(authorization: string): Promise<Identity> {
-    const match = /^bearer +(\S+) *$/i.exec(authorization);
-    // As upstream: another scheme, or `Bearer` without a token, is no credential at all.
-    if (!match) return ANONYMOUS;
-    const result = await reviewToken(match[1] as string, []);
+  async function byToken(token: string): Promise<Identity> {
+    const result = await reviewToken(token, []);
     if (!result.ok) throw errors.unauthorized();
     return result.user;
   }
 
+  function nobody(path: string): Identity {
+    if (!anonymous.enabled) throw errors.unauthorized();
+    if (anonymous.paths && !anonymous.paths.includes(path)) throw errors.unauthorized();
+    return ANONYMOUS;
+  }
+
   return {
     reviewToken,
-    authenticate(peer, authorization) {
-      if (peer.kind === 'invalid') throw errors.unauthorized();
-      if (peer.kind === 'valid') {
-        return authenticated({
-          name: peer.commonName,
-          groups: peer.organizations,
-          extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${peer.fingerprint}`] },
-        });
+    authenticate(peer, headers, path) {
+      if (peer.kind === 'proxy' && requestHeaders) {
+        const user = requestHeaderUser(requestHeaders, peer.commonName, headers);
+        if (user) return authenticated(user);
       }
-      return authorization === undefined ? ANONYMOUS : byToken(authorization);
+      if (peer.kind === 'valid') return peer.user;
+      const token = bearerToken(headers.authorization) ?? websocketToken(headers);
+      if (token !== undefined) return byToken(token);
+      // A certificate that is not ours is a wrong credential, and nothing else was shown.
+      if (peer.kind === 'invalid' || (peer.kind === 'proxy' && !requestHeaders)) throw errors.unauthorized();
+      return nobody(path);
     },
   };
 }
 
-const hashToken = (token: string) => createHash('sha256').update(token).digest('base64');
-
-/** Parses a token file; throws with the line number on a malformed line. */
-export function parseStaticTokens(text: string): StaticTokens {
-  const tokens = new Map<string, Identity>();
-  text.split('\n').forEach((line, index) => {
-    if (line.trim() === '' || line.startsWith('#')) return;
-    const match = /^([^,]+),([^,]+),([^,]*)(?:,"?([^"]*)"?)?\s*$/.exec(line);
-    if (!match) throw new Error(`token file line ${index + 1}: expected token,user,uid[,"group1,group2"]`);
-    const [, token = '', name = '', uid = '', groups = ''] = match;
-    tokens.set(hashToken(token), {
-      name,
-      ...(uid && { uid }),
-      groups: groups.split(',').filter((group) => group !== ''),
-    });
-  });
-  return tokens;
-}
-
-const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
-
-/** Reads user and groups from a certificate that TLS has already verified (`authorized`). */
-export function peerCertificate(certificate: X509Certificate | undefined, authorized: boolean): PeerCertificate {
-  if (!certificate) return { kind: 'none' };
-  const usages = certificate.keyUsage as readonly string[] | undefined;
-  if (!authorized || (usages !== undefined && !usages.includes(CLIENT_AUTH))) return { kind: 'invalid' };
-  let commonName = '';
-  const organizations: string[] = [];
-  // One attribute per line; Node escapes newlines inside a value, so a value cannot forge a line.
-  for (const line of certificate.subject.split('\n')) {
-    if (line.startsWith('CN=')) commonName = line.slice(3);
-    else if (line.startsWith('O=')) organizations.push(line.slice(2));
-  }
-  if (commonName === '') return { kind: 'invalid' };
-  return {
-    kind: 'valid',
-    commonName,
-    organizations,
-    fingerprint: createHash('sha256').update(certificate.raw).digest('hex'),
-  };
+/** Undefined for another scheme, or `Bearer` without a token: as upstream, that is no credential at all. */
+function bearerToken(authorization: string | undefined): string | undefined {
+  return authorization === undefined ? undefined : /^bearer +(\S+) *$/i.exec(authorization)?.[1];
 }

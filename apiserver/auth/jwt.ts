@@ -1,6 +1,13 @@
-// Service-account tokens: JWTs signed with ES256 (RFC 7515, 7518) by the cluster's signing key.
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+// The cluster's own tokens: signed with one key, verified with any of several, so that the signing key can be rotated.
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { algorithmOf, keyIdOf, parseJws, signJws, verifyJws } from './jws.ts';
 
+export interface BoundReference {
+  name: string;
+  uid?: string;
+}
+
+/** Of a bound service-account token. */
 export interface TokenClaims {
   iss: string;
   sub: string;
@@ -13,59 +20,73 @@ export interface TokenClaims {
   'kubernetes.io': {
     namespace: string;
     serviceaccount: { name: string; uid: string };
-    pod?: { name: string; uid: string };
-    secret?: { name: string; uid: string };
-    node?: { name: string; uid: string };
+    pod?: BoundReference;
+    secret?: BoundReference;
+    node?: BoundReference;
+    /** When a token that lives longer than was asked for would have expired. */
+    warnafter?: number;
   };
+}
+
+/** Of a token kept in a Secret: it does not expire, it ends with the Secret. */
+export interface LegacyClaims {
+  iss: 'kubernetes/serviceaccount';
+  sub: string;
+  'kubernetes.io/serviceaccount/namespace': string;
+  'kubernetes.io/serviceaccount/secret.name': string;
+  'kubernetes.io/serviceaccount/service-account.name': string;
+  'kubernetes.io/serviceaccount/service-account.uid': string;
 }
 
 export interface TokenSigner {
-  sign(claims: TokenClaims): string;
+  sign(claims: TokenClaims | LegacyClaims): string;
   /** The claims when the signature is ours, else undefined; times and audiences are the caller's to check. */
-  verify(token: string): TokenClaims | undefined;
-  /** The public key as a JSON Web Key Set. */
+  verify(token: string): Record<string, unknown> | undefined;
+  /** The public keys as a JSON Web Key Set. */
   jwks(): { keys: Record<string, unknown>[] };
+  /** Of the keys, for the discovery document. */
+  algorithms(): string[];
 }
 
-/** Signs and verifies with one EC P-256 private key (PKCS#8 PEM). */
-export function createTokenSigner(privateKeyPem: string): TokenSigner {
+/**
+ * `privateKeyPem` signs; `verificationPems` are more keys (public, or private ones to take the public from) whose tokens are
+ * still good. Throws when a PEM cannot be read.
+ */
+export function createTokenSigner(privateKeyPem: string, verificationPems: readonly string[] = []): TokenSigner {
   const privateKey = createPrivateKey(privateKeyPem);
-  const publicKey = createPublicKey(privateKey);
-  const spki = publicKey.export({ type: 'spki', format: 'der' });
-  const keyId = createHash('sha256').update(spki).digest('base64url');
-  const header = Buffer.from(JSON.stringify({ alg: 'ES256', kid: keyId })).toString('base64url');
+  const keys = new Map<string, KeyObject>();
+  for (const key of [createPublicKey(privateKey), ...verificationPems.flatMap(publicKeysOf)]) {
+    algorithmOf(key);
+    keys.set(keyIdOf(key), key);
+  }
+  const signingId = keys.keys().next().value as string;
   return {
-    sign(claims) {
-      const signed = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
-      const signature = sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' });
-      return `${signed}.${signature.toString('base64url')}`;
+    sign: (claims) => signJws(claims, privateKey, signingId),
+    verify(token) {
+      const parsed = parseJws(token);
+      if (!parsed) return undefined;
+      const named = typeof parsed.header.kid === 'string' ? keys.get(parsed.header.kid) : undefined;
+      for (const key of named ? [named] : keys.values()) {
+        // The algorithm is the key's, never the token's choice.
+        if (parsed.header.alg === algorithmOf(key) && verifyJws(parsed, key)) return parsed.payload;
+      }
+      return undefined;
     },
-    verify: (token) => verifyToken(token, publicKey),
-    jwks() {
-      const jwk = publicKey.export({ format: 'jwk' });
-      return { keys: [{ use: 'sig', kid: keyId, alg: 'ES256', ...jwk }] };
-    },
+    jwks: () => ({
+      keys: [...keys].map(([kid, key]) => ({
+        use: 'sig',
+        kid,
+        alg: algorithmOf(key),
+        ...key.export({ format: 'jwk' }),
+      })),
+    }),
+    algorithms: () => [...new Set([...keys.values()].map(algorithmOf))].sort(),
   };
 }
 
-function verifyToken(token: string, publicKey: KeyObject): TokenClaims | undefined {
-  const parts = token.split('.');
-  if (parts.length !== 3) return undefined;
-  const [header = '', payload = '', signature = ''] = parts;
-  // The algorithm is ours, never the token's choice.
-  if ((parseJson(header) as { alg?: unknown } | undefined)?.alg !== 'ES256') return undefined;
-  const bytes = Buffer.from(signature, 'base64url');
-  if (bytes.length !== 64) return undefined;
-  if (!verify('sha256', Buffer.from(`${header}.${payload}`), { key: publicKey, dsaEncoding: 'ieee-p1363' }, bytes)) {
-    return undefined;
-  }
-  return parseJson(payload) as TokenClaims | undefined;
-}
-
-function parseJson(base64url: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(base64url, 'base64url').toString('utf8'));
-  } catch {
-    return undefined;
-  }
+/** A file may hold several keys one after the other. */
+function publicKeysOf(pem: string): KeyObject[] {
+  const blocks = pem.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? [];
+  if (blocks.length === 0) throw new Error('no PEM block with a key');
+  return blocks.map((block) => createPublicKey(block));
 }

@@ -4,6 +4,7 @@
 //   DIR/apiserver.{crt,key}    serving certificate of the API server
 //   DIR/NAME.{crt,key}         client certificates: admin, scheduler, controller-manager, proxy, kubelet-client
 //   DIR/nodes/NODE.{crt,key}   a kubelet's client certificate; NODE-serving.* its serving certificate
+//   DIR/front-proxy-ca.*       the CA of proxies that name users; front-proxy-client.* this server as one of them
 //   DIR/sa.key                 signs service-account tokens
 //
 // Directories are 0700, files 0600. The X.509 library is imported only when something must be issued.
@@ -40,6 +41,10 @@ export interface ClusterPki {
   /** The API server to kubelets: `CN=kube-apiserver-kubelet-client, O=system:masters`. */
   kubeletClient: KeyPair;
   nodes: Readonly<Record<string, NodePki>>;
+  /** Of the proxies that name users to the servers behind them; not the cluster CA: what it signs is nobody here. */
+  frontProxyCaPem: string;
+  /** The API server to the servers of aggregated APIs: `CN=front-proxy-client`. */
+  frontProxyClient: KeyPair;
   /** PKCS#8 private key (EC P-256) of service-account tokens. */
   serviceAccountKeyPem: string;
 }
@@ -67,6 +72,7 @@ const RENEW_BEFORE_MS = 60 * DAY_MS;
 export async function ensureClusterPki(dir: string, options: PkiOptions): Promise<ClusterPki> {
   makePrivateDirectory(dir);
   const authority = await ensureAuthority(dir, options.clock);
+  const proxyAuthority = await ensureAuthority(dir, options.clock, 'front-proxy-ca');
   const domain = options.clusterDomain ?? 'cluster.local';
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${domain}`];
   const leaf = (name: string, spec: Omit<CertificateSpec, 'days'>) => ensureLeaf(dir, name, spec, authority, options);
@@ -92,6 +98,14 @@ export async function ensureClusterPki(dir: string, options: PkiOptions): Promis
     controllerManager: await leaf('controller-manager', client('system:kube-controller-manager')),
     proxy: await leaf('proxy', client('system:kube-proxy')),
     kubeletClient: await leaf('kubelet-client', client('kube-apiserver-kubelet-client', 'system:masters')),
+    frontProxyCaPem: proxyAuthority.certificatePem,
+    frontProxyClient: await ensureLeaf(
+      dir,
+      'front-proxy-client',
+      client('front-proxy-client'),
+      proxyAuthority,
+      options,
+    ),
     nodes,
     serviceAccountKeyPem: ensureSigningKey(dir),
   };
@@ -164,18 +178,23 @@ function client(commonName: string, organization?: string): Omit<CertificateSpec
   return { commonName, ...(organization && { organization }), usage: 'client', sans: [] };
 }
 
-async function ensureAuthority(dir: string, clock: Clock): Promise<KeyPair> {
-  const existing = readPair(dir, 'ca');
+async function ensureAuthority(dir: string, clock: Clock, name: 'ca' | 'front-proxy-ca' = 'ca'): Promise<KeyPair> {
+  const existing = readPair(dir, name);
   if (existing) {
     // A CA is never replaced silently: every certificate in the cluster hangs on it.
     const validTo = Date.parse(new X509Certificate(existing.certificatePem).validTo);
     if (validTo <= clock.now())
-      throw new Error(`the cluster CA ${join(dir, 'ca.crt')} expired at ${new Date(validTo).toISOString()}`);
+      throw new Error(`the CA ${join(dir, `${name}.crt`)} expired at ${new Date(validTo).toISOString()}`);
     return existing;
   }
   const { issueAuthority } = await import('./issue.ts');
-  const made = await issueAuthority({ commonName: 'sampan-ca', days: CA_DAYS, nowMs: clock.now(), serial: serial() });
-  writePair(dir, 'ca', made);
+  const made = await issueAuthority({
+    commonName: name === 'ca' ? 'sampan-ca' : name,
+    days: CA_DAYS,
+    nowMs: clock.now(),
+    serial: serial(),
+  });
+  writePair(dir, name, made);
   return made;
 }
 

@@ -1,11 +1,12 @@
 // Checks service-account tokens: signature, times, audience, and that the account and what the token is bound to
 // still exist with the same uid. Verified signatures are remembered by the token's hash, the bound objects are looked
-// up every time, so that a deleted pod's token stops working at once.
-import { createHash } from 'node:crypto';
+// up every time, so that a deleted pod's token stops working at once. Messages are upstream's.
 import type { KubeObject } from '../../api/object.ts';
+import type { Secret } from '../../api/types/core-v1.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { type Identity, serviceAccountUser } from './identity.ts';
-import type { TokenClaims, TokenSigner } from './jwt.ts';
+import type { BoundReference, LegacyClaims, TokenClaims, TokenSigner } from './jwt.ts';
+import { type TokenAnswer, type TokenAuthenticator, TokenMemory } from './token-authenticator.ts';
 
 /** Finds live objects; the server reads its caches. */
 export interface BoundObjects {
@@ -16,91 +17,124 @@ export interface BoundObjects {
   ): Promise<KubeObject | undefined>;
 }
 
-export type TokenResult = { ok: true; user: Identity; audiences: string[] } | { ok: false; error: string };
+export interface ServiceAccountTokenOptions {
+  signer: TokenSigner;
+  /** All whose tokens are good; the first is the one that signs. */
+  issuers: readonly string[];
+  /** What a token without audiences is for. */
+  audiences: readonly string[];
+  objects: BoundObjects;
+  clock: Clock;
+}
 
-const CACHED_TOKENS = 4096;
+export const LEGACY_ISSUER = 'kubernetes/serviceaccount';
 
-export class ServiceAccountTokens {
-  #signer: TokenSigner;
-  #issuer: string;
-  #objects: BoundObjects;
-  #clock: Clock;
-  /** Insertion order is age: the oldest goes first when full. */
-  #verified = new Map<string, TokenClaims | undefined>();
+/** Clocks differ, and so does what is meant by now: a token, or a deleted object, is good for a minute more. */
+const LEEWAY_SECONDS = 60;
+const INVALIDATED = 'service account token has been invalidated';
 
-  constructor(options: { signer: TokenSigner; issuer: string; objects: BoundObjects; clock: Clock }) {
-    this.#signer = options.signer;
-    this.#issuer = options.issuer;
-    this.#objects = options.objects;
-    this.#clock = options.clock;
+export class ServiceAccountTokens implements TokenAuthenticator {
+  #options: ServiceAccountTokenOptions;
+  #verified = new TokenMemory<Record<string, unknown> | undefined>();
+
+  constructor(options: ServiceAccountTokenOptions) {
+    this.#options = options;
   }
 
-  /** True when `token` looks like one of ours: other authenticators need not be asked. */
-  claims(token: string): TokenClaims | undefined {
-    const hash = createHash('sha256').update(token).digest('base64');
-    if (this.#verified.has(hash)) return this.#verified.get(hash);
-    const claims = this.#signer.verify(token);
-    if (this.#verified.size >= CACHED_TOKENS) this.#verified.delete(this.#verified.keys().next().value as string);
-    this.#verified.set(hash, claims);
-    return claims;
+  async authenticate(token: string, audiences: readonly string[]): Promise<TokenAnswer> {
+    const claims = this.#verified.get(token, () => this.#options.signer.verify(token));
+    if (!claims) return undefined;
+    if (claims.iss === LEGACY_ISSUER) return this.#legacy(token, claims as unknown as LegacyClaims, audiences);
+    if (!this.#options.issuers.includes(claims.iss as string)) return undefined;
+    return this.#bound(claims as unknown as TokenClaims, audiences);
   }
 
-  /** `audiences` are those the token must name one of. */
-  async authenticate(token: string, audiences: readonly string[]): Promise<TokenResult> {
-    const claims = this.claims(token);
-    if (!claims || claims.iss !== this.#issuer) return { ok: false, error: 'invalid bearer token' };
-    const nowSeconds = this.#clock.now() / 1000;
-    if (nowSeconds >= claims.exp) return { ok: false, error: 'service account token has expired' };
-    if (nowSeconds < claims.nbf - 60) return { ok: false, error: 'service account token is not valid yet' };
-    const named = claims.aud.filter((audience) => audiences.includes(audience));
-    if (named.length === 0) {
-      return {
-        ok: false,
-        error: `token audiences ${JSON.stringify(claims.aud)} is invalid for the target audiences ${JSON.stringify(audiences)}`,
-      };
-    }
-    const problem = await this.#boundProblem(claims);
-    if (problem) return { ok: false, error: problem };
+  async #bound(claims: TokenClaims, audiences: readonly string[]): Promise<TokenAnswer> {
+    const own = claims.aud?.length > 0 ? claims.aud : this.#options.audiences;
+    const named = own.filter((each) => audiences.includes(each));
+    if (named.length === 0) return refuse(audienceText(own, audiences));
+    const nowSeconds = this.#options.clock.now() / 1000;
+    if (nowSeconds > claims.exp + LEEWAY_SECONDS) return refuse('service account token has expired');
+    if (nowSeconds < claims.nbf - LEEWAY_SECONDS) return refuse('service account token is not valid yet');
+    const { namespace, serviceaccount, secret, pod, node } = claims['kubernetes.io'];
+    const problem =
+      (await this.#accountProblem(namespace, serviceaccount)) ??
+      (secret && (await this.#boundProblem('Secret', namespace, secret))) ??
+      (pod && (await this.#boundProblem('Pod', namespace, pod))) ??
+      // Beside a pod the node is information; alone it is what the token is bound to.
+      (node && !pod ? await this.#boundProblem('Node', '', node) : undefined);
+    if (problem) return refuse(problem);
     return { ok: true, user: userOf(claims), audiences: named };
   }
 
-  async #boundProblem(claims: TokenClaims): Promise<string | undefined> {
-    const bound = claims['kubernetes.io'];
-    const checks = [
-      ['ServiceAccount', bound.namespace, bound.serviceaccount],
-      ['Pod', bound.namespace, bound.pod],
-      ['Secret', bound.namespace, bound.secret],
-    ] as const;
-    for (const [kind, namespace, reference] of checks) {
-      if (!reference) continue;
-      const object = await this.#objects.find(kind, namespace, reference.name);
-      if (!object) return `${kind.toLowerCase()} ${namespace}/${reference.name} has been deleted`;
-      if (object.metadata.uid !== reference.uid)
-        return `${kind.toLowerCase()} UID (${object.metadata.uid}) does not match claim (${reference.uid})`;
-      const deleted = object.metadata.deletionTimestamp;
-      // A terminating pod keeps its credentials for its grace period and a minute.
-      if (deleted && Date.parse(deleted) + 60_000 < this.#clock.now())
-        return `${kind.toLowerCase()} ${namespace}/${reference.name} has been deleted`;
-    }
-    return undefined;
+  async #legacy(token: string, claims: LegacyClaims, audiences: readonly string[]): Promise<TokenAnswer> {
+    const named = this.#options.audiences.filter((each) => audiences.includes(each));
+    if (named.length === 0) return refuse(audienceText(this.#options.audiences, audiences));
+    const namespace = claims['kubernetes.io/serviceaccount/namespace'];
+    const secretName = claims['kubernetes.io/serviceaccount/secret.name'];
+    const name = claims['kubernetes.io/serviceaccount/service-account.name'];
+    const uid = claims['kubernetes.io/serviceaccount/service-account.uid'];
+    if (claims.sub !== serviceAccountUser(namespace, name)) return refuse('sub claim is invalid');
+    const secret = (await this.#options.objects.find('Secret', namespace, secretName)) as Secret | undefined;
+    if (!secret || this.#isGone(secret as KubeObject)) return refuse(INVALIDATED);
+    const kept = Buffer.from(secret.data?.token ?? '', 'base64').toString('utf8');
+    if (kept !== token) return refuse(INVALIDATED);
+    const problem = await this.#accountProblem(namespace, { name, uid });
+    if (problem) return refuse(problem);
+    const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
+    return { ok: true, user: { name: serviceAccountUser(namespace, name), uid, groups }, audiences: named };
+  }
+
+  async #accountProblem(namespace: string, { name, uid }: BoundReference): Promise<string | undefined> {
+    const account = await this.#options.objects.find('ServiceAccount', namespace, name);
+    if (!account) return `serviceaccounts ${JSON.stringify(name)} not found`;
+    if (this.#isGone(account)) return `service account ${namespace}/${name} has been deleted`;
+    if (account.metadata.uid === uid) return undefined;
+    return `service account UID (${account.metadata.uid}) does not match claim (${uid})`;
+  }
+
+  async #boundProblem(
+    kind: 'Pod' | 'Secret' | 'Node',
+    namespace: string,
+    { name, uid }: BoundReference,
+  ): Promise<string | undefined> {
+    const object = await this.#options.objects.find(kind, namespace, name);
+    if (!object || this.#isGone(object)) return INVALIDATED;
+    if (object.metadata.uid === uid) return undefined;
+    const what = kind === 'Pod' ? 'pod' : kind;
+    return `${what} UID (${object.metadata.uid}) does not match service account ${kind.toLowerCase()} ref claim (${uid})`;
+  }
+
+  #isGone({ metadata: { deletionTimestamp } }: KubeObject): boolean {
+    return (
+      deletionTimestamp !== undefined &&
+      Date.parse(deletionTimestamp) + LEEWAY_SECONDS * 1000 < this.#options.clock.now()
+    );
   }
 }
 
+const refuse = (error: string): TokenAnswer => ({ ok: false, error });
+
+function audienceText(own: readonly string[], wanted: readonly string[]): string {
+  const list = (values: readonly string[]) => `[${values.map((each) => JSON.stringify(each)).join(' ')}]`;
+  return `token audiences ${list(own)} is invalid for the target audiences ${list(wanted)}`;
+}
+
 function userOf(claims: TokenClaims): Identity {
-  const bound = claims['kubernetes.io'];
+  const { namespace, serviceaccount, pod, node } = claims['kubernetes.io'];
   const extra: Record<string, string[]> = { 'authentication.kubernetes.io/credential-id': [`JTI=${claims.jti}`] };
-  if (bound.pod) {
-    extra['authentication.kubernetes.io/pod-name'] = [bound.pod.name];
-    extra['authentication.kubernetes.io/pod-uid'] = [bound.pod.uid];
+  if (pod) {
+    extra['authentication.kubernetes.io/pod-name'] = [pod.name];
+    extra['authentication.kubernetes.io/pod-uid'] = [pod.uid ?? ''];
   }
-  if (bound.node) {
-    extra['authentication.kubernetes.io/node-name'] = [bound.node.name];
-    extra['authentication.kubernetes.io/node-uid'] = [bound.node.uid];
+  if (node) {
+    extra['authentication.kubernetes.io/node-name'] = [node.name];
+    if (node.uid) extra['authentication.kubernetes.io/node-uid'] = [node.uid];
   }
   return {
-    name: serviceAccountUser(bound.namespace, bound.serviceaccount.name),
-    uid: bound.serviceaccount.uid,
-    groups: ['system:serviceaccounts', `system:serviceaccounts:${bound.namespace}`],
+    name: serviceAccountUser(namespace, serviceaccount.name),
+    uid: serviceaccount.uid,
+    groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
     extra,
   };
 }

@@ -1,6 +1,7 @@
 // The TLS listener, HTTP/2 and HTTP/1.1 on one port: node's own server without a framework, because one place routes and
 // answers everything. HTTP/2 requests are taken as streams: node's request and response objects for them cost more than
 // the rest of a GET.
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   createSecureServer,
@@ -11,7 +12,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { type PeerCertificate, peerCertificate } from '../auth/authenticate.ts';
+import { certificatesOf, type PeerCertificate, peerCertificate } from '../auth/peer-certificate.ts';
 import type { KeyPair } from '../auth/pki.ts';
 import type { RawRequest } from './exchange.ts';
 
@@ -26,6 +27,8 @@ export interface ListenerOptions {
   serving: KeyPair;
   /** Client certificates are checked against it. */
   caPem: string;
+  /** Those of proxies that name users are checked against this one. */
+  proxyCaPem: string;
   /** Must not throw. */
   onRequest(request: RawRequest, peer: PeerCertificate): void;
   /** An HTTP/1.1 upgrade. The socket is the callee's. */
@@ -42,13 +45,13 @@ export interface Listener {
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<TLSSocket>();
-  const peers = new WeakMap<object, PeerCertificate>();
+  const peers: Peers = { known: new WeakMap(), proxyAuthorities: certificatesOf(options.proxyCaPem) };
 
   const server = createSecureServer({
     allowHTTP1: true,
     key: options.serving.keyPem,
     cert: options.serving.certificatePem,
-    ca: options.caPem,
+    ca: [options.caPem, options.proxyCaPem],
     requestCert: true,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
@@ -115,16 +118,21 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
+interface Peers {
+  known: WeakMap<object, PeerCertificate>;
+  proxyAuthorities: readonly X509Certificate[];
+}
+
 /** Read once per connection: all requests of a connection have the same peer. */
 function peerOf(
   connection: TLSSocket | ServerHttp2Session | ServerHttp2Stream,
-  known: WeakMap<object, PeerCertificate>,
+  { known, proxyAuthorities }: Peers,
 ): PeerCertificate {
   let peer = known.get(connection);
   if (!peer) {
     // A stream without a session is over already: nobody will read what it is answered.
     const socket = ('socket' in connection ? connection.socket : connection) as TLSSocket;
-    peer = peerCertificate(socket.getPeerX509Certificate?.(), socket.authorized);
+    peer = peerCertificate(socket.getPeerX509Certificate?.(), socket.authorized, proxyAuthorities);
     known.set(connection, peer);
   }
   return peer;

@@ -33,7 +33,7 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
     case '/metrics':
       return exchange.send(200, 'text/plain; version=0.0.4; charset=utf-8', Buffer.from(context.metrics.render()));
     case '/.well-known/openid-configuration':
-      return exchange.sendJson(200, JSON.stringify(openIdConfiguration(context.issuer)));
+      return exchange.sendJson(200, JSON.stringify(openIdConfiguration(context)));
     case '/openid/v1/jwks':
       return exchange.sendJson(200, JSON.stringify(context.signer.jwks()), 'application/jwk-set+json');
     default:
@@ -45,13 +45,13 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
 
 const KNOWN = /^\/(apis?|version|metrics|healthz|livez|readyz|openapi|openid|\.well-known)(\/|$)/;
 
-function openIdConfiguration(issuer: string): object {
+function openIdConfiguration({ issuer, signer }: PathsContext): object {
   return {
     issuer,
     jwks_uri: `${issuer}/openid/v1/jwks`,
     response_types_supported: ['id_token'],
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: ['ES256'],
+    id_token_signing_alg_values_supported: signer.algorithms(),
   };
 }
 

@@ -10,7 +10,8 @@ import type { Duplex } from 'node:stream';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { Authenticator, PeerCertificate } from '../auth/authenticate.ts';
+import type { Authenticator } from '../auth/authenticate.ts';
+import type { PeerCertificate } from '../auth/peer-certificate.ts';
 import {
   ANONYMOUS,
   type Authorizer,
@@ -87,9 +88,9 @@ export class Pipeline {
     if (this.#stopping && !isHealthPath(info.path)) {
       return exchange.sendTooManyRequests(SHUTTING_DOWN, 5, true);
     }
-    const identity = authenticator.authenticate(peer, exchange.header('authorization'));
-    const user = identity instanceof Promise ? await identity : identity;
     const { headers } = exchange.request;
+    const identity = authenticator.authenticate(peer, headers, info.path);
+    const user = identity instanceof Promise ? await identity : identity;
     exchange.user = isImpersonating(headers)
       ? await impersonated(user, headers, (attributes) => this.#authorize(attributes))
       : user;

@@ -53,7 +53,7 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       port: flags.port,
       serviceCidr: flags.serviceCidr,
       tlsSans: flags.tlsSan ?? [],
-      tokenAuthFile: flags.tokenAuthFile,
+      access: flags,
       operations: flags,
       nodeName,
       nodeIp,

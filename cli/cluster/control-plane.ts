@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Layout } from '../layout.ts';
 import { UserError } from '../user-error.ts';
+import { type AccessFlags, accessOptions } from './access.ts';
 import { type EncryptionOptions, encryptStore } from './encryption.ts';
 import type { OperationsFlags } from './operations.ts';
 import { openStore } from './open-store.ts';
@@ -23,7 +24,7 @@ export interface ApiServerOptions {
   port: number;
   serviceCidr: string;
   tlsSans: readonly string[];
-  tokenAuthFile: string | undefined;
+  access?: AccessFlags;
   operations?: OperationsFlags;
   /** The node of this machine, whose certificates are made with the others. */
   nodeName: string;
@@ -43,6 +44,7 @@ export interface RunningApiServer {
 export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
   const { layout, log } = options;
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
+  const access = accessOptions(options.access ?? {});
   const { advertiseAddress, nodeIp } = options;
   const [pki, plainStore] = await Promise.all([
     ensureClusterPki(layout.pkiDir, {
@@ -68,7 +70,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     port: options.port,
     advertiseAddress,
     serviceCidr: options.serviceCidr,
-    tokenAuthFile: options.tokenAuthFile,
+    ...access,
     clock: systemClock,
     random: Math.random,
     log,

@@ -1,5 +1,6 @@
 // The options of `sampan up` and `sampan demo`, as commander hands them over.
 
+import type { AccessFlags } from './access.ts';
 import type { OperationsFlags } from './operations.ts';
 
 export interface NodeFlags {
@@ -14,7 +15,7 @@ export interface NodeFlags {
   cgroupRoot?: string;
 }
 
-export interface ApiServerFlags extends OperationsFlags {
+export interface ApiServerFlags extends AccessFlags, OperationsFlags {
   dataDir: string;
   store: string;
   address: string;
@@ -22,7 +23,6 @@ export interface ApiServerFlags extends OperationsFlags {
   port: number;
   serviceCidr: string;
   tlsSan?: string[];
-  tokenAuthFile?: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 

@@ -31,7 +31,7 @@ export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: stri
     port: flags.port,
     serviceCidr: flags.serviceCidr,
     tlsSans: flags.tlsSan ?? [],
-    tokenAuthFile: flags.tokenAuthFile,
+    access: flags,
     operations: flags,
     nodeName: flags.nodeName ?? defaultNodeName(),
     nodeIp,

@@ -17,12 +17,19 @@ import { tokenRequestKind } from './kinds.ts';
 const DEFAULT_SECONDS = 3600;
 const MIN_SECONDS = 600;
 const MAX_SECONDS = 2 ** 32;
+/** An hour, and seven seconds by which the volume that every pod gets is known. */
+const POD_TOKEN_SECONDS = 3607;
+const EXTENDED_SECONDS = 365 * 24 * 3600;
 
 export function tokenHandler(options: {
   signer: TokenSigner;
   issuer: string;
   /** What a token without audiences is for. */
   audiences: readonly string[];
+  /** Tokens of pods live a year, so that programs that read them once go on; default true, as upstream. */
+  extendExpiration?: boolean | undefined;
+  /** No token lives longer. */
+  maxSeconds?: number | undefined;
 }): SubresourceHandler {
   return async (context, exchange, kind) => {
     const { info } = exchange;
@@ -43,9 +50,15 @@ export function tokenHandler(options: {
     const audiences = spec.audiences?.length ? spec.audiences : [...options.audiences];
     const bound = await boundObject(context, exchange, spec.boundObjectRef);
     const nowSeconds = Math.floor(context.clock.now() / 1000);
+    const granted = Math.min(seconds, options.maxSeconds ?? MAX_SECONDS);
+    // What the kubelet asks for the volume that every pod gets; others get what they ask for.
+    const isExtended =
+      options.extendExpiration !== false &&
+      granted === POD_TOKEN_SECONDS &&
+      audiences.every((each) => options.audiences.includes(each));
     const claims: TokenClaims = {
       aud: audiences,
-      exp: nowSeconds + seconds,
+      exp: nowSeconds + (isExtended ? EXTENDED_SECONDS : granted),
       iat: nowSeconds,
       iss: options.issuer,
       jti: randomUUID(),
@@ -53,6 +66,7 @@ export function tokenHandler(options: {
         namespace: info.namespace,
         ...bound,
         serviceaccount: { name: info.name, uid: account.metadata.uid ?? '' },
+        ...(isExtended && { warnafter: nowSeconds + granted }),
       },
       nbf: nowSeconds,
       sub: serviceAccountUser(info.namespace, info.name),
@@ -61,8 +75,8 @@ export function tokenHandler(options: {
       kind: 'TokenRequest',
       apiVersion: 'authentication.k8s.io/v1',
       metadata: { name: info.name, namespace: info.namespace, creationTimestamp: timestamp(context.clock.now()) },
-      spec: { ...spec, audiences, expirationSeconds: seconds, boundObjectRef: spec.boundObjectRef ?? null },
-      status: { token: options.signer.sign(claims), expirationTimestamp: timestamp(claims.exp * 1000) },
+      spec: { ...spec, audiences, expirationSeconds: granted, boundObjectRef: spec.boundObjectRef ?? null },
+      status: { token: options.signer.sign(claims), expirationTimestamp: timestamp((nowSeconds + granted) * 1000) },
     };
     await exchange.sendJson(201, JSON.stringify(answer));
   };
@@ -102,31 +116,40 @@ async function boundObject(
     return {};
   }
   const { registry } = context;
-  if (reference.kind === 'Secret' && reference.apiVersion === 'v1') {
-    if (requester !== undefined) throw forbidden(info.name, 'node requested token not bound to a pod');
-    const secret = await registry.get(registry.kind('', 'secrets'), info.namespace, reference.name ?? '');
-    return { secret: checkUid('Secret', secret.object, reference.uid) };
+  const { kind = '', apiVersion = '', name = '', uid } = reference;
+  if (requester !== undefined && (kind !== 'Pod' || apiVersion !== 'v1' || name === '')) {
+    throw forbidden(info.name, 'node requested token not bound to a pod');
   }
-  if (reference.kind !== 'Pod' || reference.apiVersion !== 'v1') {
+  if (requester !== undefined && !uid) {
+    throw forbidden(info.name, 'node requested token with a pod binding without a uid');
+  }
+  if (apiVersion === 'v1' && kind === 'Secret') {
+    return {
+      secret: checkUid(kind, (await registry.get(registry.kind('', 'secrets'), info.namespace, name)).object, uid),
+    };
+  }
+  if (apiVersion === 'v1' && kind === 'Node') {
+    return { node: checkUid(kind, (await registry.get(registry.kind('', 'nodes'), '', name)).object, uid) };
+  }
+  if (apiVersion !== 'v1' || kind !== 'Pod') {
     throw errors.badRequest(
-      `cannot bind token to object of type apiVersion=${reference.apiVersion ?? ''}, kind=${reference.kind ?? ''}`,
+      `cannot bind token to object of type ${apiVersion.includes('/') ? apiVersion : `/${apiVersion}`}, Kind=${kind}`,
     );
   }
-  const pod = (await registry.get(registry.kind('', 'pods'), info.namespace, reference.name ?? '')).object as Pod &
-    KubeObject;
-  const claim = checkUid('Pod', pod, reference.uid);
+  const pod = (await registry.get(registry.kind('', 'pods'), info.namespace, name)).object as Pod & KubeObject;
   if (pod.spec?.serviceAccountName !== info.name) {
     throw errors.badRequest(
       `cannot bind token for serviceaccount ${JSON.stringify(info.name)} to pod running with different serviceaccount name.`,
     );
   }
+  const claim = checkUid('Pod', pod, uid);
   const nodeName = pod.spec.nodeName;
   if (requester !== undefined && nodeName !== requester) {
     throw forbidden(info.name, 'node requested token bound to a pod scheduled on a different node');
   }
   if (!nodeName) return { pod: claim };
   const node = await registry.find(registry.kind('', 'nodes'), '', nodeName, { anyAge: true });
-  return { node: { name: nodeName, uid: node?.metadata.uid ?? '' }, pod: claim };
+  return { node: { name: nodeName, ...(node?.metadata.uid && { uid: node.metadata.uid }) }, pod: claim };
 }
 
 function forbidden(name: string, why: string) {
@@ -136,7 +159,7 @@ function forbidden(name: string, why: string) {
 function checkUid(kind: string, object: KubeObject, uid: string | undefined): { name: string; uid: string } {
   if (uid && uid !== object.metadata.uid) {
     throw errors.conflict(
-      { group: '', resource: kind === 'Pod' ? 'pods' : 'secrets' },
+      { group: '', resource: kind },
       object.metadata.name ?? '',
       `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`,
     );

@@ -20,6 +20,9 @@ import {
   statefulSetRef,
   whereServed,
 } from './parts/workload-refs.ts';
+import { runPersistentVolumeController } from './persistentvolume/controller.ts';
+import { runDefaultStorageClass } from './persistentvolume/default-class.ts';
+import { runEphemeralVolumeController } from './persistentvolume/ephemeral.ts';
 import { runPvcProtection, runPvProtection } from './pvcprotection/controller.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
@@ -44,6 +47,9 @@ export const controllers: Readonly<Record<string, Controller>> = {
   'pod-gc': runPodGarbageCollector,
   'pvc-protection': runPvcProtection,
   'pv-protection': runPvProtection,
+  persistentvolume: runPersistentVolumeController,
+  'ephemeral-volume': runEphemeralVolumeController,
+  'default-storage-class': runDefaultStorageClass,
   serviceaccount: runServiceAccountController,
   'root-ca-publisher': runRootCaPublisher,
 };

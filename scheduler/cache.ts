@@ -16,6 +16,7 @@ import type {
 } from './framework.ts';
 import { allocatableOf } from './resources.ts';
 import { TopologyIndex } from './topology.ts';
+import type { StorageView } from './volumes.ts';
 
 const NO_LABELS: Labels = Object.freeze({});
 
@@ -91,6 +92,8 @@ export class SchedulerCache implements Cluster {
     () => this.#nodes,
     (namespace) => this.namespaceLabels(namespace),
   );
+  /** Set by the loop where the server has claims and volumes. */
+  storage: StorageView | undefined;
   /** Set by the loop, which knows Services and workloads. */
   matcherOf: (pod: PodInfo) => PodMatcher | undefined = () => undefined;
 

@@ -78,6 +78,15 @@ export function scheduleOne(
   random: Random,
 ): Decision {
   const { nodes } = cache;
+  for (const plugin of profile.filters) {
+    const everywhere = plugin.refuseEverywhere?.(pod, cache);
+    if (everywhere === undefined) continue;
+    const plugins = new Set([plugin.name]);
+    return {
+      kind: 'none',
+      diagnosis: { nodeCount: nodes.length, reasons: new Map(), everywhere, plugins, resolvable: [] },
+    };
+  }
   const filters = new PodFilters(pod, cache, profile.filters);
   const careful = cache.hasNominated;
   const refuse = (node: NodeInfo) =>

@@ -3,6 +3,7 @@
 import type { Labels } from '../api/selectors.ts';
 import type { Node, Pod, Taint } from '../api/types/core-v1.ts';
 import type { PodMatcher, PodTerms, WeightedTerm } from './pod-terms.ts';
+import type { StorageView } from './volumes.ts';
 
 /** Amounts of resources, in units that plain numbers hold exactly: millicores, bytes, counts. */
 export interface Amounts {
@@ -99,6 +100,8 @@ export interface Cluster {
   placedTerms(pod: PodInfo): readonly PlacedTerm[];
   /** What the Services and the workload that select the pod say together; undefined when nothing does. */
   defaultMatcher(pod: PodInfo): PodMatcher | undefined;
+  /** Undefined where the server has no claims and volumes. */
+  readonly storage?: StorageView | undefined;
   /** Image by name: bytes, and on how many nodes. */
   image(name: string): { bytes: number; nodes: number } | undefined;
 }
@@ -114,7 +117,9 @@ export type ClusterEvent =
   /** A bound pod's labels changed, or it began to terminate. */
   | 'pod-changed'
   | 'pod-removed'
-  | 'namespace-changed';
+  | 'namespace-changed'
+  /** A claim, a volume or a storage class. */
+  | 'storage-changed';
 
 /** A node's no. */
 export interface Refusal {
@@ -128,6 +133,8 @@ export interface FilterPlugin<State = unknown> {
   name: string;
   /** Pods refused by this plugin are tried again after these events. */
   wakesOn(pod: PodInfo): readonly ClusterEvent[];
+  /** What keeps the pod from every node, whatever the node; asked before any of them is looked at. */
+  refuseEverywhere?(pod: PodInfo, cluster: Cluster): string | undefined;
   /** What `filter` needs, computed once a pod; undefined: this pod does not concern the plugin on any node. */
   prepare(pod: PodInfo, cluster: Cluster): State | undefined;
   /** Why the pod cannot run there; undefined when it can. Must not allocate for a node that fits. */
@@ -153,6 +160,8 @@ export interface Profile {
 export interface Diagnosis {
   nodeCount: number;
   reasons: ReadonlyMap<string, number>;
+  /** Said of all nodes at once. */
+  everywhere?: string;
   /** Plugins that refused the pod on at least one node. */
   plugins: ReadonlySet<string>;
   /** Nodes where evicting pods may help. */

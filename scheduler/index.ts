@@ -18,6 +18,7 @@ import { SchedulingQueue } from './queue.ts';
 import * as refs from './refs.ts';
 import { nodeFactsDiffer, podInfoOf } from './resources.ts';
 import { type Selecting, selectedWith } from './selected-with.ts';
+import { SchedulerVolumes, type VolumeInformers, type VolumeMatch } from './volumes.ts';
 import { clearNomination, evict, isGone, writeUnschedulable } from './write.ts';
 
 export interface SchedulerOptions extends ComponentContext {
@@ -46,6 +47,9 @@ class Scheduler {
   #cache = new SchedulerCache();
   #queue: SchedulingQueue;
   #budgets: Informer<PodDisruptionBudget> | undefined;
+  #volumes: SchedulerVolumes | undefined;
+  /** Pods whose claims are being bound: they hold no place among the bindings in flight. */
+  #awaitingVolumes = new Set<Promise<void>>();
   #start = 0;
   #inFlight = new Set<Promise<void>>();
 
@@ -71,7 +75,7 @@ class Scheduler {
     for (const remove of removers) remove();
     signal.removeEventListener('abort', onAbort);
     this.#queue.stop();
-    await Promise.allSettled(this.#inFlight);
+    await Promise.allSettled([...this.#inFlight, ...this.#awaitingVolumes]);
   }
 
   /** Resolves when all that is scheduled by is in the cache. Everything else comes first, so that no pod is too early. */
@@ -104,10 +108,30 @@ class Scheduler {
       this.#ifServed(refs.statefulSets, signal),
       this.#ifServed(refs.disruptionBudgets, signal),
     ]);
+    const [claims, volumes, classes] = await Promise.all([
+      this.#ifServed(refs.persistentVolumeClaims, signal),
+      this.#ifServed(refs.persistentVolumes, signal),
+      this.#ifServed(refs.storageClasses, signal),
+    ]);
+    if (claims && volumes && classes) {
+      const storage = { claims, volumes, classes } as VolumeInformers;
+      this.#volumes = new SchedulerVolumes(storage, this.#options.client, this.#options.clock);
+      this.#cache.storage = this.#volumes;
+      removers.push(...this.#volumes.watch(() => this.#queue.event('storage-changed')));
+    }
     const selecting = { services, replicationControllers, replicaSets, statefulSets } as Selecting;
     this.#cache.matcherOf = (pod) => selectedWith(pod, selecting);
     this.#budgets = budgets as Informer<PodDisruptionBudget> | undefined;
-    const needed = [namespaceInformer, nodeInformer, podInformer, ...Object.values(selecting), budgets];
+    const needed = [
+      namespaceInformer,
+      nodeInformer,
+      podInformer,
+      ...Object.values(selecting),
+      budgets,
+      claims,
+      volumes,
+      classes,
+    ];
     await Promise.all(needed.map((each) => each?.synced(signal))).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
@@ -187,7 +211,31 @@ class Scheduler {
     if (decision.kind === 'none') return this.#unschedulable(pod, decision.diagnosis, signal);
     this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
     this.#cache.assume(pod, decision.node);
-    this.#track(this.#bind(pod, decision.node, signal), pod, signal);
+    const node = this.#cache.node(decision.node)?.node;
+    const match = node && this.#volumes?.assume(pod.pod, node);
+    if (!match) return this.#track(this.#bind(pod, decision.node, signal), pod, signal);
+    const waiting = this.#bindVolumes(pod, decision.node, match, signal).finally(() =>
+      this.#awaitingVolumes.delete(waiting),
+    );
+    this.#awaitingVolumes.add(waiting);
+  }
+
+  /** The pod keeps its place on the node until its claims are bound, then goes there; or back to the queue. */
+  async #bindVolumes(pod: PodInfo, node: string, match: VolumeMatch, signal: AbortSignal): Promise<void> {
+    const { events, log } = this.#options;
+    try {
+      await (this.#volumes as SchedulerVolumes).bind(pod.pod, node, match, signal);
+    } catch (error) {
+      if (signal.aborted || !this.#cache.isAssumed(pod.uid)) return;
+      this.#cache.forget(pod.uid);
+      log.info({ pod: pod.key, node, err: error }, 'volumes were not bound');
+      const message = `running PreBind plugin "VolumeBinding": ${(error as Error).message}`;
+      events.event(pod.pod, 'Warning', 'FailedScheduling', message);
+      this.#queue.retry(pod.uid);
+      this.#queue.event('pod-removed');
+      return;
+    }
+    if (!signal.aborted && this.#cache.isAssumed(pod.uid)) this.#track(this.#bind(pod, node, signal), pod, signal);
   }
 
   #unschedulable(pod: PodInfo, diagnosis: Diagnosis, signal: AbortSignal): void {

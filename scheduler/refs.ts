@@ -12,6 +12,9 @@ const ref = (group: string, resource: string, kind: string, namespaced = true): 
 export const pods = ref('', 'pods', 'Pod');
 export const nodes = ref('', 'nodes', 'Node', false);
 export const namespaces = ref('', 'namespaces', 'Namespace', false);
+export const persistentVolumes = ref('', 'persistentvolumes', 'PersistentVolume', false);
+export const persistentVolumeClaims = ref('', 'persistentvolumeclaims', 'PersistentVolumeClaim');
+export const storageClasses = ref('storage.k8s.io', 'storageclasses', 'StorageClass', false);
 export const services = ref('', 'services', 'Service');
 export const replicationControllers = ref('', 'replicationcontrollers', 'ReplicationController');
 export const replicaSets = ref('apps', 'replicasets', 'ReplicaSet');

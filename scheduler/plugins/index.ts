@@ -9,6 +9,7 @@ import { balancedAllocation, leastAllocated, nodeResourcesFit } from './node-res
 import { nodeUnschedulable } from './node-unschedulable.ts';
 import { taintToleration, taintTolerationScore } from './taint-toleration.ts';
 import { topologySpread, topologySpreadScore } from './topology-spread.ts';
+import { volumeBinding } from './volume-binding.ts';
 import { unsupported } from './unsupported.ts';
 
 export const defaultProfile: Profile = {
@@ -20,6 +21,7 @@ export const defaultProfile: Profile = {
     nodeAffinity,
     nodePorts,
     nodeResourcesFit,
+    volumeBinding,
     topologySpread,
     interPodAffinity,
   ],

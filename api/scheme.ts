@@ -43,9 +43,16 @@ export class Scheme {
   #byResource = new Map<string, Kind>();
   #byKind = new Map<string, Kind>();
   #revision = 0;
+  #listeners = new Set<() => void>();
 
   constructor(kinds: readonly Kind[] = []) {
     for (const kind of kinds) this.add(kind);
+  }
+
+  /** Called after every add and remove; must not throw. Returns a function that ends it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Grows with every add and remove: what is derived from the scheme (discovery, OpenAPI) is cached by it. */
@@ -67,7 +74,7 @@ export class Scheme {
     this.#kinds.push(kind);
     this.#byResource.set(resourceKey, kind);
     this.#byKind.set(kindKey, kind);
-    this.#revision++;
+    this.#changed();
   }
 
   /** Removes a kind (a deleted CRD's); false when it was not there. */
@@ -77,8 +84,13 @@ export class Scheme {
     this.#kinds = this.#kinds.filter((each) => each !== found);
     this.#byResource.delete(key(found.group, found.version, found.resource));
     this.#byKind.delete(key(found.group, found.version, found.kind));
-    this.#revision++;
+    this.#changed();
     return true;
+  }
+
+  #changed(): void {
+    this.#revision++;
+    for (const each of this.#listeners) each();
   }
 
   /** In order of registration. */

@@ -13,7 +13,9 @@ import type { Attributes } from './auth/identity.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
+import { createAggregation } from './aggregation/index.ts';
 import { createCacheSet } from './cache/index.ts';
+import { MetricsApi } from './metrics-api/service.ts';
 import { FlowConfig } from './flowcontrol/config.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
 import { createFlowMetrics, exposeLevels } from './flowcontrol/metrics.ts';
@@ -228,9 +230,22 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     { name: 'shutdown', on: ['readyz'], check: () => failUnless(state !== 'stopping', 'process is shutting down') },
   ];
-  const discovery = createDiscovery(scheme, () => `${options.advertiseAddress ?? address}:${boundPort}`);
+  const kubelets = { registry, client: pki.kubeletClient, caPem: pki.caPem };
+  const aggregation = createAggregation({
+    registry,
+    scheme,
+    caches,
+    outbound,
+    frontProxy: pki.frontProxyClient,
+    delegates: [new MetricsApi({ access: kubelets, outbound, caches, clock, log })],
+    clock,
+    random,
+    log,
+  });
+  const { aggregator } = aggregation;
+  const discovery = createDiscovery(scheme, () => `${options.advertiseAddress ?? address}:${boundPort}`, aggregator);
   const version = versionInfo({ version: sampanVersion() });
-  const openapi = createOpenApi(scheme, version.gitVersion);
+  const openapi = createOpenApi(scheme, version.gitVersion, aggregator);
   const paths = {
     version,
     checks,
@@ -250,6 +265,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     log,
     isKnown: (info) => info.isResource && scheme.byResource(info.group, info.version, info.resource) !== undefined,
     handle(exchange) {
+      const elsewhere = aggregator.handlerOf(exchange.info);
+      if (elsewhere) return elsewhere(exchange);
       if (!exchange.info.isResource) return servePath(paths, exchange);
       const { group, version, resource } = exchange.info;
       const kind = scheme.byResource(group, version, resource);
@@ -267,6 +284,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   return {
     async start() {
       followers = [
+        ...aggregation.follow(stopped.signal),
         ...authorization.follow(stopped.signal),
         ...admitting.follow({ signal: stopped.signal, clock, log }),
       ];
@@ -297,6 +315,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         port: boundPort,
         log,
       });
+      await aggregation.register();
       state = 'ready';
       flows.start();
       void flowConfig?.produce();
@@ -316,7 +335,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await listener?.close(STOP_GRACE_MS);
       stopped.abort();
       flows.stop();
-      await Promise.all(followers.map((each) => each.done));
+      await Promise.all([...followers.map((each) => each.done), aggregation.stopped()]);
       await caches.stop();
     },
   };

@@ -1,7 +1,6 @@
-// Documents that follow from the scheme alone: rendered when first asked for, again when the scheme has changed, and
-// answered 304 to whoever has them already.
+// Documents that follow from something with a revision: rendered when first asked for, again when the revision is another,
+// and answered 304 to whoever has them already.
 import { createHash } from 'node:crypto';
-import type { Scheme } from '../../api/scheme.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface CachedDocument {
@@ -11,18 +10,19 @@ export interface CachedDocument {
 }
 
 export class CachedDocuments {
-  #scheme: Scheme;
-  #revision = -1;
+  #current: () => string | number;
+  #revision: string | number = -1;
   #byName = new Map<string, CachedDocument>();
 
-  constructor(scheme: Scheme) {
-    this.#scheme = scheme;
+  constructor(revision: () => string | number) {
+    this.#current = revision;
   }
 
   get(name: string, render: () => Buffer): CachedDocument {
-    if (this.#revision !== this.#scheme.revision) {
+    const current = this.#current();
+    if (this.#revision !== current) {
       this.#byName.clear();
-      this.#revision = this.#scheme.revision;
+      this.#revision = current;
     }
     let found = this.#byName.get(name);
     if (!found) {

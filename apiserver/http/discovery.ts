@@ -1,6 +1,12 @@
 // /api and /apis: which resources are served, in one aggregated answer (v2, v2beta1) or group by group.
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from '../../api/discovery.ts';
 import { errors } from '../../api/errors.ts';
+import {
+  groupWithOthers,
+  type ServedElsewhere,
+  withOthersDiscovery,
+  withOthersGroups,
+} from '../aggregation/documents.ts';
 import type { Scheme } from '../../api/scheme.ts';
 import { CachedDocuments, sendDocument } from './cached-documents.ts';
 import type { Exchange } from './exchange.ts';
@@ -11,9 +17,18 @@ export interface Discovery {
   paths(): string[];
 }
 
+/** What is served beside the scheme's kinds. */
+export interface ServedBeside {
+  readonly revision: number;
+  served(): ServedElsewhere[];
+  priorityOf(group: string): number;
+}
+
 /** `serverAddress`: host and port, known once the server listens. */
-export function createDiscovery(scheme: Scheme, serverAddress: () => string): Discovery {
-  const documents = new CachedDocuments(scheme);
+export function createDiscovery(scheme: Scheme, serverAddress: () => string, beside?: ServedBeside): Discovery {
+  const documents = new CachedDocuments(() => `${scheme.revision} ${beside?.revision}`);
+  const served = () => beside?.served() ?? [];
+  const priority = (group: string) => beside?.priorityOf(group) ?? 0;
   const json = (name: string, make: () => object) => documents.get(name, () => Buffer.from(JSON.stringify(make())));
 
   async function serve(exchange: Exchange): Promise<boolean> {
@@ -22,7 +37,10 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string): Di
     if (rest.length === 0) {
       const aggregated = aggregatedVersion(exchange.header('accept'));
       if (aggregated) {
-        const document = json(`${prefix} ${aggregated}`, () => aggregatedDiscovery(scheme, isCore, aggregated));
+        const document = json(`${prefix} ${aggregated}`, () => {
+          const own = aggregatedDiscovery(scheme, isCore, aggregated);
+          return isCore ? own : withOthersDiscovery(own, served(), priority);
+        });
         const type = `application/json;g=apidiscovery.k8s.io;v=${aggregated};as=APIGroupDiscoveryList`;
         await sendDocument(exchange, document, type, { vary: 'Accept' });
         return true;
@@ -30,7 +48,7 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string): Di
       negotiate(exchange.header('accept'), false);
       const document = isCore
         ? json('api', () => apiVersions(serverAddress()))
-        : json('apis', () => apiGroupList(scheme));
+        : json('apis', () => withOthersGroups(apiGroupList(scheme), served(), priority));
       await sendDocument(exchange, document, 'application/json', { vary: 'Accept' });
       return true;
     }
@@ -38,7 +56,10 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string): Di
     if (rest.length > (isCore ? 1 : 2)) return false;
     negotiate(exchange.header('accept'), false);
     const name = `${prefix} ${group} ${version ?? ''}`;
-    const found = version === undefined ? apiGroup(scheme, group) : apiResourceList(scheme, group, version);
+    const found =
+      version === undefined
+        ? groupWithOthers(apiGroup(scheme, group), group, served())
+        : apiResourceList(scheme, group, version);
     if (!found) throw errors.unknownPath();
     await sendDocument(
       exchange,
@@ -56,7 +77,8 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string): Di
         if (group !== '') paths.push(`/apis/${group}`);
         for (const version of versions) paths.push(group === '' ? `/api/${version}` : `/apis/${group}/${version}`);
       }
-      return paths;
+      for (const { group, version } of served()) paths.push(`/apis/${group}`, `/apis/${group}/${version}`);
+      return [...new Set(paths)];
     },
   };
 }

@@ -12,31 +12,27 @@ import type { ClusterPki } from './auth/pki.ts';
 import type { Attributes } from './auth/identity.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
-import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
+import { bootstrap, sampanVersion } from './bootstrap.ts';
 import { createAggregation } from './aggregation/index.ts';
 import { createCacheSet } from './cache/index.ts';
 import { MetricsApi } from './metrics-api/service.ts';
-import { FlowConfig } from './flowcontrol/config.ts';
-import { FlowControl } from './flowcontrol/flow-control.ts';
-import { createFlowMetrics, exposeLevels } from './flowcontrol/metrics.ts';
 import { createBodyCodec } from './http/codec.ts';
 import { COMPONENT_PORTS, type ComponentCheck, componentStatuses, probeComponent } from './http/component-statuses.ts';
 import { createDiscovery } from './http/discovery.ts';
 import type { HealthCheck } from './http/health.ts';
 import { listen, type Listener } from './http/listener.ts';
-import { inflightGauge, ServerMetrics, storageGauge } from './http/metrics.ts';
+import { exposeBuild, exposeStorage } from './http/storage-metrics.ts';
+import { createOperations, type OperationsOptions } from './operations.ts';
 import { createOpenApi } from './http/openapi.ts';
 import { servePath } from './http/paths.ts';
 import { authorizeOrThrow, Pipeline } from './http/pipeline.ts';
 import { type ResourceContext, serveResource } from './http/resources.ts';
-import { Seats } from './http/seats.ts';
 import { versionInfo } from './http/version.ts';
 import { formatAddress, parseRange } from './registry/address-range.ts';
 import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
 import { type Egress, Outbound } from './proxy/outbound.ts';
 import { connectSubresources } from './proxy/connect.ts';
 import { Registry } from './registry/registry.ts';
-import { hookKey } from './registry/types.ts';
 import { serviceAddresses } from './registry/service-addresses.ts';
 import { ListSnapshots } from './registry/snapshots.ts';
 import { serveBinding } from './registry/subresources/binding.ts';
@@ -47,7 +43,7 @@ import { reviewHandlers } from './registry/subresources/reviews.ts';
 import { tokenHandler } from './registry/subresources/token.ts';
 import type { Store } from './storage/port.ts';
 
-export interface ApiServerOptions {
+export interface ApiServerOptions extends OperationsOptions {
   store: Store;
   scheme: Scheme;
   pki: ClusterPki;
@@ -66,9 +62,6 @@ export interface ApiServerOptions {
   authentication?: AuthenticationOptions;
   /** Default: Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
-  /** Seats of priority and fairness: the sum of both, as upstream has it. Defaults 400 and 200. */
-  maxRequestsInflight?: number;
-  maxMutatingRequestsInflight?: number;
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
@@ -89,7 +82,6 @@ export interface ApiServer {
 
 /** How long connections may take to end by themselves. */
 const STOP_GRACE_MS = 2000;
-const REQUEST_TIMEOUT_MS = 60_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, scheme, pki } = options;
@@ -158,23 +150,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
   });
 
-  const metrics = new ServerMetrics();
-  const flows = new FlowControl({
-    seats: (options.maxRequestsInflight ?? 400) + (options.maxMutatingRequestsInflight ?? 200),
-    waitLimitMs: REQUEST_TIMEOUT_MS / 4,
-    clock,
-    now: () => performance.now(),
-    metrics: createFlowMetrics(metrics.registry),
-  });
-  exposeLevels(metrics.registry, flows);
-  const seats = new Seats(flows, (info) => {
-    const kind = scheme.byResource(info.group, info.version, info.resource);
-    if (!kind || !used.has(kind)) return undefined;
-    const { size, watchers } = caches.of(kind);
-    return { objects: size, watchers };
-  });
-  metrics.addGauge(() => inflightGauge(seats));
-  metrics.addGauge(() => storageGauge(countObjects()));
+  const operations = createOperations(options, { scheme, registry, caches, clock, log });
+  const { metrics } = operations;
+  exposeStorage(metrics.registry, () => [...used].map((kind) => ({ kind, cache: caches.of(kind) })), store);
+  exposeBuild(metrics.registry, sampanVersion());
   const outbound = new Outbound(options.egress);
   const authorize = (attributes: Attributes) => authorizeOrThrow(authorizer, attributes);
   const connect = { registry, client: pki.kubeletClient, caPem: pki.caPem, outbound, admission, authorize, random };
@@ -190,6 +169,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     admission,
     authorize,
     clock,
+    metrics,
     reviews: new Map([
       ['componentstatuses', componentStatuses(components)],
       ...reviewHandlers({ authenticator, authorizer, rbac }),
@@ -259,8 +239,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const pipeline = new Pipeline({
     authenticator,
     authorizer,
-    seats,
-    metrics,
+    operations,
     clock,
     log,
     isKnown: (info) => info.isResource && scheme.byResource(info.group, info.version, info.resource) !== undefined,
@@ -279,7 +258,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let listener: Listener | undefined;
   let boundPort = options.port ?? 6443;
   let followers: Follower[] = [];
-  let flowConfig: FlowConfig | undefined;
 
   return {
     async start() {
@@ -287,11 +265,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         ...aggregation.follow(stopped.signal),
         ...authorization.follow(stopped.signal),
         ...admitting.follow({ signal: stopped.signal, clock, log }),
+        ...operations.follow(stopped.signal),
       ];
-      if (scheme.byGroupResource('flowcontrol.apiserver.k8s.io', 'flowschemas')) {
-        flowConfig = new FlowConfig({ registry, flows, user: SERVER_USER, clock, log, signal: stopped.signal });
-        followers.push(...flowConfig.followers);
-      }
       await Promise.all(followers.map((each) => each.synced));
       listener = await listen({
         address,
@@ -317,8 +292,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       });
       await aggregation.register();
       state = 'ready';
-      flows.start();
-      void flowConfig?.produce();
+      operations.start();
       void addresses
         .repair(async (owner) => (await registry.find(kinds.services, owner.namespace, owner.name)) !== undefined)
         .catch((error) => log.warn({ err: error }, 'could not check the allocated service addresses'));
@@ -334,16 +308,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       admitting.close();
       await listener?.close(STOP_GRACE_MS);
       stopped.abort();
-      flows.stop();
+      await operations.stop();
       await Promise.all([...followers.map((each) => each.done), aggregation.stopped()]);
       await caches.stop();
     },
   };
-
-  /** Of the kinds that somebody has asked for: a scrape starts no cache. */
-  function countObjects(): { resource: string; objects: number }[] {
-    return [...used].map((kind) => ({ resource: hookKey(kind), objects: caches.of(kind).size }));
-  }
 }
 
 function failUnless(holds: boolean, problem: string): void {

@@ -1,7 +1,7 @@
 // The sampan command: parses the command line and imports only what the chosen command needs.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { withAccess } from './cluster/access.ts';
-import { withOperations } from './cluster/operations.ts';
+import { withOperations } from './cluster/operations-flags.ts';
 import { DEFAULT_DATA_DIR } from './layout.ts';
 import { UserError } from './user-error.ts';
 

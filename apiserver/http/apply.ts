@@ -112,6 +112,7 @@ async function readConfiguration(exchange: Exchange, options: WriteOptions): Pro
     if (options.fieldValidation === 'Strict') throw errors.badRequest(`error strict decoding YAML: ${text}`);
     exchange.warnings.add(text);
   }
+  if (typeof value === 'object' && value !== null) exchange.audit?.requestObject(value);
   return value;
 }
 

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { type ApiError, errors } from '../../api/errors.ts';
 import type { Identity } from '../auth/identity.ts';
+import type { AuditRecord } from '../audit/record.ts';
 import type { Flow } from '../flowcontrol/flow-control.ts';
 import { readBody } from './body.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
@@ -44,10 +45,19 @@ export class Exchange {
   readonly warnings = new Set<string>();
   /** What admission notes for the audit log, by key. */
   readonly auditAnnotations = new Map<string, string>();
+  /** When it has to be over, on the scale of `performance.now`. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  isExpired = false;
+  /** What it waited for a seat and for others; no part of its own time. */
+  waitedSeconds = 0;
+  /** Undefined when it is not to be audited. */
+  audit: AuditRecord | undefined;
   /** The FlowSchema and priority level it runs under. */
   flow: Flow | undefined;
   /** Called when a watch has sent what it begins with. */
   onInitialized: (() => void) | undefined;
+  /** Bytes of the request's body, once it was read. */
+  receivedBytes = 0;
   /** Bytes of the answer's body, for metrics. */
   sentBytes = 0;
   /** The answer's status code once it has begun; 200 before. */
@@ -96,6 +106,13 @@ export class Exchange {
     this.#abort?.abort();
   }
 
+  /** The address of the peer; empty when the connection is gone. */
+  get remoteAddress(): string {
+    const { body } = this.request;
+    const connection = 'session' in body ? body.session : body;
+    return connection?.socket?.remoteAddress ?? '';
+  }
+
   get isAnswered(): boolean {
     return this.#isHandedOn || this.response.headersSent;
   }
@@ -115,10 +132,12 @@ export class Exchange {
     return upgrade;
   }
 
-  readBody(): Promise<Buffer> {
-    // After a request to switch protocols everything on the connection belongs to the other protocol.
-    if (this.isUpgrade) return Promise.reject(errors.badRequest('a request with a body cannot ask for an upgrade'));
-    return readBody(this.request.body, Number(this.request.headers['content-length'] ?? 0));
+  async readBody(): Promise<Buffer> {
+    if (this.isUpgrade) throw errors.badRequest('a request with a body cannot ask for an upgrade');
+    const body = await readBody(this.request.body, Number(this.request.headers['content-length'] ?? 0));
+    this.receivedBytes = body.length;
+    this.audit?.requestBody(body);
+    return body;
   }
 
   /** Sends `body` as it is. */
@@ -137,7 +156,8 @@ export class Exchange {
     const all: Headers = this.#commonHeaders(type);
     for (const name in headers) all[name] = headers[name] as string;
     this.sentBytes = size;
-    const { response } = this;
+    const { response, audit } = this;
+    if (audit && (audit.keepsResponse || code >= 400)) audit.response(code, joinParts(body, size));
     if (size >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
       all['content-encoding'] = 'gzip';
       all['vary'] = 'Accept-Encoding';
@@ -202,6 +222,7 @@ export class Exchange {
   /** Starts an answer that goes on (a watch, a log): the headers leave at once. */
   startStream(code: number, type: string): void {
     this.#begin(code, this.#commonHeaders(type));
+    this.audit?.stage('ResponseStarted', code);
     if ('flushHeaders' in this.response) this.response.flushHeaders();
   }
 

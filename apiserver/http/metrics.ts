@@ -1,169 +1,354 @@
-// The server's own metrics under upstream's names, written by hand: an observation is a few additions, and a scrape
-// walks arrays. Labels come from the scheme, never from a request's text, so their number is bounded.
-import { MetricsRegistry } from '../../lib/metrics.ts';
+// The server's metrics of requests under upstream's names. Labels come from the scheme, never from a request's text, so their
+// number is bounded; the series of a request are found with one look-up.
+import { readdirSync, readFileSync } from 'node:fs';
+import {
+  type Counter,
+  exponentialBuckets,
+  type Family,
+  type Gauge,
+  type Histogram,
+  MetricsRegistry,
+} from '../../lib/metrics.ts';
+import type { Identity } from '../auth/identity.ts';
 import type { Exchange } from './exchange.ts';
 import type { Seats } from './seats.ts';
 
-/** Seconds; the last bucket is +Inf. */
-const BUCKETS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+const SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60];
+const FAST_SECONDS = exponentialBuckets(0.001, 2, 15);
+const WHERE = ['component', 'group', 'resource', 'scope', 'subresource', 'verb', 'version'];
 
 interface Series {
-  labels: string;
-  /** Requests by code. */
-  codes: Map<number, number>;
-  buckets: Float64Array;
-  sumSeconds: number;
-  count: number;
-}
-
-export interface RequestLabels {
-  verb: string;
-  group: string;
-  version: string;
-  resource: string;
-  subresource: string;
-  scope: string;
-  dryRun: boolean;
+  byCode: Map<number, Counter>;
+  total: (code: number) => Counter;
+  duration: Histogram;
+  sli: Histogram;
+  sizes: Histogram;
 }
 
 export class ServerMetrics {
   readonly registry = new MetricsRegistry();
+  #total: Family<Counter>;
+  #duration: Family<Histogram>;
+  #sli: Family<Histogram>;
+  #sizes: Family<Histogram>;
+  #long: Family<Gauge>;
+  #deprecated: Family<Gauge>;
+  #terminations: Family<Counter>;
+  #watchEvents: Family<Counter>;
+  #watchSizes: Family<Histogram>;
   #series = new Map<string, Series>();
-  #longRunning = new Map<string, number>();
-  #gauges: (() => string)[] = [];
+  #watchSeries = new WeakMap<object, { events: Counter; sizes: Histogram }>();
+  #authentication: Record<'success' | 'failure' | 'error', { attempts: Counter; seconds: Histogram }>;
+  #authorization: Record<'allowed' | 'no-opinion' | 'error', { attempts: Counter; seconds: Histogram }>;
+  #users: Family<Counter>;
+  readonly tlsErrors: Counter;
 
-  /** `scope` and the rest must be known names, not the client's text. */
-  observe(labels: RequestLabels, code: number, seconds: number): void {
-    const key = `${labels.verb} ${labels.group} ${labels.version} ${labels.resource} ${labels.subresource} ${labels.scope} ${labels.dryRun}`;
+  constructor() {
+    const { registry } = this;
+    this.#total = registry.counter({
+      name: 'apiserver_request_total',
+      help: 'Counter of apiserver requests broken out for each verb, dry run value, group, version, resource, scope, component, and HTTP response code.',
+      labels: [
+        'code',
+        'component',
+        'dry_run',
+        'group',
+        'resource',
+        'scope',
+        'subresource',
+        'system_client',
+        'verb',
+        'version',
+      ],
+      stability: 'STABLE',
+    });
+    this.#duration = registry.histogram({
+      name: 'apiserver_request_duration_seconds',
+      help: 'Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.',
+      labels: ['component', 'dry_run', 'group', 'resource', 'scope', 'subresource', 'verb', 'version'],
+      stability: 'STABLE',
+      buckets: SECONDS,
+    });
+    this.#sli = registry.histogram({
+      name: 'apiserver_request_sli_duration_seconds',
+      help: 'Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.',
+      labels: WHERE,
+      buckets: SECONDS.slice(2),
+    });
+    this.#sizes = registry.histogram({
+      name: 'apiserver_response_sizes',
+      help: 'Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.',
+      labels: WHERE,
+      stability: 'STABLE',
+      buckets: exponentialBuckets(1000, 10, 7),
+    });
+    this.#long = registry.gauge({
+      name: 'apiserver_longrunning_requests',
+      help: 'Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component. Not all requests are tracked this way.',
+      labels: WHERE,
+      stability: 'STABLE',
+    });
+    this.#deprecated = registry.gauge({
+      name: 'apiserver_requested_deprecated_apis',
+      help: 'Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.',
+      labels: ['group', 'removed_release', 'resource', 'subresource', 'version'],
+      stability: 'STABLE',
+    });
+    this.#terminations = registry.counter({
+      name: 'apiserver_request_terminations_total',
+      help: 'Number of requests which apiserver terminated in self-defense.',
+      labels: ['code', ...WHERE],
+    });
+    this.#watchEvents = registry.counter({
+      name: 'apiserver_watch_events_total',
+      help: 'Number of events sent in watch clients',
+      labels: ['group', 'resource', 'version'],
+    });
+    this.#watchSizes = registry.histogram({
+      name: 'apiserver_watch_events_sizes',
+      help: 'Watch event size distribution in bytes',
+      labels: ['group', 'resource', 'version'],
+      buckets: exponentialBuckets(1024, 2, 8),
+    });
+    this.tlsErrors = registry
+      .counter({
+        name: 'apiserver_tls_handshake_errors_total',
+        help: "Number of requests dropped with 'TLS handshake error from' error",
+      })
+      .with();
+    const timed = <Result extends string>(
+      attempts: Family<Counter>,
+      seconds: Family<Histogram>,
+      results: readonly Result[],
+    ) =>
+      Object.fromEntries(
+        results.map((each) => [each, { attempts: attempts.with(each), seconds: seconds.with(each) }]),
+      ) as Record<Result, { attempts: Counter; seconds: Histogram }>;
+    this.#authentication = timed(
+      registry.counter({
+        name: 'authentication_attempts',
+        help: 'Counter of authenticated attempts.',
+        labels: ['result'],
+      }),
+      registry.histogram({
+        name: 'authentication_duration_seconds',
+        help: 'Authentication duration in seconds broken out by result.',
+        labels: ['result'],
+        buckets: FAST_SECONDS,
+      }),
+      ['success', 'failure', 'error'],
+    );
+    this.#authorization = timed(
+      registry.counter({
+        name: 'authorization_attempts_total',
+        help: 'Counter of authorization attempts broken down by result. It can be either of allowed, denied, no-opinion or error.',
+        labels: ['result'],
+      }),
+      registry.histogram({
+        name: 'authorization_duration_seconds',
+        help: 'Authorization duration in seconds broken out by result.',
+        labels: ['result'],
+        buckets: FAST_SECONDS,
+      }),
+      ['allowed', 'no-opinion', 'error'],
+    );
+    this.#users = registry.counter({
+      name: 'authenticated_user_requests',
+      help: 'Counter of authenticated requests broken out by username.',
+      labels: ['username'],
+    });
+    exposeProcess(registry);
+  }
+
+  /** `known`: the labels of the request name things that exist. */
+  observe(exchange: Exchange, known: boolean, seconds: number): void {
+    const { info } = exchange;
+    const verb = known || !info.isResource ? metricVerb(exchange) : 'other';
+    const scope = known ? metricScope(exchange) : '';
+    const dryRun = known && info.query.has('dryRun');
+    const key = known
+      ? `${verb} ${info.group} ${info.version} ${info.resource} ${info.subresource} ${scope} ${dryRun}`
+      : verb;
     let series = this.#series.get(key);
     if (!series) {
+      const { group, version, resource, subresource } = known ? info : NOTHING;
+      const where = ['apiserver', group, resource, scope, subresource, verb, version];
+      const [component = '', ...rest] = where;
+      const dry = dryRun ? 'All' : '';
       series = {
-        labels: format({
-          component: 'apiserver',
-          dry_run: labels.dryRun ? 'All' : '',
-          group: labels.group,
-          resource: labels.resource,
-          scope: labels.scope,
-          subresource: labels.subresource,
-          verb: labels.verb,
-          version: labels.version,
-        }),
-        codes: new Map(),
-        buckets: new Float64Array(BUCKETS.length),
-        sumSeconds: 0,
-        count: 0,
+        byCode: new Map(),
+        total: (code) =>
+          this.#total.with(String(code), component, dry, group, resource, scope, subresource, '', verb, version),
+        duration: this.#duration.with(component, dry, ...rest),
+        sli: this.#sli.with(...where),
+        sizes: this.#sizes.with(...where),
       };
-      this.#series.set(key, series);
+      if (this.#series.size < 20_000) this.#series.set(key, series);
+      const removed = known ? DEPRECATED.get(`${resource}.${group}`) : undefined;
+      if (removed !== undefined) this.#deprecated.with(group, removed, resource, subresource, version).set(1);
     }
-    series.codes.set(code, (series.codes.get(code) ?? 0) + 1);
+    let total = series.byCode.get(exchange.code);
+    if (!total) series.byCode.set(exchange.code, (total = series.total(exchange.code)));
+    total.inc();
     // Watches and logs live as long as they are wanted: their length is no latency.
-    if (labels.verb === 'WATCH' || labels.verb === 'CONNECT') return;
-    series.count++;
-    series.sumSeconds += seconds;
-    for (let i = 0; i < BUCKETS.length; i++) {
-      if (seconds <= (BUCKETS[i] as number)) {
-        series.buckets[i] = (series.buckets[i] as number) + 1;
-        break;
-      }
+    if (verb === 'WATCH' || verb === 'CONNECT') return;
+    series.duration.observe(seconds);
+    series.sli.observe(Math.max(0, seconds - exchange.waitedSeconds));
+    if (exchange.method === 'GET') series.sizes.observe(exchange.sentBytes);
+  }
+
+  longRunning(exchange: Exchange): Gauge {
+    const { group, version, resource, subresource } = exchange.info;
+    const where = ['apiserver', group, resource, metricScope(exchange), subresource, metricVerb(exchange), version];
+    return this.#long.with(...where);
+  }
+
+  /** The server gave up on a request, to protect itself or because it took too long. */
+  terminated(exchange: Exchange, known: boolean, code: number): void {
+    const { group, version, resource, subresource } = known ? exchange.info : NOTHING;
+    const verb = known ? metricVerb(exchange) : 'other';
+    const scope = known ? metricScope(exchange) : '';
+    this.#terminations.with(String(code), 'apiserver', group, resource, scope, subresource, verb, version).inc();
+  }
+
+  /** Series of a kind's watches. */
+  watchEvents(kind: { group: string; version: string; resource: string }): { events: Counter; sizes: Histogram } {
+    let found = this.#watchSeries.get(kind);
+    if (!found) {
+      const labels = [kind.group, kind.resource, kind.version];
+      found = { events: this.#watchEvents.with(...labels), sizes: this.#watchSizes.with(...labels) };
+      this.#watchSeries.set(kind, found);
     }
+    return found;
   }
 
-  longRunning(verb: string, resource: string, change: 1 | -1): void {
-    const key = format({ component: 'apiserver', resource, verb });
-    this.#longRunning.set(key, (this.#longRunning.get(key) ?? 0) + change);
+  authenticated(result: 'success' | 'failure' | 'error', seconds: number, user?: Identity): void {
+    const { attempts, seconds: histogram } = this.#authentication[result];
+    attempts.inc();
+    histogram.observe(seconds);
+    if (user) this.#users.with(compressName(user.name)).inc();
   }
 
-  /** Text that is added to each scrape. */
-  addGauge(render: () => string): void {
-    this.#gauges.push(render);
+  authorized(result: 'allowed' | 'no-opinion' | 'error', seconds: number): void {
+    const { attempts, seconds: histogram } = this.#authorization[result];
+    attempts.inc();
+    histogram.observe(seconds);
   }
+}
 
-  render(): string {
-    const total: string[] = ['# TYPE apiserver_request_total counter'];
-    const duration: string[] = ['# TYPE apiserver_request_duration_seconds histogram'];
-    for (const series of this.#series.values()) {
-      for (const [code, count] of series.codes) {
-        total.push(`apiserver_request_total{code="${code}",${series.labels}} ${count}`);
-      }
-      if (series.count === 0) continue;
-      let cumulative = 0;
-      for (let i = 0; i < BUCKETS.length; i++) {
-        cumulative += series.buckets[i] as number;
-        duration.push(`apiserver_request_duration_seconds_bucket{${series.labels},le="${BUCKETS[i]}"} ${cumulative}`);
-      }
-      duration.push(
-        `apiserver_request_duration_seconds_bucket{${series.labels},le="+Inf"} ${series.count}`,
-        `apiserver_request_duration_seconds_sum{${series.labels}} ${series.sumSeconds}`,
-        `apiserver_request_duration_seconds_count{${series.labels}} ${series.count}`,
-      );
+const NOTHING = { group: '', version: '', resource: '', subresource: '' };
+
+/** Resources whose use clients are warned of, with the release that removes them; none has been named yet. */
+const DEPRECATED: ReadonlyMap<string, string> = new Map([
+  ['endpoints.', ''],
+  ['componentstatuses.', ''],
+]);
+
+/** Few names, whoever comes. */
+function compressName(name: string): string {
+  switch (name) {
+    case 'admin':
+    case 'client':
+    case 'kube_proxy':
+    case 'kubelet':
+    case 'system:serviceaccount:kube-system:default':
+      return name;
+    default:
+      return name.includes('@') ? 'email_id' : 'other';
+  }
+}
+
+export function exposeSeats(registry: MetricsRegistry, seats: Seats): void {
+  const both = (values: { mutating: number; readOnly: number }) =>
+    [
+      [['mutating'], values.mutating],
+      [['readOnly'], values.readOnly],
+    ] as const;
+  const labels = ['request_kind'];
+  registry.collected(
+    'gauge',
+    {
+      name: 'apiserver_current_inflight_requests',
+      help: 'Maximal number of currently used inflight request limit of this apiserver per request kind in last second.',
+      labels,
+      stability: 'STABLE',
+    },
+    () => both(seats.running),
+  );
+  registry.collected(
+    'gauge',
+    {
+      name: 'apiserver_current_inqueue_requests',
+      help: 'Maximal number of queued requests in this apiserver per request kind in last second.',
+      labels,
+    },
+    () => both(seats.waiting),
+  );
+}
+
+/** As Prometheus' client library has them, without a mark of stability; Linux. */
+function exposeProcess(registry: MetricsRegistry): void {
+  const one = (type: 'gauge' | 'counter', name: string, help: string, value: () => number | undefined) =>
+    registry.collected(type, { name, help, stability: '' }, () => {
+      const found = value();
+      return found === undefined ? [] : [[[], found] as const];
+    });
+  const started = Math.round(performance.timeOrigin / 10) / 100;
+  one('counter', 'process_cpu_seconds_total', 'Total user and system CPU time spent in seconds.', () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+  one('gauge', 'process_max_fds', 'Maximum number of open file descriptors.', () => {
+    const match = /^Max open files\s+(\d+)/m.exec(readOrNothing('/proc/self/limits'));
+    return match ? Number(match[1]) : undefined;
+  });
+  one('gauge', 'process_open_fds', 'Number of open file descriptors.', () => {
+    try {
+      return readdirSync('/proc/self/fd').length;
+    } catch {
+      return undefined;
     }
-    const long = ['# TYPE apiserver_longrunning_requests gauge'];
-    for (const [labels, count] of this.#longRunning) long.push(`apiserver_longrunning_requests{${labels}} ${count}`);
-    const parts = [
-      ...total,
-      ...duration,
-      ...long,
-      ...this.#gauges.map((render) => render()),
-      processMetrics(),
-      this.registry.render().trimEnd(),
-    ];
-    return `${parts.filter((each) => each !== '').join('\n')}\n`;
+  });
+  one('gauge', 'process_resident_memory_bytes', 'Resident memory size in bytes.', () => process.memoryUsage.rss());
+  one('gauge', 'process_start_time_seconds', 'Start time of the process since unix epoch in seconds.', () => started);
+  one('gauge', 'process_virtual_memory_bytes', 'Virtual memory size in bytes.', () => {
+    const pages = Number(readOrNothing('/proc/self/statm').split(' ')[0]);
+    return pages > 0 ? pages * 4096 : undefined;
+  });
+  registry.collected(
+    'gauge',
+    { name: 'nodejs_heap_size_used_bytes', help: 'Used bytes of the JavaScript heap.', stability: '' },
+    () => [[[], process.memoryUsage().heapUsed]],
+  );
+}
+
+function readOrNothing(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
-
-export function inflightGauge(seats: Seats): string {
-  return [
-    '# TYPE apiserver_current_inflight_requests gauge',
-    `apiserver_current_inflight_requests{request_kind="mutating"} ${seats.running.mutating}`,
-    `apiserver_current_inflight_requests{request_kind="readOnly"} ${seats.running.readOnly}`,
-    '# TYPE apiserver_current_inqueue_requests gauge',
-    `apiserver_current_inqueue_requests{request_kind="mutating"} ${seats.waiting.mutating}`,
-    `apiserver_current_inqueue_requests{request_kind="readOnly"} ${seats.waiting.readOnly}`,
-  ].join('\n');
-}
-
-/** `resources`: plural names with how many objects the cache holds. */
-export function storageGauge(resources: Iterable<{ resource: string; objects: number }>): string {
-  const lines = ['# TYPE apiserver_storage_objects gauge'];
-  for (const { resource, objects } of resources)
-    lines.push(`apiserver_storage_objects{resource="${resource}"} ${objects}`);
-  return lines.join('\n');
-}
-
-function processMetrics(): string {
-  const cpu = process.cpuUsage();
-  const memory = process.memoryUsage();
-  const startedSeconds = (performance.timeOrigin / 1000).toFixed(2);
-  return [
-    '# TYPE process_cpu_seconds_total counter',
-    `process_cpu_seconds_total ${(cpu.user + cpu.system) / 1e6}`,
-    '# TYPE process_resident_memory_bytes gauge',
-    `process_resident_memory_bytes ${memory.rss}`,
-    '# TYPE process_start_time_seconds gauge',
-    `process_start_time_seconds ${startedSeconds}`,
-    '# TYPE nodejs_heap_size_used_bytes gauge',
-    `nodejs_heap_size_used_bytes ${memory.heapUsed}`,
-  ].join('\n');
-}
-
-const format = (labels: Record<string, string>) =>
-  Object.entries(labels)
-    .map(([name, value]) => `${name}="${value}"`)
-    .join(',');
 
 /** The verb as upstream's metrics name it. */
 export function metricVerb(exchange: Exchange): string {
   const { verb, isResource } = exchange.info;
-  if (!isResource) return exchange.method;
+  if (!isResource) return METHODS.has(exchange.method) ? exchange.method : 'other';
   switch (verb) {
     case 'create':
       return 'POST';
     case 'update':
       return 'PUT';
+    case 'patch':
+      return exchange.header('content-type') === 'application/apply-patch+yaml' ? 'APPLY' : 'PATCH';
+    case '':
+      return 'other';
     default:
       return verb.toUpperCase();
   }
 }
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT']);
 
 export function metricScope(exchange: Exchange): string {
   const { isResource, name, namespace } = exchange.info;

@@ -31,7 +31,11 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
     case '/version':
       return exchange.sendJson(200, JSON.stringify(context.version));
     case '/metrics':
-      return exchange.send(200, 'text/plain; version=0.0.4; charset=utf-8', Buffer.from(context.metrics.render()));
+      return exchange.send(
+        200,
+        'text/plain; version=0.0.4; charset=utf-8',
+        Buffer.from(context.metrics.registry.render()),
+      );
     case '/.well-known/openid-configuration':
       return exchange.sendJson(200, JSON.stringify(openIdConfiguration(context)));
     case '/openid/v1/jwks':

@@ -8,7 +8,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, errors } from '../../api/errors.ts';
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Authenticator } from '../auth/authenticate.ts';
 import type { PeerCertificate } from '../auth/peer-certificate.ts';
@@ -24,16 +24,15 @@ import { TooManyRequestsError } from '../flowcontrol/flow-control.ts';
 import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
 import { Exchange, type RawRequest } from './exchange.ts';
 import { impersonated, isImpersonating } from './impersonation.ts';
-import { metricScope, metricVerb, type ServerMetrics } from './metrics.ts';
+import type { Operations } from '../operations.ts';
+import { deadlineMs } from './deadline.ts';
 import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
-import type { Seats } from './seats.ts';
 import { selectorAttributes } from './selector-attributes.ts';
 
 export interface PipelineOptions {
   authenticator: Authenticator;
   authorizer: Authorizer;
-  seats: Seats;
-  metrics: ServerMetrics;
+  operations: Pick<Operations, 'seats' | 'metrics' | 'auditor' | 'requestTimeoutMs'>;
   clock: Clock;
   log: Logger;
   /** True when the labels of a request name things that exist (so that metrics stay bounded). */
@@ -48,6 +47,7 @@ export class Pipeline {
   #running = new Set<Exchange>();
   #upgraded = new Set<Duplex>();
   #stopping = false;
+  #sweeper: Timer | undefined;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
@@ -69,50 +69,128 @@ export class Pipeline {
     request.body.on('error', () => {});
     if (request.response !== request.body) request.response.on('error', () => {});
     this.#running.add(exchange);
+    let isPanic = false;
     try {
       exchange.info = parseRequest(request.method, request.url);
-      await this.#serve(exchange, peer);
+      await this.#serve(exchange, peer, started);
     } catch (error) {
+      isPanic = !isExpected(error);
       await this.#answerError(exchange, error).catch((cause) =>
         log.error({ err: cause }, 'could not answer a request'),
       );
     } finally {
       this.#running.delete(exchange);
-      this.#observe(exchange, (performance.now() - started) / 1000);
+      const seconds = (performance.now() - started) / 1000;
+      this.#options.operations.metrics.observe(exchange, this.#options.isKnown(exchange.info), seconds);
+      if (exchange.audit) finishAudit(exchange, isPanic, seconds);
     }
   }
 
-  async #serve(exchange: Exchange, peer: PeerCertificate): Promise<void> {
-    const { authenticator, seats } = this.#options;
+  async #serve(exchange: Exchange, peer: PeerCertificate, started: number): Promise<void> {
+    const { operations } = this.#options;
     const { info } = exchange;
     if (this.#stopping && !isHealthPath(info.path)) {
       return exchange.sendTooManyRequests(SHUTTING_DOWN, 5, true);
     }
-    const { headers } = exchange.request;
-    const identity = authenticator.authenticate(peer, headers, info.path);
-    const user = identity instanceof Promise ? await identity : identity;
-    exchange.user = isImpersonating(headers)
-      ? await impersonated(user, headers, (attributes) => this.#authorize(attributes))
-      : user;
     const isLong = isLongRunning(info);
+    if (!isLong) this.#limitTime(exchange, started);
+    const user = await this.#authenticate(exchange, peer, started);
+    if (operations.auditor) {
+      exchange.audit = operations.auditor.begin(exchange, user);
+      exchange.audit?.stage('RequestReceived');
+    }
+    const { headers } = exchange.request;
+    if (isImpersonating(headers)) {
+      exchange.user = await impersonated(user, headers, (attributes) => this.#authorize(attributes));
+      if (exchange.audit) exchange.audit.impersonated = exchange.user;
+    } else exchange.user = user;
     const work = async () => {
-      const denied = this.#authorize(attributesOf(exchange.user, info));
+      const denied = this.#authorizeRequest(exchange);
       if (denied) await denied;
       return isLong && this.#options.isKnown(info) ? this.#handleLong(exchange) : this.#options.handle(exchange);
     };
     // A connection to a node or a pod lasts as long as its client wants, a watch only begins with work.
-    return isLong && info.verb !== 'watch' ? work() : seats.run(exchange, work);
+    return isLong && info.verb !== 'watch' ? work() : operations.seats.run(exchange, work);
+  }
+
+  async #authenticate(exchange: Exchange, peer: PeerCertificate, started: number): Promise<Identity> {
+    const { authenticator, operations } = this.#options;
+    const { metrics, auditor } = operations;
+    try {
+      const identity = authenticator.authenticate(peer, exchange.request.headers, exchange.info.path);
+      const user = identity instanceof Promise ? await identity : identity;
+      metrics.authenticated('success', (performance.now() - started) / 1000, user);
+      return user;
+    } catch (error) {
+      const isRefused = error instanceof ApiError && error.code === 401;
+      metrics.authenticated(isRefused ? 'failure' : 'error', (performance.now() - started) / 1000);
+      if (auditor) exchange.audit = auditor.begin(exchange, undefined);
+      throw error;
+    }
+  }
+
+  #authorizeRequest(exchange: Exchange): Promise<void> | undefined {
+    const started = performance.now();
+    const attributes = attributesOf(exchange.user, exchange.info);
+    const decision = this.#options.authorizer.authorize(attributes);
+    if (decision instanceof Promise) return decision.then((late) => this.#decided(exchange, attributes, late, started));
+    this.#decided(exchange, attributes, decision, started);
+    return undefined;
+  }
+
+  #decided(exchange: Exchange, attributes: Attributes, decision: Decision, started: number): void {
+    const { metrics } = this.#options.operations;
+    metrics.authorized(decision.allowed ? 'allowed' : 'no-opinion', (performance.now() - started) / 1000);
+    if (exchange.audit) {
+      exchange.auditAnnotations.set('authorization.k8s.io/decision', decision.allowed ? 'allow' : 'forbid');
+      exchange.auditAnnotations.set('authorization.k8s.io/reason', decision.reason);
+    }
+    throwUnlessAllowed(decision, attributes);
+  }
+
+  /** Most requests share one sweep; only a client that asks for less than the limit costs a timer. */
+  #limitTime(exchange: Exchange, started: number): void {
+    const { clock, operations } = this.#options;
+    const limitMs = deadlineMs(exchange.info.query.get('timeout'), operations.requestTimeoutMs);
+    exchange.deadlineMs = started + limitMs;
+    if (limitMs < operations.requestTimeoutMs || limitMs < SWEEP_MS) {
+      const timer = clock.after(limitMs, () => this.#expire(exchange), { background: true });
+      exchange.response.once('close', () => timer.cancel());
+    } else this.#sweeper ??= clock.after(SWEEP_MS, () => this.#sweep(), { background: true });
+  }
+
+  #sweep(): void {
+    this.#sweeper = undefined;
+    const now = performance.now();
+    let left = 0;
+    for (const exchange of this.#running) {
+      if (exchange.deadlineMs <= now) this.#expire(exchange);
+      else if (exchange.deadlineMs < Number.POSITIVE_INFINITY) left++;
+    }
+    if (left > 0) this.#sweeper = this.#options.clock.after(SWEEP_MS, () => this.#sweep(), { background: true });
+  }
+
+  /** Its handler may go on; what it sends goes nowhere. */
+  #expire(exchange: Exchange): void {
+    if (exchange.isExpired || !this.#running.has(exchange)) return;
+    const isAnswered = exchange.isAnswered;
+    exchange.isExpired = true;
+    this.#options.operations.metrics.terminated(exchange, this.#options.isKnown(exchange.info), 504);
+    if (isAnswered) exchange.response.destroy();
+    else {
+      const error = errors.timeout('request did not complete within the allotted timeout', 0);
+      exchange.sendError(error).catch(() => exchange.response.destroy());
+    }
+    exchange.abort();
   }
 
   async #handleLong(exchange: Exchange): Promise<void> {
-    const { metrics } = this.#options;
-    const { resource } = exchange.info;
-    const verb = metricVerb(exchange);
-    metrics.longRunning(verb, resource, 1);
+    const gauge = this.#options.operations.metrics.longRunning(exchange);
+    gauge.add(1);
     try {
       await this.#options.handle(exchange);
     } finally {
-      metrics.longRunning(verb, resource, -1);
+      gauge.add(-1);
     }
   }
 
@@ -135,6 +213,7 @@ export class Pipeline {
   /** Ends watches, logs and upgraded connections; new requests are refused from now on. */
   stop(): void {
     this.#stopping = true;
+    this.#sweeper?.cancel();
     for (const exchange of this.#running) if (isLongRunning(exchange.info)) exchange.abort();
     for (const socket of this.#upgraded) socket.destroy();
   }
@@ -144,12 +223,14 @@ export class Pipeline {
   }
 
   async #answerError(exchange: Exchange, thrown: unknown): Promise<void> {
+    if (exchange.isExpired) return undefined;
     if (exchange.isAnswered) {
       // Part of the answer is out: all that is left is to break it off.
       exchange.response.destroy();
       return;
     }
     if (thrown instanceof TooManyRequestsError) {
+      this.#options.operations.metrics.terminated(exchange, this.#options.isKnown(exchange.info), 429);
       return exchange.sendTooManyRequests(thrown.message, thrown.retryAfterSeconds);
     }
     await exchange.sendError(this.#translate(thrown, exchange.method, exchange.info.rawPath));
@@ -164,26 +245,23 @@ export class Pipeline {
     this.#options.log.error({ err: thrown, method, path }, 'request failed');
     return ApiError.from(thrown);
   }
+}
 
-  #observe(exchange: Exchange, seconds: number): void {
-    const { info } = exchange;
-    const known = this.#options.isKnown(info);
-    const { code } = exchange;
-    this.#options.metrics.observe(
-      {
-        verb: known ? metricVerb(exchange) : 'other',
-        group: known ? info.group : '',
-        version: known ? info.version : '',
-        resource: known ? info.resource : '',
-        subresource: known ? info.subresource : '',
-        scope: known ? metricScope(exchange) : '',
-        dryRun: known && info.query.has('dryRun'),
-      },
-      code,
-      seconds,
-    );
+function finishAudit(exchange: Exchange, isPanic: boolean, seconds: number): void {
+  if (seconds > 0.5) exchange.auditAnnotations.set('apiserver.latency.k8s.io/total', `${seconds.toFixed(6)}s`);
+  try {
+    exchange.audit?.stage(isPanic ? 'Panic' : 'ResponseComplete', exchange.code);
+  } catch {
+    // A strict backend has counted and told it; the answer is out.
   }
 }
+
+/** What handlers throw on purpose. */
+const isExpected = (error: unknown) =>
+  error instanceof ApiError ||
+  error instanceof TooManyRequestsError ||
+  error instanceof CompactedError ||
+  error instanceof StoreUnavailableError;
 
 /** Throws 403 with upstream's sentence; a promise only when an authorizer has to wait. */
 export function authorizeOrThrow(authorizer: Authorizer, attributes: Attributes): Promise<void> | undefined {
@@ -202,6 +280,9 @@ function throwUnlessAllowed(decision: Decision, attributes: Attributes): void {
     denialText(attributes, decision.reason),
   );
 }
+
+/** How exact the limit of a request's time is. */
+const SWEEP_MS = 1000;
 
 /** Upstream's words; clients come back by themselves. */
 const SHUTTING_DOWN = 'The apiserver is shutting down, please try again later.';

@@ -13,6 +13,7 @@ import type { DeleteRequest, WriteRequest, WriteResult } from '../registry/types
 import { serveApply } from './apply.ts';
 import { APPLY_PATCH, type BodyCodec } from './codec.ts';
 import type { Exchange } from './exchange.ts';
+import type { ServerMetrics } from './metrics.ts';
 import { contentType } from './negotiate.ts';
 import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
@@ -28,6 +29,7 @@ export interface ResourceContext {
   /** Throws 403; for what a verb implies besides itself, such as the creation by a PUT. */
   authorize(attributes: Attributes): Promise<void> | undefined;
   clock: Clock;
+  metrics: Pick<ServerMetrics, 'watchEvents'>;
   /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
   subresources: ReadonlyMap<string, SubresourceHandler>;
   /** Kinds that are answered, not stored (access reviews, component statuses), by `resource.group`. */
@@ -141,6 +143,7 @@ async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Ki
   return stream(exchange, kind, watch.batches, negotiated.shape, {
     timeoutMs: watch.timeoutMs,
     clock: context.clock,
+    sent: context.metrics.watchEvents(kind),
   });
 }
 
@@ -262,6 +265,7 @@ export async function readDeleteOptions(context: ResourceContext, exchange: Exch
   const body = await exchange.readBody();
   const type = contentType(exchange.header('content-type'));
   const decoded = body.length > 0 ? context.codec.decodeOptions(body, type) : undefined;
+  if (decoded) exchange.audit?.requestObject(decoded);
   return deleteOptions(decoded, exchange.info.query);
 }
 
@@ -285,6 +289,7 @@ function decodeObject(
   const type = contentType(exchange.header('content-type'));
   const { object, warnings } = context.codec.decode(kind, body, type, validation);
   for (const text of warnings) exchange.warnings.add(text);
+  exchange.audit?.requestObject(object);
   return object;
 }
 

@@ -40,6 +40,7 @@ export class Seats {
         this.waiting[kind]--;
       }
     }
+    exchange.waitedSeconds += Math.max(0, (seat.startedMs - seat.arrivedMs) / 1000);
     let held: Seat | undefined = seat;
     this.running[kind]++;
     const leave = () => {

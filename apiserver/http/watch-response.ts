@@ -3,6 +3,7 @@
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Counter, Histogram } from '../../lib/metrics.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import type { CacheEvent } from '../cache/port.ts';
 import type { Exchange, RawResponse } from './exchange.ts';
@@ -12,13 +13,20 @@ import { includeObjectOf, shapedEvent } from './render.ts';
 /** Lines are joined up to this size, so that a burst is few writes and no write is huge. */
 const CHUNK_BYTES = 64 * 1024;
 
+export interface WatchStreamOptions {
+  timeoutMs: number;
+  clock: Clock;
+  /** Counts what is sent. */
+  sent: { events: Counter; sizes: Histogram };
+}
+
 /** Ends after `timeoutMs`, when the client leaves, or when `batches` ends. */
 export async function streamWatch(
   exchange: Exchange,
   kind: Kind,
   batches: AsyncIterable<CacheEvent[]>,
   shape: Shape,
-  options: { timeoutMs: number; clock: Clock },
+  options: WatchStreamOptions,
 ): Promise<void> {
   const { response } = exchange;
   let isWriting = false;
@@ -33,6 +41,7 @@ export async function streamWatch(
       for (const chunk of chunksOf(batch, encode)) {
         if (!(await write(response, chunk, exchange))) return;
       }
+      countEvents(batch, options.sent);
       isWriting = false;
       exchange.onInitialized?.();
     }
@@ -44,6 +53,11 @@ export async function streamWatch(
     timer.cancel();
     response.end();
   }
+}
+
+function countEvents(batch: readonly CacheEvent[], sent: WatchStreamOptions['sent']): void {
+  sent.events.inc(batch.length);
+  for (const { line } of batch) sent.sizes.observe(line.length);
 }
 
 /** A slow reader is told to list again, as upstream does when it drops one. */

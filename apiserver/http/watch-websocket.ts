@@ -4,12 +4,11 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
-import type { Clock } from '../../lib/clock.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import type { CacheEvent } from '../cache/port.ts';
 import type { Exchange } from './exchange.ts';
 import type { Shape } from './negotiate.ts';
-import { lineEncoder, watchError } from './watch-response.ts';
+import { lineEncoder, watchError, type WatchStreamOptions } from './watch-response.ts';
 
 /** Clients have nothing to say on a watch. */
 const server = new WebSocketServer({
@@ -30,7 +29,7 @@ export async function streamWatchToWebSocket(
   kind: Kind,
   batches: AsyncIterable<CacheEvent[]>,
   shape: Shape,
-  options: { timeoutMs: number; clock: Clock },
+  options: WatchStreamOptions,
 ): Promise<void> {
   const { signal } = exchange;
   const encode = shape.kind === 'object' ? undefined : lineEncoder(exchange, kind, shape, options.clock);
@@ -39,6 +38,7 @@ export async function streamWatchToWebSocket(
   if (!webSocket) return;
   webSocket.on('error', () => webSocket.terminate());
   webSocket.on('close', () => exchange.abort());
+  exchange.onInitialized?.();
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
   try {
     for await (const batch of batches) {

@@ -11,7 +11,8 @@ import type { Layout } from '../layout.ts';
 import { UserError } from '../user-error.ts';
 import { type AccessFlags, accessOptions } from './access.ts';
 import { type EncryptionOptions, encryptStore } from './encryption.ts';
-import type { OperationsFlags } from './operations.ts';
+import { operationsOf } from './operations.ts';
+import type { OperationsFlags } from './operations-flags.ts';
 import { openStore } from './open-store.ts';
 
 export interface ApiServerOptions {
@@ -43,6 +44,7 @@ export interface RunningApiServer {
 /** Ready to serve when it resolves; the administrator's kubeconfig is then in the data directory. */
 export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
   const { layout, log } = options;
+  const operations = operationsOf(options.operations ?? {}, log.child({ part: 'audit' }));
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
   const access = accessOptions(options.access ?? {});
   const { advertiseAddress, nodeIp } = options;
@@ -63,6 +65,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     log,
   });
   const server = createApiServer({
+    ...operations,
     store,
     scheme,
     pki,

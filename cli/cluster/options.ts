@@ -1,7 +1,7 @@
 // The options of `sampan up` and `sampan demo`, as commander hands them over.
 
 import type { AccessFlags } from './access.ts';
-import type { OperationsFlags } from './operations.ts';
+import type { OperationsFlags } from './operations-flags.ts';
 
 export interface NodeFlags {
   nodeName?: string;

@@ -13,11 +13,13 @@ import { serviceAddress } from '../webhooks/resolve.ts';
 import type { AdmissionPlugin } from './chain.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { limitRanger } from './limit-ranger.ts';
 import { registryLookup } from './lookup.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
 import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
 import { priorityAdmission } from './priority.ts';
+import { resourceQuota } from './quota/plugin.ts';
 import { runtimeClassAdmission } from './runtime-class.ts';
 import { serviceAccountAdmission } from './service-account.ts';
 import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
@@ -71,6 +73,7 @@ export function composeAdmission(options: AdmissionOptions): Admission {
   const dispatch = { client, findNamespace, convert };
   const plugins: AdmissionPlugin[] = [
     namespaceLifecycle(findNamespace),
+    limitRanger(lookup),
     serviceAccountAdmission(
       (namespace, name) => lookup.find<ServiceAccount & KubeObject>('', 'serviceaccounts', namespace, name),
       random,
@@ -93,6 +96,7 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     mutatingWebhooks({ ...dispatch, hooks: mutating }),
     ...(options.validatingPolicies ?? []),
     validatingWebhooks({ ...dispatch, hooks: validating }),
+    resourceQuota({ registry, lookup, clock: options.clock }),
   ];
   return {
     plugins,

@@ -25,6 +25,7 @@ import { runDefaultStorageClass } from './persistentvolume/default-class.ts';
 import { runEphemeralVolumeController } from './persistentvolume/ephemeral.ts';
 import { runPvcProtection, runPvProtection } from './pvcprotection/controller.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
+import { runResourceQuotaController } from './resourcequota/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 import { runStatefulSetController } from './statefulset/controller.ts';
 
@@ -50,6 +51,7 @@ export const controllers: Readonly<Record<string, Controller>> = {
   persistentvolume: runPersistentVolumeController,
   'ephemeral-volume': runEphemeralVolumeController,
   'default-storage-class': runDefaultStorageClass,
+  resourcequota: runResourceQuotaController,
   serviceaccount: runServiceAccountController,
   'root-ca-publisher': runRootCaPublisher,
 };

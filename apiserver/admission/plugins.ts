@@ -17,6 +17,7 @@ import { limitRanger } from './limit-ranger.ts';
 import { registryLookup } from './lookup.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
+import { type PodSecurityOptions, podSecurity } from './pod-security/plugin.ts';
 import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
 import { priorityAdmission } from './priority.ts';
 import { resourceQuota } from './quota/plugin.ts';
@@ -36,6 +37,7 @@ export interface AdmissionOptions {
   mutatingPolicies?: readonly AdmissionPlugin[];
   /** ValidatingAdmissionPolicy. */
   validatingPolicies?: readonly AdmissionPlugin[];
+  podSecurity?: PodSecurityOptions | undefined;
   /** Where an address of a service is really reached. Default: there. */
   egress?: ((to: { host: string; port: number }) => { host: string; port: number }) | undefined;
   clock: Clock;
@@ -80,6 +82,7 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     ),
     nodeRestriction((namespace, name) => lookup.find<Pod & KubeObject>('', 'pods', namespace, name)),
     taintNodesByCondition,
+    podSecurity(lookup, options.podSecurity),
     priorityAdmission({
       find: (name) => lookup.find<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses', '', name),
       list: () => lookup.list<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses'),

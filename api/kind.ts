@@ -52,6 +52,10 @@ export interface ScaleMapping<T extends KubeObject> {
   setSpecReplicas(object: T, replicas: number): void;
   statusReplicas(object: T): number;
   selector(object: T): string;
+  /** Where the replicas are, for managed fields. Default: `spec`, `replicas`. */
+  specReplicasPath?: readonly string[];
+  /** Why the object has no scale, if it has none. */
+  missingReplicas?(object: T): string | undefined;
 }
 
 /**
@@ -132,8 +136,13 @@ export interface Kind<T extends KubeObject = KubeObject> {
   /** `Warning:` header texts for a create or update. */
   warnings?(object: T): string[];
 
+  /** What a first request to delete makes of the object before it is decided whether it can go at once. In place. */
+  prepareForDelete?(object: T, context: StrategyContext): void;
   /** Graceful deletion (Pods): undefined means delete at once. `requested` is DeleteOptions.gracePeriodSeconds. */
   gracefulDelete?(object: T, requested: number | undefined): DeleteDecision;
+
+  /** Of a version that should not be used any more: a `Warning:` on every request. */
+  deprecation?: string;
 
   /** Seconds after which the store may drop the object (Events: 3600). */
   ttlSeconds?: number;

@@ -27,6 +27,8 @@ export async function serveScale(context: ResourceContext, exchange: Exchange, k
   };
   if (info.verb === 'get') {
     const entry = await context.registry.get(kind, namespaceOf(kind, exchange), info.name);
+    const missing = mapping.missingReplicas?.(entry.object);
+    if (missing) throw errors.internal(missing);
     return send(entry.object);
   }
   if (info.verb !== 'update' && info.verb !== 'patch') throw errors.methodNotAllowedPath();
@@ -106,7 +108,7 @@ function scaleOf(object: KubeObject, mapping: ScaleMapping<KubeObject>): Scale &
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const selector = mapping.selector(object);
   const specReplicas = mapping.specReplicas(object);
-  const managedFields = scaleManagers(object);
+  const managedFields = scaleManagers(object, mapping.specReplicasPath ?? ['spec', 'replicas']);
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -125,11 +127,14 @@ function scaleOf(object: KubeObject, mapping: ScaleMapping<KubeObject>): Scale &
 }
 
 /** The managers of the object's replicas, as owners of the Scale's. */
-function scaleManagers(object: KubeObject): ManagedFieldsEntry[] {
+function scaleManagers(object: KubeObject, path: readonly string[]): ManagedFieldsEntry[] {
   const found: ManagedFieldsEntry[] = [];
   for (const each of object.metadata.managedFields ?? []) {
-    const spec = (each.fieldsV1 as Record<string, unknown> | undefined)?.['f:spec'];
-    if (typeof spec !== 'object' || spec === null || !('f:replicas' in spec)) continue;
+    let owned: unknown = each.fieldsV1;
+    for (const name of path) {
+      owned = typeof owned === 'object' && owned !== null ? (owned as Record<string, unknown>)[`f:${name}`] : undefined;
+    }
+    if (owned === undefined) continue;
     found.push({ ...each, apiVersion: 'autoscaling/v1', fieldsV1: { 'f:spec': { 'f:replicas': {} } } });
   }
   return found;

@@ -85,14 +85,19 @@ async function tryDelete(
 
 /**
  * What a deletion makes of an object: undefined removes it, `unchanged` leaves a deletion that is under way as it is,
- * else the object that waits for its finalizers or its grace period. Pure; `old` is not touched.
+ * else the object that waits for its finalizers or its grace period. Pure; `stored` is not touched.
  */
 export function planDelete(
   kind: Kind,
-  old: KubeObject,
+  stored: KubeObject,
   options: DeleteOptions,
   nowMs: number,
 ): KubeObject | 'unchanged' | undefined {
+  let old = stored;
+  if (kind.prepareForDelete && !stored.metadata.deletionTimestamp) {
+    old = deepClone(stored);
+    kind.prepareForDelete(old, { nowMs, user: '' });
+  }
   const requested = options.gracePeriodSeconds;
   const grace = kind.gracefulDelete?.(old, requested)?.gracePeriodSeconds ?? 0;
   const wasDeleting = old.metadata.deletionTimestamp;

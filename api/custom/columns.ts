@@ -1,0 +1,79 @@
+// Printer columns of a custom resource (k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor): the name,
+// then what the definition asks for, or the age.
+import { age } from '../duration.ts';
+import type { Cell, Column, TableContext } from '../kind.ts';
+import type { KubeObject } from '../object.ts';
+import type { CustomResourceColumnDefinition } from '../types/apiextensions-v1.ts';
+import { JsonPathError, type JsonPath, parseJsonPath, printJsonValue } from './json-path.ts';
+
+const NAME: Column = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description:
+    'Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names',
+  priority: 0,
+};
+
+const AGE: CustomResourceColumnDefinition = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description:
+    'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata',
+};
+
+export interface CustomTable {
+  columns: Column[];
+  cells(object: KubeObject, context: TableContext): Cell[];
+}
+
+export function customTable(additional: readonly CustomResourceColumnDefinition[] | undefined): CustomTable {
+  const wanted = additional && additional.length > 0 ? additional : [AGE];
+  const readers = wanted.map(({ type, jsonPath }) => ({ type, path: pathOf(jsonPath) }));
+  return {
+    columns: [
+      NAME,
+      ...wanted.map((each) => ({
+        name: each.name,
+        type: each.type as Column['type'],
+        ...(each.format && { format: each.format }),
+        description: each.description || `Custom resource definition column (in JSONPath format): ${each.jsonPath}`,
+        priority: each.priority ?? 0,
+      })),
+    ],
+    cells: (object, context) => [
+      object.metadata.name ?? '',
+      ...readers.map(({ type, path }) => cellOf(type, path?.find(object)[0], context)),
+    ],
+  };
+}
+
+/** A path that was accepted once and cannot be read shows nothing. */
+function pathOf(text: string): JsonPath | undefined {
+  try {
+    return parseJsonPath(text);
+  } catch (error) {
+    if (error instanceof JsonPathError) return undefined;
+    throw error;
+  }
+}
+
+function cellOf(type: string, value: unknown, { nowMs }: TableContext): Cell {
+  if (value === undefined || value === null) return null;
+  switch (type) {
+    case 'string':
+      return printJsonValue(value);
+    case 'integer':
+      return typeof value === 'number' ? Math.trunc(value) : null;
+    case 'number':
+      return typeof value === 'number' ? value : null;
+    case 'boolean':
+      return typeof value === 'boolean' ? value : null;
+    case 'date':
+      if (typeof value !== 'string') return null;
+      return Number.isNaN(Date.parse(value)) ? '<invalid>' : age(value, nowMs);
+    default:
+      return null;
+  }
+}

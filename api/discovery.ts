@@ -1,11 +1,15 @@
 // Discovery documents from the scheme, as pure functions: the aggregated form (apidiscovery.k8s.io/v2) that clients ask for
 // first, and the plain ones (APIVersions, APIGroupList, APIResourceList).
-import type { Kind } from './kind.ts';
+import type { Kind, Verb } from './kind.ts';
 import { apiVersionOf } from './object.ts';
 import type { Scheme } from './scheme.ts';
 import type { APIGroup, APIGroupList, APIResource, APIResourceList, APIVersions } from './types/meta.ts';
 
 const STATUS_VERBS = ['get', 'patch', 'update'];
+
+const TERMINATING_VERBS: readonly Verb[] = ['delete', 'deletecollection', 'get', 'list', 'watch'];
+
+const verbsOf = (kind: Kind) => (kind.isTerminating ? TERMINATING_VERBS : kind.verbs);
 
 interface Entry {
   kind: { group: string; version: string; kind: string };
@@ -71,7 +75,7 @@ function discoveredResource(kind: Kind): object {
     responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
     scope: kind.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: kind.singular,
-    verbs: kind.verbs,
+    verbs: verbsOf(kind),
     ...(kind.shortNames.length > 0 && { shortNames: kind.shortNames }),
     ...(kind.categories.length > 0 && { categories: kind.categories }),
     ...(subs.length > 0 && { subresources: subs }),
@@ -118,7 +122,7 @@ export function apiResourceList(scheme: Scheme, group: string, version: string):
       singularName: kind.singular,
       namespaced: kind.namespaced,
       kind: kind.kind,
-      verbs: [...kind.verbs],
+      verbs: [...verbsOf(kind)],
       ...(kind.shortNames.length > 0 && { shortNames: [...kind.shortNames] }),
       ...(kind.categories.length > 0 && { categories: [...kind.categories] }),
       storageVersionHash: storageVersionHash(kind),

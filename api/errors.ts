@@ -111,6 +111,9 @@ export const errors = {
       details(gr),
     ),
 
+  notWhileTerminating: (gr: GroupResource, message: string) =>
+    new ApiError(405, 'MethodNotAllowed', message, details(gr)),
+
   methodNotAllowedPath: () =>
     new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {}),
 

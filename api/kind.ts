@@ -141,6 +141,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   /** Graceful deletion (Pods): undefined means delete at once. `requested` is DeleteOptions.gracePeriodSeconds. */
   gracefulDelete?(object: T, requested: number | undefined): DeleteDecision;
 
+  /** Of a definition that is being deleted: nothing new is created, and discovery offers only what takes away. */
+  isTerminating?: boolean;
   /** Of a version that should not be used any more: a `Warning:` on every request. */
   deprecation?: string;
 

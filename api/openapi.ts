@@ -14,8 +14,6 @@ export const OPENAPI_V2_PROTOBUF_ANSWER = 'application/com.github.proto-openapi.
 export interface OpenApiOptions {
   /** As in /version: `v1.36.0`. */
   version: string;
-  /** The structural schema of a custom resource; without it, it is an object with metadata. */
-  customSchema?(kind: Kind): JsonSchema | undefined;
 }
 
 export interface OpenApiDocument {
@@ -62,7 +60,7 @@ export class OpenApiDocuments {
           each.resource,
           each.namespaced,
           each.verbs,
-          each.schema === '' ? (this.#options.customSchema?.(each) ?? null) : each.schema,
+          each.schema === '' ? fingerprint(each) : each.schema,
           each.hasStatus,
           each.scale !== undefined,
           each.subresources ?? null,
@@ -115,31 +113,15 @@ export class OpenApiDocuments {
     const set = new SchemaSet(dialect, this.#scheme);
     const paths: Record<string, JsonSchema> = {};
     for (const kind of kinds) {
-      const own = kind.schema === '' ? set.add(customName(kind), this.#custom(kind, set)) : set.ref(kind.schema);
+      const own = kind.schema === '' ? set.add(customName(kind), custom(kind, set, dialect)) : set.ref(kind.schema);
       const list = definitionOf(kind.group, kind.version, kind.listKind);
       if (list) set.ref(list);
+      else if (kind.schema === '') set.add(customName({ ...kind, kind: kind.listKind }), customList(kind, set, own));
       addPaths(paths, kind, own, set, dialect);
     }
     const sorted = (from: Record<string, JsonSchema>) =>
       Object.fromEntries(Object.entries(from).sort(([a], [b]) => (a < b ? -1 : 1)));
     return { paths: sorted(paths), schemas: sorted(set.schemas) };
-  }
-
-  #custom(kind: Kind, set: SchemaSet): JsonSchema {
-    const given = this.#options.customSchema?.(kind) ?? {
-      type: 'object',
-      'x-kubernetes-preserve-unknown-fields': true,
-    };
-    return {
-      ...given,
-      properties: {
-        ...(given['properties'] as JsonSchema | undefined),
-        apiVersion: { type: 'string' },
-        kind: { type: 'string' },
-        metadata: set.ref('meta.ObjectMeta'),
-      },
-      'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.kind }],
-    };
   }
 
   #place(path: string): { group: string; version: string } | undefined {
@@ -167,8 +149,56 @@ const BEARER = {
   BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'Bearer Token authentication' },
 };
 
+function custom(kind: Kind, set: SchemaSet, dialect: Dialect): JsonSchema {
+  const given = kind.custom?.openApi(dialect) ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  return {
+    ...given,
+    properties: {
+      ...(given['properties'] as JsonSchema | undefined),
+      apiVersion: { type: 'string', description: API_VERSION_TEXT },
+      kind: { type: 'string', description: KIND_TEXT },
+      metadata: { ...set.ref('meta.ObjectMeta'), ...(dialect === 'v2' && { description: METADATA_TEXT }) },
+    },
+    'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.kind }],
+  };
+}
+
+/** The list of a custom kind, which has no definition of its own. */
+function customList(kind: Kind, set: SchemaSet, own: JsonSchema): JsonSchema {
+  return {
+    type: 'object',
+    description: `${kind.listKind} is a list of ${kind.kind}`,
+    required: ['items'],
+    properties: {
+      apiVersion: { type: 'string', description: API_VERSION_TEXT },
+      items: { type: 'array', description: 'List of the objects.', items: own },
+      kind: { type: 'string', description: KIND_TEXT },
+      metadata: set.ref('meta.ListMeta'),
+    },
+    'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.listKind }],
+  };
+}
+
+const API_VERSION_TEXT = 'The version of the schema that this object is written in.';
+const KIND_TEXT = 'What this object is.';
+const METADATA_TEXT = "The object's metadata.";
+
+/** Of a custom kind's schema: kinds are made anew when it changes. */
+const fingerprints = new WeakMap<Kind, string>();
+
+function fingerprint(kind: Kind): string {
+  let found = fingerprints.get(kind);
+  if (!found) {
+    found = createHash('sha256')
+      .update(JSON.stringify(kind.custom?.openApi('v3') ?? null))
+      .digest('hex');
+    fingerprints.set(kind, found);
+  }
+  return found;
+}
+
 /** `example.com/v1 Widget` → `com.example.v1.Widget`. */
-function customName(kind: Kind): string {
+function customName(kind: { group: string; version: string; kind: string }): string {
   return `${kind.group.split('.').reverse().join('.')}.${kind.version}.${kind.kind}`;
 }
 

@@ -5,6 +5,7 @@ import type { Scheme } from '../api/scheme.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
 import { type Logger, silentLogger } from '../lib/log.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
+import { followDefinitions } from './apiextensions/compose.ts';
 import { composeAdmission } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
 import type { Follower } from './auth/follow.ts';
@@ -12,7 +13,7 @@ import type { ClusterPki } from './auth/pki.ts';
 import type { Attributes } from './auth/identity.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
-import { bootstrap, sampanVersion } from './bootstrap.ts';
+import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
 import { createAggregation } from './aggregation/index.ts';
 import { createCacheSet } from './cache/index.ts';
 import { MetricsApi } from './metrics-api/service.ts';
@@ -266,6 +267,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         ...authorization.follow(stopped.signal),
         ...admitting.follow({ signal: stopped.signal, clock, log }),
         ...operations.follow(stopped.signal),
+        ...followDefinitions({
+          registry,
+          webhooks: admitting.client,
+          user: SERVER_USER,
+          clock,
+          log,
+          signal: stopped.signal,
+        }),
       ];
       await Promise.all(followers.map((each) => each.synced));
       listener = await listen({

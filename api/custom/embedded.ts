@@ -34,9 +34,7 @@ function validateResource(value: Json, path: string, found: FieldError[]): void 
   if (typeof apiVersion !== 'string' || apiVersion === '') {
     found.push(fieldErrors.required(`${path}.apiVersion`, 'must not be empty'));
   } else if (apiVersion.split('/').length > 2) {
-    found.push(
-      fieldErrors.invalid(`${path}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`),
-    );
+    found.push(fieldErrors.invalid(`${path}.apiVersion`, apiVersion, `unexpected GroupVersion string: ${apiVersion}`));
   }
   if (typeof kind !== 'string' || kind === '') {
     found.push(fieldErrors.required(`${path}.kind`, 'must not be empty'));

@@ -188,7 +188,9 @@ function filter(text: string): Step {
 const select =
   (accepts: (item: unknown) => boolean): Step =>
   (nodes) =>
-    nodes.flatMap((node) => (Array.isArray(node) ? node.filter(accepts) : isMap(node) ? Object.values(node).filter(accepts) : []));
+    nodes.flatMap((node) =>
+      Array.isArray(node) ? node.filter(accepts) : isMap(node) ? Object.values(node).filter(accepts) : [],
+    );
 
 function operand(text: string): (item: unknown) => unknown[] {
   const quoted = /^(['"])(.*)\1$/s.exec(text);

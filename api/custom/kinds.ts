@@ -2,10 +2,7 @@
 import { deepEqual } from '../equality.ts';
 import type { Conversion, Kind, Verb } from '../kind.ts';
 import { apiVersionOf, type KubeObject } from '../object.ts';
-import type {
-  CustomResourceDefinition,
-  CustomResourceDefinitionVersion,
-} from '../types/apiextensions-v1.ts';
+import type { CustomResourceDefinition, CustomResourceDefinitionVersion } from '../types/apiextensions-v1.ts';
 import { customTable } from './columns.ts';
 import { applyDefaults } from './defaults.ts';
 import { publishedSchema } from './open-api.ts';
@@ -18,7 +15,6 @@ import { customStrategy } from './strategy.ts';
 import { type Json, type Structural, structuralOf } from './structural.ts';
 
 const ALL_VERBS: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const TERMINATING_VERBS: readonly Verb[] = ALL_VERBS.filter((each) => each !== 'create');
 
 /**
  * Turns objects of a definition into another of its versions, by whatever way it names; called only with objects that
@@ -79,7 +75,8 @@ function customKind(
     shortNames: names.shortNames ?? [],
     categories: names.categories ?? [],
     namespaced: spec.scope === 'Namespaced',
-    verbs: isTerminating ? TERMINATING_VERBS : ALL_VERBS,
+    verbs: ALL_VERBS,
+    ...(isTerminating && { isTerminating }),
     schema: '',
     custom: customSchema(schema, version),
     ...customTable(version.additionalPrinterColumns),

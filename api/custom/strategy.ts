@@ -111,7 +111,7 @@ function withoutRequiredMeta(schema: Structural): Structural {
   return found;
 }
 
-const withoutMeta = ({ metadata: _, ...rest }: Json): Json => rest;
+const withoutMeta = ({ metadata: _metadata, ...rest }: Json): Json => rest;
 
 function validateReplicas(value: Json, path: string): FieldError[] {
   const replicas = valueAt(value, dottedPath(path));

@@ -95,7 +95,9 @@ function checkNumber(value: number, rules: ValueRules, path: string, found: Foun
     found.push(invalid(path, value, `should be a multiple of ${multipleOf}`));
   }
   if (maximum && (maximum.isExclusive ? value >= maximum.limit : value > maximum.limit)) {
-    found.push(invalid(path, value, `should be less than ${maximum.isExclusive ? '' : 'or equal to '}${maximum.limit}`));
+    found.push(
+      invalid(path, value, `should be less than ${maximum.isExclusive ? '' : 'or equal to '}${maximum.limit}`),
+    );
   }
   if (minimum && (minimum.isExclusive ? value <= minimum.limit : value < minimum.limit)) {
     found.push(

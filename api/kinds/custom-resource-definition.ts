@@ -25,6 +25,7 @@ export const customResourceDefinition = defineKind<CustomResourceDefinition>({
   hasGeneration: true,
   allowUnconditionalUpdate: false,
   setDefaults({ spec }) {
+    if (!spec) return;
     const { names } = spec;
     if (!names.singular && names.kind) names.singular = names.kind.toLowerCase();
     if (!names.listKind && names.kind) names.listKind = `${names.kind}List`;
@@ -33,7 +34,11 @@ export const customResourceDefinition = defineKind<CustomResourceDefinition>({
     if (service) service.port ??= 443;
   },
   prepareForCreate(object) {
-    object.status = { conditions: [], acceptedNames: { plural: '', kind: '' }, storedVersions: storageNames(object.spec) };
+    object.status = {
+      conditions: [],
+      acceptedNames: { plural: '', kind: '' },
+      storedVersions: storageNames(object.spec),
+    };
   },
   prepareForUpdate(object, old) {
     const stored = old.status?.storedVersions ?? [];

@@ -69,7 +69,11 @@ export function validateDefinitionUpdate(
   }
   immutable(spec.group, before.group, 'spec.group');
   immutable(spec.names.plural, before.names.plural, 'spec.names.plural');
-  found.push(...validateStatus(definition), ...validateStoredVersions(definition), ...validateApproval(definition, old));
+  found.push(
+    ...validateStatus(definition),
+    ...validateStoredVersions(definition),
+    ...validateApproval(definition, old),
+  );
   if (spec.preserveUnknownFields && !before.preserveUnknownFields) {
     found.push(invalid('spec.preserveUnknownFields', true, 'must be false'));
   }
@@ -84,7 +88,9 @@ export const validateDefinitionStatus = (definition: CustomResourceDefinition): 
 
 const hasInvalidCaBundle = ({ conversion }: CustomResourceDefinitionSpec): boolean => {
   const bundle = conversion?.webhook?.clientConfig?.caBundle;
-  return bundle !== undefined && !Buffer.from(bundle, 'base64').toString('utf8').includes('-----BEGIN CERTIFICATE-----');
+  return (
+    bundle !== undefined && !Buffer.from(bundle, 'base64').toString('utf8').includes('-----BEGIN CERTIFICATE-----')
+  );
 };
 
 interface SpecOptions extends RuleCheckOptions {
@@ -338,4 +344,3 @@ export function approvalOf({ metadata }: CustomResourceDefinition): { value: str
   const value = metadata.annotations?.[APPROVAL] ?? '';
   return { value, isFine: value.startsWith('unapproved') || (URL.canParse(value) && /^https?:/.test(value)) };
 }
-

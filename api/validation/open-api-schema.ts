@@ -193,8 +193,7 @@ function listKeys(schema: JSONSchemaProps, field: string, found: FieldError[]): 
     if (!property) continue;
     const path = `${field}.items.properties[${key}]`;
     if (!items.required?.includes(key) && property.default === undefined) {
-      const why =
-        'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property';
+      const why = 'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property';
       found.push(required(`${path}.default`, why));
     }
     if (property.nullable) {

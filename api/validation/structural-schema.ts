@@ -65,9 +65,7 @@ function invariants(schema: JSONSchemaProps, level: Level, field: string, report
     report(type === '' ? required(`${field}.type`, why) : invalid(`${field}.type`, type, why));
   } else if (type === '' && !isIntOrString && !preserves) report(required(`${field}.type`, MISSING_TYPE[level]));
   if (isEmbedded && additional !== undefined) {
-    report(
-      forbidden(`${field}.additionalProperties`, 'must not be used if x-kubernetes-embedded-resource is set'),
-    );
+    report(forbidden(`${field}.additionalProperties`, 'must not be used if x-kubernetes-embedded-resource is set'));
   }
   if (level === 'root' && type !== '' && type !== 'object') {
     report(invalid(`${field}.type`, type, 'must be object at the root'));
@@ -117,9 +115,7 @@ function values(
   report: Report,
 ): void {
   if (!skipAnyOf) schema.anyOf?.forEach((each, i) => nested(each, false, `${field}.anyOf[${i}]`, report));
-  schema.allOf?.forEach((each, i) =>
-    nested(each, i === 0 && skipFirstAllOfAnyOf, `${field}.allOf[${i}]`, report),
-  );
+  schema.allOf?.forEach((each, i) => nested(each, i === 0 && skipFirstAllOfAnyOf, `${field}.allOf[${i}]`, report));
   schema.oneOf?.forEach((each, i) => nested(each, false, `${field}.oneOf[${i}]`, report));
   if (schema.not) nested(schema.not, false, `${field}.not`, report);
   if (schema.pattern && !goPattern(schema.pattern)) {

@@ -1,6 +1,8 @@
 // The watch caches of a server, one per kind, started on first use.
 import { type Clock, type Random, systemClock, type Timer } from '../../lib/clock.ts';
 import { type Logger, silentLogger } from '../../lib/log.ts';
+import { errors } from '../../api/errors.ts';
+import type { Kind } from '../../api/kind.ts';
 import type { Store } from '../storage/port.ts';
 import { type Decode, decodeJson } from './entry.ts';
 import type { CacheSet } from './port.ts';
@@ -27,6 +29,8 @@ export interface CacheSetOptions {
 
 const DEFAULT_INDEXED = { pods: ['spec.nodeName'] };
 
+const nameOf = (kind: Kind) => `${kind.group}/${kind.version}/${kind.resource}`;
+
 export function createCacheSet(options: CacheSetOptions): CacheSet {
   const { store } = options;
   const clock = options.clock ?? systemClock;
@@ -35,6 +39,8 @@ export function createCacheSet(options: CacheSetOptions): CacheSet {
   const intervalMs = options.bookmarkIntervalMs ?? 60_000;
   const caches = new Map<string, KindCache>();
   const freshRevision = sharedRead(() => store.revision());
+  /** Of kinds that are retired: who took their place, if anybody did. */
+  const successors = new WeakMap<Kind, Kind | undefined>();
   let bookmarkTimer: Timer | undefined;
   let stopped = false;
 
@@ -50,8 +56,14 @@ export function createCacheSet(options: CacheSetOptions): CacheSet {
   }
 
   return {
-    of(kind) {
-      const name = `${kind.group}/${kind.version}/${kind.resource}`;
+    of(asked) {
+      let kind = asked;
+      while (successors.has(kind)) {
+        const next = successors.get(kind);
+        if (!next) throw errors.unknownPath();
+        kind = next;
+      }
+      const name = nameOf(kind);
       const known = caches.get(name);
       if (known) return known;
       if (stopped) throw new Error(`cache of ${kind.resource} wanted after stop`);
@@ -70,11 +82,13 @@ export function createCacheSet(options: CacheSetOptions): CacheSet {
       if (!bookmarkTimer) armBookmarks();
       return cache;
     },
-    async remove(kind) {
-      const name = `${kind.group}/${kind.version}/${kind.resource}`;
+    async retire(kind, next) {
+      const name = nameOf(kind);
       const cache = caches.get(name);
+      successors.set(kind, next);
+      if (cache?.kind !== kind) return;
       caches.delete(name);
-      await cache?.stop();
+      await cache.stop();
     },
     async stop() {
       stopped = true;

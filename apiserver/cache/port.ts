@@ -93,8 +93,11 @@ export interface ResourceCache {
 export interface CacheSet {
   /** The cache of a kind, started on first use. */
   of(kind: Kind): ResourceCache;
-  /** Ends and forgets the cache of a kind that is no longer served (a CRD deleted or changed). */
-  remove(kind: Kind): Promise<void>;
+  /**
+   * Ends the cache of a kind that is no longer served, or that `next` is served for instead: its watches end. Whoever still
+   * has the old kind gets the cache of the new one, or 404.
+   */
+  retire(kind: Kind, next: Kind | undefined): Promise<void>;
   /** Ends the caches' watches; their readers' streams end. */
   stop(): Promise<void>;
 }

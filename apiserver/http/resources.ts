@@ -59,6 +59,7 @@ export async function serveResource(context: ResourceContext, exchange: Exchange
   const { info } = exchange;
   const kind = context.registry.context.scheme.byResource(info.group, info.version, info.resource);
   if (!kind) throw errors.unknownPath();
+  if (kind.deprecation) exchange.warnings.add(kind.deprecation);
   if (info.parts.length > 3 && info.subresource !== 'proxy') throw errors.unknownPath();
   if (!kind.namespaced && info.namespace !== '' && kind.resource !== 'namespaces') throw errors.unknownPath();
   if (info.subresource !== '') return serveSubresource(context, exchange, kind);

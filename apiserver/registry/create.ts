@@ -37,6 +37,9 @@ export async function createObject(
   request: WriteRequest,
 ): Promise<WriteResult> {
   const meta = object.metadata;
+  if (kind.isTerminating) {
+    throw errors.notWhileTerminating(gr(kind), 'create not allowed while custom resource definition is terminating');
+  }
   if (meta.resourceVersion) throw errors.badRequest('resourceVersion should not be set on objects to be created');
   placeInNamespace(kind, meta, request.namespace);
   const admitted = await admit(context, kind, object, request);

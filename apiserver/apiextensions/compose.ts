@@ -1,0 +1,31 @@
+// Custom resources as a part of the server: one follower, when the scheme has definitions at all.
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../lib/log.ts';
+import { type Follower, follow } from '../auth/follow.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { WebhookClient } from '../webhooks/client.ts';
+import { Definitions } from './definitions.ts';
+
+export interface ApiExtensionsOptions {
+  registry: Registry;
+  webhooks: WebhookClient;
+  user: Identity;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** Resolves `synced` when every established definition is served. */
+export function followDefinitions(options: ApiExtensionsOptions): Follower[] {
+  const { scheme, caches } = options.registry.context;
+  const kind = scheme.byGroupResource('apiextensions.k8s.io', 'customresourcedefinitions');
+  if (!kind) return [];
+  const definitions = new Definitions({ ...options, kind });
+  const { synced, done } = follow(
+    caches.of(kind),
+    (_namespace, name, object) => definitions.apply(name, object),
+    options,
+  );
+  return [{ synced, done: done.then(() => definitions.done()) }];
+}

@@ -3,11 +3,13 @@ import type { PodSchedulingGate, Pod } from '../types/core-v1.ts';
 import { isPodTerminal } from '../pod-conditions.ts';
 import { podQosClass } from '../pod-resources.ts';
 import { validatePod, validatePodStatusUpdate, validatePodUpdate } from '../validation/pod.ts';
+import { validateEphemeralContainers, validateResize } from '../validation/pod-views.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';
 import { applyMatchLabelKeys } from './parts/match-label-keys.ts';
 import { POD_COLUMNS, podCells } from './parts/pod-cells.ts';
 import { setPodDefaults } from './parts/pod-defaults.ts';
+import { keepAllButEphemeralContainers, keepAllButResources } from './parts/pod-views.ts';
 
 export const pod = defineKind<Pod>({
   group: '',
@@ -41,6 +43,10 @@ export const pod = defineKind<Pod>({
     { name: 'portforward', kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
     { name: 'proxy', kind: 'PodProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] },
   ],
+  updates: {
+    ephemeralcontainers: { prepare: keepAllButEphemeralContainers, validate: validateEphemeralContainers },
+    resize: { prepare: keepAllButResources, validate: validateResize },
+  },
 
   setDefaults(object) {
     setPodDefaults(object);

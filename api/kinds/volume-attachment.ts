@@ -21,7 +21,7 @@ export const volumeAttachment = defineKind<VolumeAttachment>({
   resource: 'volumeattachments',
   namespaced: false,
   schema: 'storage.v1.VolumeAttachment',
-  columns: [NAME_COLUMN, 'Attacher', 'PV', 'Node', 'Attached:boolean', 'Age'],
+  columns: [NAME_COLUMN, 'Attacher:string:name', 'PV', 'Node', 'Attached:boolean', 'Age'],
   cells: (object, { nowMs }) => [
     nameOf(object),
     object.spec?.attacher ?? '',

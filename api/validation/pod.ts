@@ -36,6 +36,9 @@ export function validatePod(pod: Pod): FieldError[] {
   return found;
 }
 
+/** What is wrong with a pod whatever was before it. */
+export const validatePodMetadataAndSpec = (pod: Pod): Findings => annotationsAndSpec(pod, pod.spec ?? NO_SPEC);
+
 function* annotationsAndSpec(pod: Pod, spec: PodSpec): Findings {
   yield* validatePodAnnotations(pod.metadata.annotations, spec, 'metadata.annotations');
   yield* validatePodSpec(spec, pod.metadata, 'spec');

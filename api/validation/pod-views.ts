@@ -1,0 +1,133 @@
+// What may change of a running pod through a subresource of its own: containers for debugging may be added (ephemeralcontainers),
+// CPU and memory may change (resize). k8s.io/kubernetes/pkg/apis/core/validation: ValidatePodEphemeralContainersUpdate,
+// ValidatePodResize.
+import { deepClone, semanticEqual } from '../equality.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
+import { isSidecar, podQosClass } from '../pod-resources.ts';
+import type { Container, Pod, PodSpec, ResourceRequirements } from '../types/core-v1.ts';
+import type { Findings } from './checks.ts';
+import { describeChange } from './describe-change.ts';
+import { validatePodMetadataAndSpec } from './pod.ts';
+import { validatePodAnnotationChanges } from './pod-annotations.ts';
+
+const { forbidden, invalid } = fieldErrors;
+
+const MIRROR = 'kubernetes.io/config.mirror';
+const NO_SPEC: PodSpec = { containers: [] };
+const LISTS = ['containers', 'initContainers'] as const;
+
+const isMirror = (pod: Pod) => Object.hasOwn(pod.metadata.annotations ?? {}, MIRROR);
+
+export function validateEphemeralContainers(pod: Pod, old: Pod): FieldError[] {
+  if (isMirror(old)) return [forbidden('', 'static pods do not support ephemeral containers')];
+  return [
+    ...validatePodMetadataAndSpec(pod),
+    ...validatePodAnnotationChanges(pod.metadata.annotations, old.metadata.annotations, 'metadata.annotations'),
+    ...additions(pod, old),
+  ];
+}
+
+/** Patches do not keep the order: each is looked for by its name. */
+function* additions({ spec }: Pod, old: Pod): Findings {
+  const field = 'spec.ephemeralContainers';
+  for (const before of old.spec?.ephemeralContainers ?? []) {
+    const now = spec?.ephemeralContainers?.find((each) => each.name === before.name);
+    const name = JSON.stringify(before.name);
+    if (!now) yield forbidden(field, `existing ephemeral containers ${name} may not be removed\n`);
+    else if (!semanticEqual(now, before)) {
+      const change = describeChange(before, now, field);
+      yield forbidden(field, `existing ephemeral containers ${name} may not be changed\n${change}`);
+    }
+  }
+}
+
+export function validateResize(pod: Pod, old: Pod): FieldError[] {
+  const found = [...validatePodMetadataAndSpec(pod)];
+  const hasOwnResources = ({ spec }: Pod) =>
+    Object.keys({ ...spec?.resources?.requests, ...spec?.resources?.limits }).length > 0;
+  if (hasOwnResources(old) || hasOwnResources(pod)) {
+    return [forbidden('', 'pods with pod-level resources cannot be resized')];
+  }
+  if (isMirror(old)) return [forbidden('', 'static pods cannot be resized')];
+  if (old.spec?.os?.name === 'windows') return [forbidden('', 'windows pods cannot be resized')];
+  const was = old.status?.qosClass ?? podQosClass(old);
+  if (was !== podQosClass(pod)) {
+    found.push(invalid('spec', pod.status?.qosClass ?? '', 'Pod QOS Class may not change as a result of resizing'));
+  }
+  if (!runsWhereResizable(old)) found.push(forbidden('spec', 'Pod running on node without support for resize'));
+  const spec = pod.spec ?? NO_SPEC;
+  const oldSpec = old.spec ?? NO_SPEC;
+  const order = [...sameContainers(spec, oldSpec)];
+  if (order.length > 0) return [...found, ...order];
+  found.push(...sizes(spec, oldSpec));
+  return found;
+}
+
+/** The first running container tells: a node that can resize reports what it gave. */
+function runsWhereResizable({ status }: Pod): boolean {
+  const running = status?.containerStatuses?.find((each) => each.state?.running);
+  return !running || running.resources !== undefined;
+}
+
+function* sameContainers(spec: PodSpec, old: PodSpec): Findings {
+  for (const list of LISTS) {
+    const containers = spec[list] ?? [];
+    const before = old[list] ?? [];
+    if (containers.length !== before.length) yield forbidden('spec', `${list} may not be added or removed on resize`);
+    else if (containers.some((each, i) => each.name !== before[i]?.name)) {
+      yield forbidden('spec', `${list} may not be renamed or reordered on resize`);
+    }
+  }
+}
+
+function* sizes(spec: PodSpec, old: PodSpec): Findings {
+  const rest = deepClone(spec);
+  const found: FieldError[] = [];
+  for (const list of [...LISTS].reverse()) {
+    for (const [i, before] of (old[list] ?? []).entries()) {
+      const now = spec[list]?.[i];
+      if (!now || (list === 'initContainers' && !isSidecar(before))) continue;
+      found.push(...nothingRemoved(now.resources ?? {}, before.resources ?? {}, `spec.${list}[${i}].resources`));
+    }
+  }
+  for (const list of LISTS) {
+    for (const [i, container] of (rest[list] ?? []).entries()) {
+      const before = old[list]?.[i] as Container;
+      const isRunner = list === 'containers' || isSidecar(container);
+      if (isRunner) takeBackSizes(container, before);
+      if (semanticEqual(container, before)) continue;
+      if (list === 'containers') found.push(forbidden('spec', 'only cpu and memory resources are mutable'));
+      else if (isRunner) {
+        found.push(forbidden('spec', 'only cpu and memory resources for sidecar containers are mutable'));
+      } else found.push(forbidden('spec', 'resources for non-sidecar init containers are immutable'));
+    }
+  }
+  yield* found;
+  if (found.length === 0 && !semanticEqual(rest, old)) {
+    yield forbidden('spec', 'only cpu and memory resources are mutable');
+  }
+}
+
+function* nothingRemoved(now: ResourceRequirements, before: ResourceRequirements, field: string): Findings {
+  for (const list of ['requests', 'limits'] as const) {
+    const removed = Object.keys(before[list] ?? {}).some((name) => now[list]?.[name] === undefined);
+    if (removed) yield forbidden(`${field}.${list}`, `resource ${list} cannot be removed`);
+  }
+}
+
+/** In place: CPU and memory as they were, so that what still differs is what may not. */
+function takeBackSizes(container: Container, before: Container): void {
+  const resources = (container.resources ??= {});
+  for (const list of ['requests', 'limits'] as const) {
+    const old = before.resources?.[list];
+    const now = { ...resources[list] };
+    for (const name of ['cpu', 'memory']) {
+      const value = old?.[name];
+      if (value === undefined) delete now[name];
+      else now[name] = value;
+    }
+    if (Object.keys(now).length === 0 && !old) delete resources[list];
+    else resources[list] = now;
+  }
+  container.resizePolicy = before.resizePolicy;
+}

@@ -16,6 +16,8 @@ export const refs = {
   namespaces: core('namespaces', 'Namespace', false),
   secrets: core('secrets', 'Secret'),
   configMaps: core('configmaps', 'ConfigMap'),
+  persistentVolumes: core('persistentvolumes', 'PersistentVolume', false),
+  persistentVolumeClaims: core('persistentvolumeclaims', 'PersistentVolumeClaim'),
   serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
   runtimeClasses: {
     group: 'node.k8s.io',

@@ -1,6 +1,6 @@
 // The node agent: composes everything in this folder into one long-lived run. See README.md for the picture.
 import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Pod, Node, Service, Taint } from '../api/types/core-v1.ts';
 import type { ComponentContext } from '../client/port.ts';
 import { aborted, sleep } from '../lib/abort.ts';
@@ -31,6 +31,7 @@ import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
 import { createMounter, type Mounter } from './volumes/mounter.ts';
+import { LOCAL_VOLUMES_ANNOTATION, LocalVolumes } from './volumes/local-volumes.ts';
 import { PodTokens } from './volumes/tokens.ts';
 import { removeKubeletState, Volumes } from './volumes/volumes.ts';
 
@@ -44,6 +45,8 @@ export interface KubeletOptions {
   criSocket: string;
   /** Pods' volumes and files; survives restarts. */
   stateDir: string;
+  /** Data of the built-in provisioner's volumes; outlives pods and kubelets. Default: `local-volumes` beside the state directory. */
+  localVolumesDir?: string;
   /** Container logs; default `<stateDir>/logs`. */
   podLogsDir?: string;
   /** Address that the Node object reports; default: the default route's. */
@@ -101,6 +104,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     reserved: options.reserved ?? {},
     labels: options.labels ?? {},
     taints: options.taints ?? [],
+    annotations: { [LOCAL_VOLUMES_ANNOTATION]: options.localVolumesDir ?? join(dirname(stateDir), 'local-volumes') },
     podCidr: options.podCidr,
     port: options.server?.port ?? 10250,
     runtime: version,
@@ -125,8 +129,18 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const events = podEvents(context.events, clock);
   const objects = new ReferencedObjects({ client, clock, random, log });
   const tokens = new PodTokens(client, clock);
+  const images = new ImagePuller({ cri, objects, events, clock });
+  const localVolumes = new LocalVolumes({
+    dir: options.localVolumesDir ?? join(dirname(stateDir), 'local-volumes'),
+    client,
+    clock,
+    log,
+  });
   const volumes = new Volumes({
     stateDir,
+    client,
+    localVolumes,
+    pullImage: (pod, { name, image }) => images.ensureVolume(pod, name, image?.reference ?? '', image?.pullPolicy),
     mounter: options.mounter ?? createMounter(),
     objects,
     tokens,
@@ -151,7 +165,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     cache,
     volumes,
     objects,
-    images: new ImagePuller({ cri, objects, events, clock }),
+    images,
     prober,
     hooks: createHooks(cri, clock),
     events,
@@ -244,6 +258,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const running = [
     watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
     registration.run(signal),
+    localVolumes.run(signal),
     rotateLogs({ cri, cache, clock, log }, signal),
   ];
   await Promise.race([Promise.all([listed, informer.synced(signal)]), aborted(signal)]).catch(() => {});

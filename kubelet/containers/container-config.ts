@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Container, Service, VolumeMount } from '../../api/types/core-v1.ts';
-import type { ContainerConfig, Mount, MountPropagation, Signal } from '../../proto/cri-types.ts';
+import type { ContainerConfig, Device, Mount, MountPropagation, Signal } from '../../proto/cri-types.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';
 import type { NodeSettings } from '../settings.ts';
@@ -60,7 +60,7 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
     workingDir: container.workingDir ?? '',
     envs: [...environment].map(([key, value]) => ({ key, value })),
     mounts,
-    devices: [],
+    devices: blockDevices(inputs),
     labels: {
       [labels.podName]: pod.metadata.name ?? '',
       [labels.podNamespace]: pod.metadata.namespace ?? '',
@@ -86,7 +86,6 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
 }
 
 function refuseUnsupported(container: Container): void {
-  if (container.volumeDevices?.length) throw new ConfigError('volumeDevices are not supported by this kubelet');
   if (container.resources?.claims?.length) throw new ConfigError('resources.claims are not supported by this kubelet');
 }
 
@@ -97,8 +96,14 @@ async function volumeMount(
   lookup: (name: string) => string | undefined,
 ): Promise<Mount> {
   const { paths, container, fields } = inputs;
+  const volume = fields.pod.spec?.volumes?.find((each) => each.name === mount.name);
   let hostPath = paths.get(mount.name);
   if (hostPath === undefined) throw new ConfigError(`volume "${mount.name}" of volumeMounts is not in the pod`);
+  const containerPath = mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`;
+  if (volume?.image) {
+    const imageSubPath = mount.subPath ?? '';
+    return { containerPath, image: { image: hostPath }, readonly: true, ...(imageSubPath && { imageSubPath }) };
+  }
   const subPath = mount.subPathExpr !== undefined ? expandSubPath(mount.subPathExpr, lookup) : (mount.subPath ?? '');
   if (subPath !== '') {
     try {
@@ -111,12 +116,23 @@ async function volumeMount(
   }
   const recursive = mount.recursiveReadOnly === 'Enabled' || mount.recursiveReadOnly === 'IfPossible';
   return {
-    containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
+    containerPath,
     hostPath,
-    readonly: mount.readOnly === true,
+    readonly: mount.readOnly === true || (volume?.persistentVolumeClaim?.readOnly ?? false),
     recursiveReadOnly: mount.readOnly === true && recursive,
     propagation: propagations[mount.mountPropagation ?? ''] ?? 'PROPAGATION_PRIVATE',
   };
+}
+
+/** Raw block volumes: the device itself, under the path that the container asks for. */
+function blockDevices({ container, paths, fields }: ContainerInputs): Device[] {
+  return (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+    const hostPath = paths.get(name);
+    if (hostPath === undefined) throw new ConfigError(`volume "${name}" of volumeDevices is not in the pod`);
+    const volume = fields.pod.spec?.volumes?.find((each) => each.name === name);
+    const permissions = volume?.persistentVolumeClaim?.readOnly ? 'r' : 'mrw';
+    return { hostPath, containerPath: devicePath, permissions };
+  });
 }
 
 function expandSubPath(expression: string, lookup: (name: string) => string | undefined): string {

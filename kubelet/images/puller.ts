@@ -35,6 +35,14 @@ export class ImagePuller {
     this.#clock = options.clock;
   }
 
+  /** The image of an image volume; what the runtime calls it. Rejects with why it is not there. */
+  async ensureVolume(pod: Pod, name: string, image: string, imagePullPolicy: string | undefined): Promise<string> {
+    const container = { name, image, ...(imagePullPolicy && { imagePullPolicy }) };
+    const result = await this.ensure(pod, container, new AbortController().signal);
+    if (result.kind === 'ready') return result.imageRef;
+    throw new Error(`${result.waiting.reason}: ${result.waiting.message ?? image}`);
+  }
+
   /** Never rejects but by `signal`. */
   async ensure(pod: Pod, container: Container, signal: AbortSignal): Promise<ImageResult> {
     const image = container.image ?? '';

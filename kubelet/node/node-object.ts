@@ -16,6 +16,7 @@ export interface NodeFacts {
   reserved: Record<string, string | number>;
   labels: Record<string, string>;
   taints: readonly Taint[];
+  annotations: Record<string, string>;
   podCidr: string | undefined;
   port: number;
   runtime: {
@@ -61,6 +62,10 @@ export function nodeLabels(facts: NodeFacts): Record<string, string> {
   };
 }
 
+export function nodeAnnotations(facts: NodeFacts): Record<string, string> {
+  return { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true', ...facts.annotations };
+}
+
 export function newNode(facts: NodeFacts, status: NodeStatus): Node {
   return {
     apiVersion: 'v1',
@@ -68,7 +73,7 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
     metadata: {
       name: facts.nodeName,
       labels: nodeLabels(facts),
-      annotations: { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true' },
+      annotations: nodeAnnotations(facts),
     },
     spec: {
       ...(facts.podCidr && { podCIDR: facts.podCidr, podCIDRs: [facts.podCidr] }),

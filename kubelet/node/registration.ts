@@ -11,7 +11,7 @@ import type { Logger } from '../../lib/log.ts';
 import type { CriClient } from '../cri/client.ts';
 import { refs } from '../../client/refs.ts';
 import type { HostPressure } from './host.ts';
-import { newNode, type NodeFacts, nodeLabels, nodeStatus, statusChanged } from './node-object.ts';
+import { newNode, nodeAnnotations, type NodeFacts, nodeLabels, nodeStatus, statusChanged } from './node-object.ts';
 
 const CHECK_MS = 10_000;
 const REPORT_MS = 5 * 60_000;
@@ -111,10 +111,14 @@ export class NodeRegistration {
     const labels = Object.fromEntries(
       Object.entries(nodeLabels(facts)).filter(([key, value]) => existing.metadata.labels?.[key] !== value),
     );
+    const annotations = Object.fromEntries(
+      Object.entries(nodeAnnotations(facts)).filter(([key, value]) => existing.metadata.annotations?.[key] !== value),
+    );
+    const hasNews = Object.keys(labels).length > 0 || Object.keys(annotations).length > 0;
     const wantsCidr = facts.podCidr !== undefined && !existing.spec?.podCIDR;
-    if (Object.keys(labels).length === 0 && !wantsCidr) return existing;
+    if (!hasNews && !wantsCidr) return existing;
     const patch = {
-      ...(Object.keys(labels).length > 0 && { metadata: { labels } }),
+      ...(hasNews && { metadata: { labels, annotations } }),
       ...(wantsCidr && { spec: { podCIDR: facts.podCidr, podCIDRs: [facts.podCidr] } }),
     };
     return nodes.patch(facts.nodeName, 'merge', patch, { signal });

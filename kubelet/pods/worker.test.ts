@@ -355,11 +355,11 @@ describe('what goes wrong', () => {
 
   it('names a volume type that it does not support and leaves the pod Pending', async () => {
     await test.start();
-    await test.create(makePod({ volumes: [{ name: 'data', nfs: { server: 'x', path: '/' } }] }));
+    await test.create(makePod({ volumes: [{ name: 'data', iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } }] }));
     await test.advance(1000);
     expect(test.pod()?.status?.phase).toBe('Pending');
     expect(test.events.find((each) => each.reason === 'FailedMount')?.message).toBe(
-      'MountVolume.SetUp failed for volume "data" : volumes of type nfs are not supported by this kubelet',
+      'MountVolume.SetUp failed for volume "data" : volumes of type iscsi are not supported by this kubelet',
     );
     expect(test.cri.containers.size).toBe(0);
   });

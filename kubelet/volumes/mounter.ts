@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs';
 export interface Mounter {
   /** `sizeBytes` 0 or undefined: the kernel's default. */
   tmpfs(target: string, options?: { sizeBytes?: number; mode?: number }): Promise<void>;
+  /** Any filesystem: `mount -t type -o options source target`. */
+  mount(type: string, source: string, target: string, options: readonly string[]): Promise<void>;
   bind(source: string, target: string): Promise<void>;
   /** Makes `target` a shared mount of itself, so that mounts below it can propagate into containers and back. */
   share(target: string): Promise<void>;
@@ -41,6 +43,8 @@ export function createMounter(): Mounter {
       const options = [`mode=${mode.toString(8)}`, ...(sizeBytes ? [`size=${sizeBytes}`] : [])];
       return run('mount', ['-t', 'tmpfs', '-o', options.join(','), 'tmpfs', target]);
     },
+    mount: (type, source, target, options) =>
+      run('mount', ['-t', type, ...(options.length > 0 ? ['-o', options.join(',')] : []), source, target]),
     bind: (source, target) => run('mount', ['--bind', source, target]),
     async share(target) {
       if (!below(target).includes(target)) await run('mount', ['--bind', target, target]);
@@ -59,6 +63,9 @@ export function createPlainMounter(): Mounter & { calls: string[] } {
     calls,
     async tmpfs(target) {
       calls.push(`tmpfs ${target}`);
+    },
+    async mount(type, source, target, options) {
+      calls.push(`mount ${type} ${source} ${target} ${options.join(',')}`);
     },
     async bind(source, target) {
       calls.push(`bind ${source} ${target}`);

@@ -15,11 +15,22 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ConfigMap, Pod, Secret, Volume } from '../../api/types/core-v1.ts';
+import type {
+  ConfigMap,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  Volume,
+} from '../../api/types/core-v1.ts';
 import { FakeClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { writeAtomically } from './atomic-write.ts';
 import { prepareHostPath } from './host-path.ts';
+import { createFakeClient } from '../../client/testing/fake-client.ts';
+import { refs } from '../../client/refs.ts';
+import { resolveClaim } from './claims.ts';
+import { LocalVolumes } from './local-volumes.ts';
 import { createMounter, createPlainMounter } from './mounter.ts';
 import { bindSubPath, resolveInside } from './sub-path.ts';
 import { PodTokens } from './tokens.ts';
@@ -141,7 +152,17 @@ describe('Volumes', () => {
       configMap: async (_ns: string, name: string) => objects.get(`configmap/${name}`) as ConfigMap | undefined,
     };
     const tokens = new PodTokens(client as never, clock);
-    return new Volumes({ stateDir: dir, mounter, objects: lookup, tokens, clock, log: silentLogger });
+    return new Volumes({
+      stateDir: dir,
+      client: client as never,
+      localVolumes: new LocalVolumes({ dir: join(dir, 'local'), client: client as never, clock, log: silentLogger }),
+      pullImage: async (_pod, volume) => `sha256:${volume.image?.reference}`,
+      mounter,
+      objects: lookup,
+      tokens,
+      clock,
+      log: silentLogger,
+    });
   }
 
   const fields = (volumes: Volume[], more: Partial<Pod['spec']> = {}) => ({
@@ -276,5 +297,67 @@ describe('Volumes', () => {
     } finally {
       for (const point of mounter.below(dir)) await mounter.unmount(point);
     }
+  });
+});
+
+describe('persistent volumes', () => {
+  const clock = new FakeClock();
+  const api = createFakeClient({ clock });
+  const local = () => new LocalVolumes({ dir: join(dir, 'local'), client: api, clock, log: silentLogger });
+  const volume: Volume = { name: 'data', persistentVolumeClaim: { claimName: 'c' } };
+  const pod = (uid: string): Pod => ({
+    metadata: { name: 'web', namespace: 'default', uid },
+    spec: { containers: [], volumes: [volume], securityContext: { fsGroup: 4242 } },
+  });
+  const setUp = (volumes: Volumes, of: Pod) =>
+    volumes.setUp({ pod: of, podIps: [], hostIps: [], nodeName: 'n', allocatable: {} });
+
+  it('are mounted once bound, made when they are ours, and removed when their volume is gone', async () => {
+    const localVolumes = local();
+    const volumes = new Volumes({
+      stateDir: dir,
+      client: api,
+      localVolumes,
+      pullImage: async () => '',
+      mounter: createPlainMounter(),
+      objects: { secret: async () => undefined, configMap: async () => undefined },
+      tokens: new PodTokens(api, clock),
+      clock,
+      log: silentLogger,
+    });
+    await expect(setUp(volumes, pod('u'))).rejects.toThrow(
+      'error processing PVC default/c: failed to fetch PVC from API server: persistentvolumeclaims "c" not found',
+    );
+    const claims = api.resource<PersistentVolumeClaim>(refs.persistentVolumeClaims, 'default');
+    const claim = await claims.create({ metadata: { name: 'c', namespace: 'default' }, status: { phase: 'Pending' } });
+    await expect(resolveClaim(api, pod('u'), volume)).rejects.toThrow('PVC is not bound');
+    api.change<PersistentVolumeClaim>(refs.persistentVolumeClaims, 'default/c', (each) => ({
+      ...each,
+      spec: { volumeName: 'pvc-1' },
+      status: { phase: 'Bound' },
+    }));
+    const path = join(dir, 'local/pvc-1');
+    await api.resource<PersistentVolume>(refs.persistentVolumes).create({
+      metadata: { name: 'pvc-1' },
+      spec: { local: { path }, claimRef: { name: 'c', namespace: 'default', uid: claim.metadata.uid } },
+    });
+    expect((await setUp(volumes, pod('u'))).get('data')).toBe(path);
+    expect(statSync(path)).toMatchObject({ gid: process.getuid?.() === 0 ? 4242 : statSync(path).gid });
+    writeFileSync(join(path, 'kept'), 'data');
+    await volumes.tearDown('u');
+    await localVolumes.sweep();
+    expect(read(join(path, 'kept'))).toBe('data');
+    api.change(refs.persistentVolumes, 'pvc-1', () => undefined);
+    await localVolumes.sweep();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('of another claim are not used', async () => {
+    api.change<PersistentVolumeClaim>(refs.persistentVolumeClaims, 'default/c', (each) => each);
+    await api.resource<PersistentVolume>(refs.persistentVolumes).create({
+      metadata: { name: 'pvc-1' },
+      spec: { local: { path: '/x' }, claimRef: { name: 'c', namespace: 'default', uid: 'another' } },
+    });
+    await expect(resolveClaim(api, pod('u'), volume)).rejects.toThrow('PV pvc-1 is bound to another claim');
   });
 });

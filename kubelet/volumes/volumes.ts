@@ -3,15 +3,20 @@
 //   <stateDir>/pods/<uid>/volumes/<name>      emptyDir (disk; or its own tmpfs), configMap, downwardAPI
 //   <stateDir>/memory/<uid>/<name>            secret, projected
 //   <stateDir>/pods/<uid>/sub-paths/...       bind mounts of sub-paths
-import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Pod, Volume } from '../../api/types/core-v1.ts';
+import type { EmptyDirVolumeSource, NFSVolumeSource, Pod, Volume } from '../../api/types/core-v1.ts';
+import type { Client } from '../../client/port.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { bytesOf } from '../containers/amounts.ts';
+import { podTotals } from '../containers/resources.ts';
+import { allContainers } from '../pods/containers-of.ts';
 import type { ObjectLookup } from '../containers/environment.ts';
 import type { PodFieldFacts } from '../containers/field-ref.ts';
+import { type ResolvedClaim, resolveClaim } from './claims.ts';
+import type { LocalVolumes } from './local-volumes.ts';
 import { writeAtomically } from './atomic-write.ts';
 import { prepareHostPath } from './host-path.ts';
 import type { Mounter } from './mounter.ts';
@@ -22,7 +27,11 @@ import type { PodTokens } from './tokens.ts';
 
 export interface VolumesOptions {
   stateDir: string;
+  client: Client;
   mounter: Mounter;
+  localVolumes: LocalVolumes;
+  /** Pulls the image of an image volume; what the runtime calls it. */
+  pullImage(pod: Pod, volume: Volume): Promise<string>;
   objects: ObjectLookup;
   tokens: PodTokens;
   clock: Clock;
@@ -50,6 +59,8 @@ export interface PodDirectories {
 
 export class Volumes {
   #options: VolumesOptions;
+  /** By pod uid, of what has been set up. */
+  #paths = new Map<string, Map<string, string>>();
 
   constructor(options: VolumesOptions) {
     this.#options = options;
@@ -82,6 +93,7 @@ export class Volumes {
         }
       }),
     );
+    this.#paths.set(fields.pod.metadata.uid ?? '', paths);
     const failed = results.find((each) => each.status === 'rejected');
     if (failed) throw failed.reason;
     return paths;
@@ -124,6 +136,7 @@ export class Volumes {
   async tearDown(uid: string): Promise<void> {
     const { root, memory } = this.directories(uid);
     this.#options.tokens.forget(uid);
+    this.#paths.delete(uid);
     const { mounter } = this.#options;
     for (const point of mounter.below(root)) await mounter.unmount(point);
     if (mounter.below(root).length > 0) throw new VolumeError(`${root} is still mounted`);
@@ -139,41 +152,82 @@ export class Volumes {
   }
 
   async #setUpOne(fields: PodFieldFacts, volume: Volume): Promise<string> {
-    const { mounter } = this.#options;
     const { pod } = fields;
-    const path = this.pathOf(pod, volume);
-    if (volume.hostPath) {
-      prepareHostPath(path, volume.hostPath.type ?? '');
-      return path;
-    }
-    if (volume.emptyDir) {
-      mkdirSync(path, { recursive: true });
-      if (volume.emptyDir.medium === 'Memory') {
-        if (!mounter.below(path).includes(path)) {
-          await mounter.tmpfs(path, { sizeBytes: bytesOf(volume.emptyDir.sizeLimit), mode: 0o777 });
-        }
-      } else if (volume.emptyDir.medium) {
-        throw new VolumeError(`emptyDir medium "${volume.emptyDir.medium}" is not supported by this kubelet`);
-      }
-      chmodSync(path, 0o777);
-      const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {};
-      if (fsGroup !== undefined) applyFsGroup(path, fsGroup, false, fsGroupChangePolicy === 'OnRootMismatch');
-      return path;
-    }
     if (hasPayload(volume)) {
       await this.#writePayload(fields, volume);
-      return path;
+      return this.#placeOf(pod, volume);
     }
+    if (volume.hostPath) {
+      prepareHostPath(volume.hostPath.path, volume.hostPath.type ?? '');
+      return volume.hostPath.path;
+    }
+    if (volume.emptyDir) return this.#emptyDir(fields, volume, volume.emptyDir);
+    if (volume.nfs) return this.#nfs(pod, volume, volume.nfs, []);
+    if (volume.image) return this.#options.pullImage(pod, volume);
+    const resolved = await resolveClaim(this.#options.client, pod, volume);
+    if (resolved) return this.#persistent(pod, volume, resolved);
     const kind = Object.keys(volume).find((key) => key !== 'name');
     // A volume with no source at all is an emptyDir to upstream; the API server has defaulted it already.
     throw new VolumeError(`volumes of type ${kind ?? '(none)'} are not supported by this kubelet`);
+  }
+
+  async #persistent(pod: Pod, volume: Volume, { volume: found, readOnly }: ResolvedClaim): Promise<string> {
+    const spec = found.spec ?? {};
+    if (spec.hostPath) {
+      prepareHostPath(spec.hostPath.path, spec.hostPath.type ?? '');
+      return spec.hostPath.path;
+    }
+    if (spec.local) {
+      const { path } = spec.local;
+      this.#options.localVolumes.prepare(path);
+      const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+      if (isDirectory === undefined) throw new VolumeError(`path "${path}" does not exist`);
+      if (isDirectory && spec.volumeMode !== 'Block') this.#giveToGroup(pod, path, readOnly);
+      return path;
+    }
+    if (spec.nfs) return this.#nfs(pod, volume, spec.nfs, spec.mountOptions ?? []);
+    const sources = Object.keys(spec).filter((key) => !COMMON_FIELDS.has(key));
+    throw new VolumeError(`persistent volumes of type ${sources[0] ?? '(none)'} are not supported by this kubelet`);
+  }
+
+  async #emptyDir(fields: PodFieldFacts, volume: Volume, source: EmptyDirVolumeSource): Promise<string> {
+    const { mounter } = this.#options;
+    const { pod } = fields;
+    const path = this.#placeOf(pod, volume);
+    mkdirSync(path, { recursive: true });
+    const { medium = '' } = source;
+    const isMounted = mounter.below(path).includes(path);
+    if (medium === 'Memory') {
+      if (!isMounted) await mounter.tmpfs(path, { sizeBytes: memoryDirBytes(fields, source), mode: 0o777 });
+    } else if (medium.startsWith('HugePages')) {
+      const size = medium.startsWith('HugePages-') ? medium.slice('HugePages-'.length) : onlyPageSize(pod);
+      if (!isMounted) await mounter.mount('hugetlbfs', 'nodev', path, [`pagesize=${size.replace(/i$/, '')}`]);
+    } else if (medium) throw new VolumeError(`unknown storage medium "${medium}"`);
+    chmodSync(path, 0o777);
+    this.#giveToGroup(pod, path, false);
+    return path;
+  }
+
+  async #nfs(pod: Pod, volume: Volume, source: NFSVolumeSource, mountOptions: readonly string[]): Promise<string> {
+    const { mounter } = this.#options;
+    const path = this.#placeOf(pod, volume);
+    mkdirSync(path, { recursive: true });
+    if (mounter.below(path).includes(path)) return path;
+    const options = [...(source.readOnly ? ['ro'] : []), ...mountOptions];
+    await mounter.mount('nfs', `${source.server}:${source.path}`, path, options);
+    return path;
+  }
+
+  #giveToGroup(pod: Pod, path: string, readOnly: boolean): void {
+    const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {};
+    if (fsGroup !== undefined) applyFsGroup(path, fsGroup, readOnly, fsGroupChangePolicy === 'OnRootMismatch');
   }
 
   async #writePayload(fields: PodFieldFacts, volume: Volume): Promise<boolean> {
     const { pod } = fields;
     const { objects, tokens, clock } = this.#options;
     const payload = await payloadOf({ fields, objects, token: (request) => tokens.get(pod, request) }, volume);
-    const path = this.pathOf(pod, volume);
+    const path = this.#placeOf(pod, volume);
     const fsGroup = pod.spec?.securityContext?.fsGroup;
     if (fsGroup !== undefined) for (const file of payload.values()) file.mode |= 0o440;
     const changed = writeAtomically(path, payload, clock.now(), fsGroup);
@@ -181,12 +235,46 @@ export class Volumes {
     return changed;
   }
 
-  /** Where the volume is, or would be, on this host. */
-  pathOf(pod: Pod, volume: Volume): string {
-    if (volume.hostPath) return volume.hostPath.path;
+  /** Where the volume is, once it is set up. */
+  pathOf(pod: Pod, volume: Volume): string | undefined {
+    return this.#paths.get(pod.metadata.uid ?? '')?.get(volume.name);
+  }
+
+  /** Where a volume of the pod's own is kept. */
+  #placeOf(pod: Pod, volume: Volume): string {
     const { root, memory } = this.directories(pod.metadata.uid ?? '');
     return volume.secret || volume.projected ? join(memory, volume.name) : join(root, 'volumes', volume.name);
   }
+}
+
+/** Fields of a PersistentVolume's spec that are not its source. */
+const COMMON_FIELDS = new Set([
+  'capacity',
+  'accessModes',
+  'claimRef',
+  'persistentVolumeReclaimPolicy',
+  'storageClassName',
+  'mountOptions',
+  'volumeMode',
+  'nodeAffinity',
+  'volumeAttributesClassName',
+]);
+
+/** What is written to it counts as the pod's memory: no more than that, whatever is asked for. */
+function memoryDirBytes({ pod, allocatable }: PodFieldFacts, { sizeLimit }: EmptyDirVolumeSource): number {
+  const limit = podTotals(pod).limits['memory'];
+  const bounds = [bytesOf(sizeLimit), limit ?? 0, bytesOf(allocatable['memory'])].filter((each) => each > 0);
+  return bounds.length === 0 ? 0 : Math.min(...bounds);
+}
+
+/** `2Mi` of `hugepages-2Mi`: medium HugePages needs a pod that asks for one size only. */
+function onlyPageSize(pod: Pod): string {
+  const names = allContainers(pod).flatMap((each) => Object.keys(each.resources?.limits ?? {}));
+  const sizes = new Set(names.filter((each) => each.startsWith('hugepages-')).map((each) => each.slice(10)));
+  const [size] = sizes;
+  if (sizes.size !== 1 || size === undefined)
+    throw new VolumeError('medium HugePages needs hugepages of exactly one size');
+  return size;
 }
 
 /** Unmounts and removes what a kubelet has left below its state directory; for taking a node down for good. */

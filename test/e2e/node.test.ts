@@ -1,6 +1,6 @@
 // What a node does for its pods beyond running them, with real containers: volumes that last, containers added for debugging, resizes.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../api/types/core-v1.ts';
+import type { PersistentVolume, PersistentVolumeClaim } from '../../api/types/core-v1.ts';
 import { TestCluster, TestHost } from './harness.ts';
 
 let host: TestHost;

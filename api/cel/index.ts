@@ -1,5 +1,7 @@
 // The CEL engine: what other folders import.
 export type * from './port.ts';
+export { compile } from './compile.ts';
+export { createEnvironment } from './environment.ts';
 export { types, formatType } from './types.ts';
 export { escapeName, type StructuralSchema, typeFromSchema, type TypeFromSchemaOptions } from './schema-types.ts';
-export { toJson } from './values.ts';
+export { CelError, CelList, FieldStruct, isStruct, LazyStruct, toJson } from './values.ts';

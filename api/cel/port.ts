@@ -19,6 +19,8 @@ export interface EnvironmentOptions {
    * the API server; tests with upstream's figures turn it off.
    */
   optimize?: boolean;
+  /** True lets lists and maps mix types, as CEL itself does; Kubernetes does not. Default false. */
+  mixedLiterals?: boolean;
 }
 
 /** Made by `createEnvironment`; immutable, and dear enough (tens of microseconds) to be kept. */

@@ -19,6 +19,8 @@ export interface StructuralSchema {
   'x-kubernetes-int-or-string'?: boolean;
   'x-kubernetes-preserve-unknown-fields'?: boolean;
   'x-kubernetes-embedded-resource'?: boolean;
+  'x-kubernetes-list-type'?: string;
+  'x-kubernetes-list-map-keys'?: readonly string[];
 }
 
 export interface TypeFromSchemaOptions {
@@ -73,9 +75,13 @@ function listType(schema: StructuralSchema, name: string): CelType | undefined {
   if (!isSchema(schema.items)) return undefined;
   const element = convert(schema.items, isEmbedded(schema.items), `${name}.@idx`);
   if (!element) return undefined;
+  const listType = schema['x-kubernetes-list-type'];
+  const keys = schema['x-kubernetes-list-map-keys'] ?? [];
   return {
     kind: 'list',
     element,
+    ...(listType === 'set' && { identity: { kind: 'set' } }),
+    ...(listType === 'map' && { identity: { kind: 'map', keys: keys.map((each) => escapeName(each) ?? each) } }),
     minSerializedSize: 2,
     maxElements:
       schema.maxItems === undefined

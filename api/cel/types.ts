@@ -1,5 +1,7 @@
 // CEL's types as the checker sees them, and their bounds as the cost estimate needs them.
 
+import type { ListIdentity } from './values.ts';
+
 /** Bounds that a schema gives to a type; absent means unknown. */
 interface Bounds {
   /** Largest `size()` of a value: characters, bytes, items or entries. */
@@ -28,6 +30,8 @@ export interface SimpleType extends Bounds {
 export interface ListType extends Bounds {
   kind: 'list';
   element: CelType;
+  /** `x-kubernetes-list-type` of a set or a keyed list: what equality and `+` go by. */
+  identity?: ListIdentity;
 }
 export interface MapType extends Bounds {
   kind: 'map';
@@ -106,8 +110,6 @@ export const types = {
 
 const wellKnownNames: Partial<Record<SimpleKind, string>> = {
   null: 'null',
-  timestamp: 'google.protobuf.Timestamp',
-  duration: 'google.protobuf.Duration',
   error: '!error!',
 };
 

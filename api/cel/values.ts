@@ -114,7 +114,7 @@ export class CelList {
     return this.#wrap ? this.#wrap(item) : (item as CelValue);
   }
   *[Symbol.iterator](): Generator<CelValue> {
-    for (let index = 0; index < this.#items.length; index++) yield this.at(index);
+    for (let index = 0; index < this.length; index++) yield this.at(index);
   }
   /** The JSON it was made from, or undefined. */
   get json(): unknown[] | undefined {
@@ -123,7 +123,7 @@ export class CelList {
   concat(other: CelList): CelList {
     if (other.length === 0) return this;
     if (this.length === 0 && !this.identity) return other;
-    return this.identity ? mergeLists(this, other, this.identity) : new CelList([...this, ...other]);
+    return this.identity ? mergeLists(this, other, this.identity) : new ConcatList(this, other);
   }
 }
 
@@ -132,6 +132,7 @@ export type ListIdentity = { kind: 'set' } | { kind: 'map'; keys: readonly strin
 
 /** A list that a comprehension is filling; only the engine sees it while it changes. */
 export class ListBuilder extends CelList {
+  isOpen = true;
   readonly #growing: CelValue[];
   constructor() {
     const growing: CelValue[] = [];
@@ -140,6 +141,24 @@ export class ListBuilder extends CelList {
   }
   push(value: CelValue): void {
     this.#growing.push(value);
+  }
+}
+
+/** Two lists behind each other, not copied. */
+class ConcatList extends CelList {
+  readonly #left: CelList;
+  readonly #right: CelList;
+  constructor(left: CelList, right: CelList) {
+    super([]);
+    this.#left = left;
+    this.#right = right;
+  }
+  override get length(): number {
+    return this.#left.length + this.#right.length;
+  }
+  override at(index: number): CelValue {
+    const { length } = this.#left;
+    return index < length ? this.#left.at(index) : this.#right.at(index - length);
   }
 }
 
@@ -196,7 +215,13 @@ export class EntryMap implements CelMap {
   }
 }
 
-function normalKey(key: CelValue): unknown {
+/** A map that a comprehension is filling. */
+export class MapBuilder extends EntryMap {
+  isOpen = true;
+}
+
+/** What a JavaScript Map or Set must hold so that equal values are one: numbers by what they count. */
+export function normalKey(key: CelValue): unknown {
   if (key instanceof CelUint) return normalInt(key.value);
   if (key instanceof CelDouble) return key.value;
   return key;
@@ -388,12 +413,19 @@ type CelNumber = number | bigint | CelUint | CelDouble;
 export const isNumber = (value: CelValue): value is CelNumber =>
   isInt(value) || value instanceof CelUint || value instanceof CelDouble;
 
-/** Exact across types; NaN compares as undefined. */
+/** An int or uint is compared with a double as a double; NaN compares as undefined. */
 export function compareNumbers(left: CelNumber, right: CelNumber): number | undefined {
-  const a = left instanceof CelUint || left instanceof CelDouble ? left.value : left;
-  const b = right instanceof CelUint || right instanceof CelDouble ? right.value : right;
-  // JavaScript compares numbers and bigints exactly.
-  return a < b ? -1 : a > b ? 1 : a == b ? 0 : undefined;
+  const isDouble = left instanceof CelDouble || right instanceof CelDouble;
+  const a = plainNumber(left, isDouble);
+  const b = plainNumber(right, isDouble);
+  if (a < b) return -1;
+  if (a > b) return 1;
+  return Number.isNaN(a) || Number.isNaN(b) ? undefined : 0;
+}
+
+function plainNumber(value: CelNumber, asDouble: boolean): number | bigint {
+  const plain = value instanceof CelUint || value instanceof CelDouble ? value.value : value;
+  return asDouble ? Number(plain) : plain;
 }
 
 function equalLists(left: CelList, right: CelList): boolean {

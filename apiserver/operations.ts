@@ -43,8 +43,8 @@ export interface Operations {
   requestTimeoutMs: number;
   /** Follows the objects that configure it. */
   follow(signal: AbortSignal): Follower[];
-  /** The server is ready to write. */
-  start(): void;
+  /** The server can write: resolves when the objects are there that it makes for itself. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -97,9 +97,9 @@ export function createOperations(options: OperationsOptions, needs: OperationsNe
       config = new FlowConfig({ registry, flows, user: SERVER_USER, clock, log, signal });
       return [...config.followers];
     },
-    start() {
+    async start() {
       flows.start();
-      void config?.produce();
+      await config?.produce();
     },
     async stop() {
       flows.stop();

@@ -3,6 +3,7 @@
 import type { Kind } from '../api/kind.ts';
 import type { Scheme } from '../api/scheme.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
+import { sleep } from '../lib/abort.ts';
 import { type Logger, silentLogger } from '../lib/log.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { followDefinitions } from './apiextensions/compose.ts';
@@ -20,7 +21,8 @@ import { MetricsApi } from './metrics-api/service.ts';
 import { createBodyCodec } from './http/codec.ts';
 import { COMPONENT_PORTS, type ComponentCheck, componentStatuses, probeComponent } from './http/component-statuses.ts';
 import { createDiscovery } from './http/discovery.ts';
-import type { HealthCheck } from './http/health.ts';
+import { Debug } from './http/debug.ts';
+import { Health, healthChecks } from './http/health.ts';
 import { listen, type Listener } from './http/listener.ts';
 import { exposeBuild, exposeStorage } from './http/storage-metrics.ts';
 import { createOperations, type OperationsOptions } from './operations.ts';
@@ -81,8 +83,8 @@ export interface ApiServer {
   stop(): Promise<void>;
 }
 
-/** How long connections may take to end by themselves. */
-const STOP_GRACE_MS = 2000;
+/** How long requests in progress may take when the server stops. */
+const SHUTDOWN_GRACE_MS = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { store, scheme, pki } = options;
@@ -195,22 +197,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
-  const checks: HealthCheck[] = [
-    { name: 'ping', check() {} },
-    { name: 'log', check() {} },
-    {
-      name: 'etcd',
-      on: ['healthz', 'livez', 'readyz'],
-      check: async () => void (await store.revision()),
-    },
-    { name: 'poststarthook/rbac/bootstrap-roles', check: () => failUnless(state !== 'starting', 'not finished') },
-    {
-      name: 'informer-sync',
-      on: ['readyz'],
-      check: () => failUnless(state !== 'starting', 'not synced'),
-    },
-    { name: 'shutdown', on: ['readyz'], check: () => failUnless(state !== 'stopping', 'process is shutting down') },
-  ];
+  const health = new Health(
+    healthChecks({
+      isStarted: () => state !== 'starting',
+      isStopping: () => state === 'stopping',
+      store: () => store.revision(),
+    }),
+  );
   const kubelets = { registry, client: pki.kubeletClient, caPem: pki.caPem };
   const aggregation = createAggregation({
     registry,
@@ -229,7 +222,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const openapi = createOpenApi(scheme, version.gitVersion, aggregator);
   const paths = {
     version,
-    checks,
+    health,
+    debug: options.profiling ? new Debug({ flows: operations.flows, flags: options.flags ?? {}, clock }) : undefined,
     metrics,
     signer,
     issuer,
@@ -283,6 +277,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         serving: pki.apiserver,
         caPem: pki.caPem,
         proxyCaPem: pki.frontProxyCaPem,
+        goawayChance: options.goawayChance ?? 0,
+        random,
+        onTlsError: () => metrics.tlsErrors.inc(),
         onRequest: (request, peer) => void pipeline.serve(request, peer),
         onUpgrade: (request, socket, head, peer) => void pipeline.upgrade(request, socket, head, peer),
         onProblem: (error, what) => log.error({ err: error, what }, 'listener problem'),
@@ -300,8 +297,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         log,
       });
       await aggregation.register();
+      await operations.start();
       state = 'ready';
-      operations.start();
       void addresses
         .repair(async (owner) => (await registry.find(kinds.services, owner.namespace, owner.name)) !== undefined)
         .catch((error) => log.warn({ err: error }, 'could not check the allocated service addresses'));
@@ -311,19 +308,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
 
     async stop() {
+      // Load balancers see it and go elsewhere, while requests are still served.
       state = 'stopping';
+      if (options.shutdownDelayMs) await sleep(clock, options.shutdownDelayMs);
       pipeline.stop();
       outbound.close();
+      await listener?.close(options.shutdownGraceMs ?? SHUTDOWN_GRACE_MS);
       admitting.close();
-      await listener?.close(STOP_GRACE_MS);
       stopped.abort();
       await operations.stop();
       await Promise.all([...followers.map((each) => each.done), aggregation.stopped()]);
       await caches.stop();
     },
   };
-}
-
-function failUnless(holds: boolean, problem: string): void {
-  if (!holds) throw new Error(problem);
 }

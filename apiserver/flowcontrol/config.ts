@@ -102,7 +102,7 @@ export class FlowConfig {
       ...PRIORITY_LEVELS.map((each) => this.#keep(levels, each, this.#levels.get(each.metadata.name as string))),
       ...FLOW_SCHEMAS.map((each) => this.#keep(schemas, each, this.#schemas.get(each.metadata.name as string))),
     ]);
-    for (const each of this.#schemas.values()) await this.#tell(each);
+    await Promise.all([...this.#schemas.values()].map((each) => this.#tell(each)));
   }
 
   async #keep(kind: Kind, wanted: Specified, present: Specified | undefined): Promise<void> {

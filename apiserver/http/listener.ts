@@ -12,12 +12,15 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import type { Random } from '../../lib/clock.ts';
 import { certificatesOf, type PeerCertificate, peerCertificate } from '../auth/peer-certificate.ts';
 import type { KeyPair } from '../auth/pki.ts';
 import type { RawRequest } from './exchange.ts';
 
 /** Go's default for request headers is 1 MiB; nothing sane needs a tenth. */
 const MAX_HEADER_BYTES = 64 * 1024;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const HEADERS_TIMEOUT_MS = 32_000;
 const MAX_SESSION_MEGABYTES = 512;
 
 export interface ListenerOptions {
@@ -29,6 +32,12 @@ export interface ListenerOptions {
   caPem: string;
   /** Those of proxies that name users are checked against this one. */
   proxyCaPem: string;
+  /** The part of HTTP/2 requests after which the client is asked to connect anew, maybe to another server. */
+  goawayChance?: number;
+  random?: Random;
+  /** How long a client may take for the headers of an HTTP/1.1 request. Default 32 s, as upstream. */
+  headersTimeoutMs?: number;
+  onTlsError?(): void;
   /** Must not throw. */
   onRequest(request: RawRequest, peer: PeerCertificate): void;
   /** An HTTP/1.1 upgrade. The socket is the callee's. */
@@ -43,6 +52,7 @@ export interface Listener {
 }
 
 export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { goawayChance = 0, random = Math.random } = options;
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<TLSSocket>();
   const peers: Peers = { known: new WeakMap(), proxyAuthorities: certificatesOf(options.proxyCaPem) };
@@ -55,7 +65,14 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     requestCert: true,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
-    ...({ maxHeaderSize: MAX_HEADER_BYTES } as object),
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    ...({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: Math.min(5000, options.headersTimeoutMs ?? 5000),
+      // Bodies are the pipeline's to limit: what goes to a pod may take long.
+      requestTimeout: 0,
+    } as object),
     settings: { maxHeaderListSize: MAX_HEADER_BYTES, maxConcurrentStreams: 1000 },
     // Node refuses new streams, and then ends the session, when what waits for a slow reader is more than 10 MB: one
     // large list. What waits is bounded by our own back-pressure.
@@ -75,6 +92,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
     const peer = peerOf((stream.session as ServerHttp2Session | undefined) ?? stream, peers);
     options.onRequest({ method, url, headers, body: stream, response: stream }, peer);
+    // GOAWAY: what is open on the connection ends as it would have.
+    if (goawayChance > 0 && random() < goawayChance) stream.session?.close();
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => answerBroken(socket, error.code));
   server.on('secureConnection', (socket: TLSSocket) => {
@@ -92,7 +111,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
   server.on('error', (error) => options.onProblem(error, 'server'));
   server.on('sessionError', (error: unknown) => options.onProblem(error, 'HTTP/2 session'));
-  server.on('tlsClientError', () => {});
+  server.on('tlsClientError', () => options.onTlsError?.());
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -140,7 +159,7 @@ function peerOf(
 
 /** What the HTTP/1 parser could not read. */
 function answerBroken(socket: Duplex, code: string | undefined): void {
-  if (code === 'ECONNRESET' || !socket.writable) {
+  if (code === 'ECONNRESET' || code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) {
     socket.destroy();
     return;
   }

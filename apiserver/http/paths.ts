@@ -1,13 +1,17 @@
 // Everything that is no resource: health, version, metrics, discovery, OpenAPI, keys of tokens, and the list of paths.
 import { errors } from '../../api/errors.ts';
+import type { MetricsRegistry } from '../../lib/metrics.ts';
 import type { TokenSigner } from '../auth/jwt.ts';
 import type { Exchange } from './exchange.ts';
-import { type HealthCheck, serveHealth } from './health.ts';
+import type { Debug } from './debug.ts';
+import { ENDPOINTS, type Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 
 export interface PathsContext {
   version: Readonly<Record<string, string>>;
-  checks: readonly HealthCheck[];
+  health: Health;
+  /** Absent: there is no /debug. */
+  debug: Debug | undefined;
   metrics: ServerMetrics;
   signer: TokenSigner;
   issuer: string;
@@ -24,18 +28,16 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
   if (exchange.method !== 'GET' && exchange.method !== 'HEAD') {
     throw KNOWN.test(path) || path === '/' ? errors.methodNotAllowedPath() : errors.unknownPath();
   }
-  if (await serveHealth(exchange, context.checks)) return;
+  if (await context.health.serve(exchange)) return;
   switch (path) {
     case '/':
       return exchange.sendJson(200, JSON.stringify({ paths: allPaths(context) }));
     case '/version':
       return exchange.sendJson(200, JSON.stringify(context.version));
     case '/metrics':
-      return exchange.send(
-        200,
-        'text/plain; version=0.0.4; charset=utf-8',
-        Buffer.from(context.metrics.registry.render()),
-      );
+      return sendMetrics(exchange, context.metrics.registry);
+    case '/metrics/slis':
+      return sendMetrics(exchange, context.health.registry);
     case '/.well-known/openid-configuration':
       return exchange.sendJson(200, JSON.stringify(openIdConfiguration(context)));
     case '/openid/v1/jwks':
@@ -44,8 +46,12 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
   }
   if (path.startsWith('/openapi') && (await context.openapi(exchange))) return;
   if (/^\/apis?(\/|$)/.test(path) && (await context.discovery(exchange))) return;
+  if (path.startsWith('/debug') && (await context.debug?.serve(exchange, path))) return;
   throw errors.unknownPath();
 }
+
+const sendMetrics = (exchange: Exchange, registry: MetricsRegistry) =>
+  exchange.send(200, 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores', Buffer.from(registry.render()));
 
 const KNOWN = /^\/(apis?|version|metrics|healthz|livez|readyz|openapi|openid|\.well-known)(\/|$)/;
 
@@ -60,17 +66,17 @@ function openIdConfiguration({ issuer, signer }: PathsContext): object {
 }
 
 function allPaths(context: PathsContext): string[] {
-  const health = ['healthz', 'livez', 'readyz'].flatMap((endpoint) => [
+  const health = ENDPOINTS.flatMap((endpoint) => [
     `/${endpoint}`,
-    ...context.checks
-      .filter((each) => !each.on || each.on.includes(endpoint as never))
-      .map((each) => `/${endpoint}/${each.name}`),
+    ...context.health.of(endpoint).map((each) => `/${endpoint}/${each.name}`),
   ]);
   return [
     '/.well-known/openid-configuration',
     ...context.apiPaths(),
     ...health,
+    ...(context.debug?.paths ?? []),
     '/metrics',
+    '/metrics/slis',
     '/openapi/v2',
     '/openapi/v3',
     '/openid/v1/jwks',

@@ -56,6 +56,15 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
     },
   },
   'mutatingadmissionpolicybindings.admissionregistration.k8s.io': { spec: { policyName: 'nothing' } },
+  'customresourcedefinitions.apiextensions.k8s.io': {
+    metadata: { name: 'boats.samples.example.com' },
+    spec: {
+      group: 'samples.example.com',
+      names: { plural: 'boats', singular: 'boat', kind: 'Boat' },
+      scope: 'Namespaced',
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
+    },
+  },
   'apiservices.apiregistration.k8s.io': {
     metadata: { name: 'v1alpha1.samples.example.com' },
     spec: {

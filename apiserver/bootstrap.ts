@@ -5,6 +5,8 @@ import { deepClone, deepEqual } from '../api/equality.ts';
 import { ApiError } from '../api/errors.ts';
 import type { Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/object.ts';
+import { formatTime } from '../api/time-format.ts';
+import type { ServiceCIDR } from '../api/types/networking-v1.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { Identity } from './auth/identity.ts';
@@ -19,6 +21,8 @@ export interface BootstrapOptions {
   caPem: string;
   frontProxyCaPem: string;
   requestHeaders: RequestHeaderConfig;
+  /** The range of Services, `10.96.0.0/12`. */
+  serviceCidr: string;
   /** First address of the service range. */
   serviceIp: string;
   /** Where pods reach this server; loopback is left out of the endpoints. */
@@ -69,6 +73,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<void> {
     ),
     upsert(registry, registry.kind('', 'configmaps'), authenticationFacts(options)),
     ensureKubernetesService(options),
+    ensureServiceCidr(options),
   ]);
 }
 
@@ -169,6 +174,25 @@ async function ensureKubernetesService(options: BootstrapOptions): Promise<void>
     endpoints: [{ addresses: [advertiseAddress], conditions: { ready: true } }],
     ports,
   } as KubeObject);
+}
+
+/** The range that this server gives addresses from, as an object; it is ready as soon as it is there. */
+async function ensureServiceCidr({ registry, serviceCidr }: BootstrapOptions): Promise<void> {
+  const kind = registry.kind('networking.k8s.io', 'servicecidrs');
+  const name = 'kubernetes';
+  await ensure(registry, kind, '', { metadata: { name }, spec: { cidrs: [serviceCidr] } } as KubeObject);
+  const present = await registry.find<ServiceCIDR & KubeObject>(kind, '', name);
+  if (!present || present.status?.conditions?.length) return;
+  await registry.update(kind, { ...ownRequest(''), name, subresource: 'status', isPatch: true }, (old) => {
+    const ready = {
+      type: 'Ready',
+      status: 'True',
+      lastTransitionTime: formatTime(registry.context.clock.now()),
+      reason: '',
+      message: 'Kubernetes default Service CIDR is ready',
+    };
+    return { ...deepClone(old), status: { conditions: [ready] } } as KubeObject;
+  });
 }
 
 /** Creates, or brings every field that `wanted` names to its value. */

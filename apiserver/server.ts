@@ -291,6 +291,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         caPem: pki.caPem,
         frontProxyCaPem: pki.frontProxyCaPem,
         requestHeaders,
+        serviceCidr: `${formatAddress(range.base)}/${range.cidr.split('/')[1]}`,
         serviceIp: formatAddress(range.base + 1),
         advertiseAddress: options.advertiseAddress ?? address,
         port: boundPort,

@@ -51,7 +51,7 @@ class Filler {
         return { first: this.value(type.of, path), 'example.com/second': this.value(type.of, path) };
       case 'ref': {
         // One message stands for either of two things in JSON.
-        if (/JSONSchemaPropsOrBool$/.test(type.name)) return true;
+        if (type.name.endsWith('JSONSchemaPropsOrBool')) return true;
         if (/JSONSchemaPropsOr(String)?Array$/.test(type.name)) return { type: 'string' };
         const known = definition(type.name);
         return known.scalar ? VALUES[known.scalar][this.#turn++ % 2] : this.message(type.name, path);

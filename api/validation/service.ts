@@ -203,8 +203,10 @@ function* trafficPolicies(spec: ServiceSpec): Findings {
     yield invalid('spec.externalTrafficPolicy', external, 'may only be set for externally-accessible services');
   }
   const checkPort = spec.healthCheckNodePort ?? 0;
-  if (checkPort !== 0 && needsHealthCheck(spec)) yield* portNumber(checkPort, 'spec.healthCheckNodePort');
-  else if (checkPort !== 0) {
+  if (needsHealthCheck(spec)) {
+    if (checkPort === 0) yield required('spec.healthCheckNodePort');
+    else yield* portNumber(checkPort, 'spec.healthCheckNodePort');
+  } else if (checkPort !== 0) {
     yield invalid(
       'spec.healthCheckNodePort',
       checkPort,

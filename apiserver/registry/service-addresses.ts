@@ -24,7 +24,8 @@ export function serviceAddresses(options: {
       const spec = (service.spec ??= {});
       const owner = refOf(service);
       if (old?.spec) keepAllocated(spec, old.spec);
-      normalize(spec);
+      const unserved = families(spec);
+      if (unserved.length > 0) throw refused(service, unserved);
       const taken: { address?: string; ports: number[] } = { ports: [] };
       const undo = async () => {
         if (dryRun) return;
@@ -34,11 +35,10 @@ export function serviceAddresses(options: {
       try {
         taken.address = await takeAddress(spec, old?.spec, owner, dryRun);
         taken.ports = await takePorts(spec, old?.spec, dryRun);
+        taken.ports.push(...(await takeHealthCheckPort(spec, old?.spec, dryRun)));
       } catch (error) {
         await undo();
-        throw error instanceof Refused
-          ? errors.invalid({ group: '', kind: 'Service' }, service.metadata.name ?? '', [error.found])
-          : error;
+        throw error instanceof Refused ? refused(service, [error.found]) : error;
       }
       return { undo };
     },
@@ -111,7 +111,27 @@ export function serviceAddresses(options: {
       throw error;
     }
   }
+
+  /** A port of its own, where the node says whether it has endpoints of the Service. */
+  async function takeHealthCheckPort(spec: Spec, old: Spec | undefined, dryRun: boolean): Promise<number[]> {
+    if (!needsHealthCheck(spec)) return [];
+    const wanted = spec.healthCheckNodePort;
+    // Of an existing Service it does not change; validation says so.
+    if (old && needsHealthCheck(old) && old.healthCheckNodePort) return [];
+    try {
+      if (wanted) await ports.allocate([wanted], 0, dryRun);
+      else [spec.healthCheckNodePort] = await ports.allocate([], 1, dryRun);
+    } catch (error) {
+      if (!(error instanceof AllocationError)) throw error;
+      const what = wanted ? `requested HealthCheck NodePort ${wanted}` : 'a HealthCheck NodePort';
+      throw errors.internal(`failed to allocate ${what}: ${error.message}`);
+    }
+    return [spec.healthCheckNodePort as number];
+  }
 }
+
+const refused = (service: Service, found: readonly FieldError[]) =>
+  errors.invalid({ group: '', kind: 'Service' }, service.metadata.name ?? '', found);
 
 class Refused extends Error {
   readonly found: FieldError;
@@ -140,7 +160,10 @@ const addressOf = (spec: Spec): string | undefined =>
   spec.type === 'ExternalName' || !spec.clusterIP || spec.clusterIP === 'None' ? undefined : spec.clusterIP;
 
 const nodePorts = (spec: Spec): number[] =>
-  (spec.ports ?? []).map((port) => port.nodePort ?? 0).filter((port) => port > 0);
+  [...(spec.ports ?? []).map((port) => port.nodePort ?? 0), spec.healthCheckNodePort ?? 0].filter((port) => port > 0);
+
+const needsHealthCheck = (spec: Spec): boolean =>
+  spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local';
 
 const wantsNodePorts = (spec: Spec): boolean =>
   spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
@@ -163,6 +186,7 @@ function keepAllocated(spec: Spec, old: Spec): void {
     delete spec.ipFamilies;
     delete spec.ipFamilyPolicy;
   }
+  if (needsHealthCheck(spec) && needsHealthCheck(old)) spec.healthCheckNodePort ||= old.healthCheckNodePort;
   const identity = (port: ServicePort) => `${port.protocol ?? 'TCP'}/${port.port}`;
   const known = new Map((old.ports ?? []).map((port) => [identity(port), port.nodePort]));
   for (const port of spec.ports ?? []) {
@@ -173,11 +197,43 @@ function keepAllocated(spec: Spec, old: Spec): void {
   }
 }
 
-/** clusterIP and clusterIPs say the same. */
-function normalize(spec: Spec): void {
-  if (spec.type === 'ExternalName') return;
+/** What this cluster has: one stack, IPv4. */
+const FAMILY = 'IPv4';
+
+/**
+ * Fills in address families and what they follow from, as a cluster of one stack does; what it cannot give comes back.
+ * clusterIP and clusterIPs say the same afterwards.
+ */
+function families(spec: Spec): FieldError[] {
+  if (spec.type === 'ExternalName') return [];
   if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
   else if (!spec.clusterIP && spec.clusterIPs?.length) spec.clusterIP = spec.clusterIPs[0];
-  spec.ipFamilies ??= ['IPv4'];
+  const wanted = (spec.ipFamilies ??= []);
+  if (spec.ipFamilyPolicy === undefined && (wanted.length > 1 || (spec.clusterIPs?.length ?? 0) > 1)) {
+    const what = wanted.length > 1 ? 'ipFamilies' : 'clusterIPs';
+    const text = `must be RequireDualStack or PreferDualStack when multiple ${what} are specified`;
+    return [fieldErrors.invalid('spec.ipFamilyPolicy', null, text)];
+  }
+  if (spec.clusterIP === 'None' && Object.keys(spec.selector ?? {}).length === 0) {
+    // Somebody else names the endpoints, of whichever families they have.
+    if (wanted.length === 0) wanted.push(FAMILY);
+    spec.ipFamilyPolicy ??= 'RequireDualStack';
+    if (spec.ipFamilyPolicy !== 'SingleStack' && wanted.length === 1) {
+      wanted.push(wanted[0] === 'IPv4' ? 'IPv6' : 'IPv4');
+    }
+    return [];
+  }
   spec.ipFamilyPolicy ??= 'SingleStack';
+  const found: FieldError[] = [];
+  if (spec.ipFamilyPolicy === 'RequireDualStack') {
+    const text = 'this cluster is not configured for dual-stack services';
+    found.push(fieldErrors.invalid('spec.ipFamilyPolicy', spec.ipFamilyPolicy, text));
+  }
+  for (const [i, family] of wanted.entries()) {
+    // What is no family at all is said by validation.
+    if (family === 'IPv6')
+      found.push(fieldErrors.invalid(`spec.ipFamilies[${i}]`, family, 'not configured on this cluster'));
+  }
+  if (wanted.length === 0) wanted.push(FAMILY);
+  return found;
 }

@@ -4,6 +4,7 @@ import type { Controller, ControllersContext } from './context.ts';
 import { runCronJobController } from './cronjob/controller.ts';
 import { runDaemonSetController } from './daemonset/controller.ts';
 import { runDeploymentController } from './deployment/controller.ts';
+import { runDisruptionController } from './disruption/controller.ts';
 import { runEndpointSliceController } from './endpointslice/controller.ts';
 import { runEndpointsController } from './endpointslice/endpoints-controller.ts';
 import { runGarbageCollector } from './garbagecollector/controller.ts';
@@ -52,6 +53,7 @@ export const controllers: Readonly<Record<string, Controller>> = {
   'ephemeral-volume': runEphemeralVolumeController,
   'default-storage-class': runDefaultStorageClass,
   resourcequota: runResourceQuotaController,
+  disruption: runDisruptionController,
   serviceaccount: runServiceAccountController,
   'root-ca-publisher': runRootCaPublisher,
 };

@@ -1,6 +1,6 @@
 // Executes a RUN step of a build in a container of our own: same isolation as any container, the host's network, no
 // record in the store (what a crash leaves is unknown to the store and removed at the next start).
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CriContext, newId } from '../cri/context.ts';
 import { processEnv } from '../cri/spec/process.ts';
@@ -8,10 +8,14 @@ import { defaultCapabilities } from '../cri/spec/security.ts';
 import { resolveUserString } from '../cri/spec/user.ts';
 import type { RunStep } from '../images/build/run.ts';
 import { ImageError } from '../images/errors.ts';
+import { followOutput } from './follow-output.ts';
 import { ensureDirectory } from '../snapshots/ensure-directory.ts';
 
+/** Where a program that is written in the Dockerfile appears while it runs. */
+const SCRIPT = '/.sampan-run';
+
 export function runStepWith(context: CriContext): RunStep {
-  return async ({ chain, config, args, buildArgs, onOutput, store }) => {
+  return async ({ chain, config, args, script, network, buildArgs, onOutput, store }) => {
     const id = newId(context.random);
     const { snapshots, root } = context.images;
     const view = snapshots.view(chain);
@@ -25,6 +29,12 @@ export function runStepWith(context: CriContext): RunStep {
     const cwd = config.WorkingDir || '/';
     // Places the launcher mounts on; they are not part of the change.
     const mountPoints = ['dev', 'proc', 'sys', 'etc/resolv.conf'].filter((path) => !view.find(`/${path}`));
+    const program = script === undefined ? undefined : join(directory, 'script');
+    if (program) {
+      writeFileSync(program, script as string, { mode: 0o755 });
+      mountPoints.push(SCRIPT.slice(1));
+    }
+    const log = followOutput(logPath, onOutput);
     const exit = context.exits.expect(id);
     try {
       const { upperDir, workDir } = snapshots.prepare(id, chain);
@@ -32,7 +42,7 @@ export function runStepWith(context: CriContext): RunStep {
       await context.launcher.createSandbox({
         id,
         hostname: 'build',
-        network: 'node',
+        network: network === 'none' ? 'none' : 'node',
         pid: 'container',
         ipc: 'pod',
         cgroupParent: `/build/${id}`,
@@ -41,7 +51,7 @@ export function runStepWith(context: CriContext): RunStep {
         id,
         sandboxId: id,
         process: {
-          args,
+          args: program ? [SCRIPT] : args,
           env: [...processEnv({}, config, { hostname: 'build', home: user.home }), ...buildArgs],
           cwd,
           uid: user.uid,
@@ -54,6 +64,7 @@ export function runStepWith(context: CriContext): RunStep {
         rootfs: { lowerDirs: snapshots.lowerDirs(chain), upperDir, workDir, readonly: false },
         mounts: [
           { source: context.host.resolvConf, target: '/etc/resolv.conf', readonly: true, propagation: 'private' },
+          ...(program ? [{ source: program, target: SCRIPT, readonly: true, propagation: 'private' as const }] : []),
         ],
         maskedPaths: ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/sys/firmware'],
         readonlyPaths: ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'],
@@ -67,17 +78,15 @@ export function runStepWith(context: CriContext): RunStep {
       });
       await context.launcher.startContainer(id);
       const { exitCode } = await exit.event;
-      const output = logText(logPath);
-      if (output !== '') onOutput(output);
+      const said = log.end();
       if (exitCode !== 0) {
-        throw new ImageError(
-          'invalid',
-          `the command ${JSON.stringify(args)} exited with ${exitCode}: ${output.slice(-1000)}`,
-        );
+        const what = program ? 'the script' : `the command ${JSON.stringify(args)}`;
+        throw new ImageError('invalid', `${what} exited with ${exitCode}: ${said}`);
       }
       await context.launcher.removeContainer(id);
       return await store(snapshots.diff(id, 0, new Set(mountPoints)));
     } finally {
+      log.end();
       exit.cancel();
       await context.launcher.removeContainer(id);
       await context.launcher.removeSandbox(id);
@@ -85,19 +94,4 @@ export function runStepWith(context: CriContext): RunStep {
       rmSync(directory, { recursive: true, force: true });
     }
   };
-}
-
-/** The text of a log in CRI's format: time, stream, P or F, content. */
-function logText(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-  return text
-    .split('\n')
-    .map((line) => /^\S+ (?:stdout|stderr) ([PF]) (.*)$/s.exec(line))
-    .map((match) => (match ? `${match[2]}${match[1] === 'F' ? '\n' : ''}` : ''))
-    .join('');
 }

@@ -35,6 +35,7 @@ export interface ComposedImage {
   layers: readonly StoredLayer[];
   run: RunConfig;
   history: NonNullable<ImageConfig['history']>;
+  author?: string | undefined;
 }
 
 /** Writes config and manifest and admits the image under `names`. No time of day gets into it. */
@@ -46,6 +47,7 @@ export async function composeImage(
   const { os, architecture, variant } = images.platform;
   const config: ImageConfig = {
     created: '1970-01-01T00:00:00Z',
+    ...(parts.author && { author: parts.author }),
     architecture,
     os,
     ...(variant ? { variant } : {}),

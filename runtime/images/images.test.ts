@@ -1,17 +1,6 @@
-// Names, content, archives, snapshots and builds, on a real disk.
+// Names, content, archives and snapshots, on a real disk.
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -19,52 +8,28 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../../lib/log.ts';
 import { fromOverlay, toOverlay } from '../snapshots/layer.ts';
 import { chainIds } from '../snapshots/snapshots.ts';
-import { readTar, type TarHeader, tarEnd, tarHeader, tarPadding } from '../snapshots/tar.ts';
-import { buildImage, exportArchive, Images, importArchive } from './index.ts';
+import { readTar } from '../snapshots/tar.ts';
+import { dir, type Entry, file, type ImageBench, imageBench, tar } from '../testing/images.ts';
+import { exportArchive, Images, importArchive } from './index.ts';
 import { composeImage, storeLayer } from './compose.ts';
 import { digestOf } from './digest.ts';
 import { formatImageName, parseImageName } from './name.ts';
 
+let bench: ImageBench;
 let directory: string;
 let images: Images;
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'sampan-images-'));
-  images = new Images({
-    stateDir: join(directory, 'state'),
-    platform: { os: 'linux', architecture: 'amd64' },
-    log: silentLogger,
-  });
+  bench = imageBench();
+  ({ directory, images } = bench);
 });
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+afterEach(() => bench.end());
 
-type Entry = Partial<TarHeader> & Pick<TarHeader, 'name' | 'type'> & { content?: string };
-function tar(entries: Entry[]): Buffer {
-  const parts = entries.flatMap(({ content = '', ...header }) => [
-    tarHeader({ ...header, size: content.length }),
-    Buffer.from(content),
-    tarPadding(content.length),
-  ]);
-  return Buffer.concat([...parts, tarEnd]);
-}
 async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of source) items.push(item);
   return items;
 }
-const file = (name: string, content = name, more: Partial<TarHeader> = {}): Entry => ({
-  name,
-  type: 'file',
-  mode: 0o644,
-  content,
-  ...more,
-});
-const dir = (name: string, more: Partial<TarHeader> = {}): Entry => ({ name, type: 'directory', ...more });
-
-async function imageOf(name: string, ...layers: Buffer[]) {
-  const stored = [];
-  for (const layer of layers) stored.push(await storeLayer(images, Readable.from([layer])));
-  return composeImage(images, { layers: stored, run: { Cmd: ['/x'] }, history: [] }, [name]);
-}
+const imageOf = (name: string, ...layers: Buffer[]) => bench.imageOf(name, layers);
 
 describe('names', () => {
   test.each([
@@ -337,130 +302,5 @@ describe('catalog', () => {
     const again = new Images({ stateDir: join(directory, 'state'), platform: images.platform, log: silentLogger });
     expect(again.catalog.find('app')?.id).toBeUndefined();
     expect(again.catalog.find('app:1')).toEqual(image);
-  });
-});
-
-describe('build', () => {
-  function context(files: Record<string, string>): string {
-    const root = mkdtempSync(join(directory, 'ctx-'));
-    for (const [path, content] of Object.entries(files)) {
-      mkdirSync(join(root, path, '..'), { recursive: true });
-      writeFileSync(join(root, path), content);
-    }
-    return root;
-  }
-  const build = (dockerfile: string, files: Record<string, string> = {}, more: object = {}) =>
-    buildImage(images, { contextDirectory: context(files), dockerfile, tags: ['built:1'], ...more });
-
-  test('instructions shape the configuration', async () => {
-    const image = await build(
-      `ARG V=1
-FROM scratch
-ARG V=2
-ENV A=\${V} B="x y"
-ENV PATH=/bin:$A
-COPY --chown=5:6 a.txt sub/ /srv/
-WORKDIR /srv
-WORKDIR data
-COPY b* ./
-LABEL k=v
-EXPOSE 80 53/udp
-USER 5
-STOPSIGNAL SIGINT
-VOLUME ["/data"]
-ENTRYPOINT ["/bin/x"]
-CMD -v $A`,
-      { 'a.txt': 'A', 'sub/deep/c.txt': 'C', b1: '1', b2: '2' },
-      { buildArgs: { V: '9' } },
-    );
-    expect(image.run).toEqual({
-      Env: ['A=9', 'B=x y', 'PATH=/bin:9'],
-      WorkingDir: '/srv/data',
-      Labels: { k: 'v' },
-      ExposedPorts: { '80/tcp': {}, '53/udp': {} },
-      User: '5',
-      StopSignal: 'SIGINT',
-      Volumes: { '/data': {} },
-      Entrypoint: ['/bin/x'],
-      Cmd: ['/bin/sh', '-c', '-v $A'],
-    });
-    const view = images.view(image);
-    expect(
-      ['/srv/a.txt', '/srv/deep/c.txt', '/srv/data/b1', '/srv/data/b2'].map((path) => view.readText(path)),
-    ).toEqual(['A', 'C', '1', '2']);
-    expect(view.find('/srv/a.txt')?.stats).toMatchObject({ uid: 5, gid: 6 });
-  });
-
-  test('the same files give the same image', async () => {
-    const text = 'FROM scratch\nCOPY . /\n';
-    const first = await build(text, { a: '1', 'd/b': '2' });
-    const second = await build(text, { 'd/b': '2', a: '1' });
-    expect(second.id).toBe(first.id);
-    expect((await build(text, { a: '1', 'd/b': '3' })).id).not.toBe(first.id);
-  });
-
-  test('.dockerignore hides, and its exceptions show', async () => {
-    const image = await build('FROM scratch\nCOPY . /\n', {
-      '.dockerignore': '# no\n*.log\n**/tmp\nsecret\n!keep.log\n!secret/public\n',
-      'a.log': '',
-      'keep.log': 'k',
-      'x/tmp/y': '',
-      'x/z': 'z',
-      'secret/key': '',
-      'secret/public': 'p',
-    });
-    const view = images.view(image);
-    expect(['/a.log', '/x/tmp', '/secret/key'].map((path) => view.find(path))).toEqual([
-      undefined,
-      undefined,
-      undefined,
-    ]);
-    expect(['/keep.log', '/x/z', '/secret/public'].map((path) => view.readText(path))).toEqual(['k', 'z', 'p']);
-  });
-
-  test('a directory that is there keeps its mode, and links in the image are followed', async () => {
-    await imageOf(
-      'base',
-      tar([dir('tmp', { mode: 0o1777 }), dir('usr/bin'), { name: 'bin', type: 'symlink', linkname: 'usr/bin' }]),
-    );
-    const view = images.view(await build('FROM base\nCOPY x /bin/x\nCOPY x /tmp/\n', { x: 'x' }));
-    expect(view.find('/bin/x')?.path).toBe('/usr/bin/x');
-    expect((view.find('/tmp')?.stats.mode ?? 0) & 0o7777).toBe(0o1777);
-  });
-
-  test.each([
-    ['RUN true', 'line 1: RUN before FROM'],
-    ['FROM nowhere', 'line 1: base image "nowhere" is not here'],
-    ['FROM scratch\nHEALTHCHECK NONE', 'line 2: HEALTHCHECK is not supported'],
-    ['FROM scratch\n\nFROM scratch', 'line 3: builds of several stages'],
-    ['FROM scratch\nCOPY --from=x a b', 'line 2: COPY --from is not supported'],
-    ['FROM scratch\nCOPY missing /', 'line 2: "missing" is not in the build context'],
-    ['FROM scratch\nCOPY ../x /', 'line 2: "../x" leaves the build context'],
-    ['FROM scratch\nADD http://x/y /', 'line 2: "http://x/y": only local files'],
-    ['FROM scratch\nCOPY link /', 'line 2: "link" leads out of the build context'],
-    ['FROM scratch\nRUN <<EOF\nx\nEOF', 'line 2: here-documents'],
-    ['FROM scratch\nNONSENSE x', 'line 2: unknown instruction NONSENSE'],
-    ['FROM scratch\nRUN true', 'line 2: RUN needs a running runtime'],
-    ['', 'line 1: no FROM'],
-  ])('%j is refused: %s', async (text, message) => {
-    const root = context({});
-    symlinkSync('/etc/hostname', join(root, 'link'));
-    await expect(buildImage(images, { contextDirectory: root, dockerfile: text, tags: [] })).rejects.toThrow(message);
-  });
-
-  test('RUN is cached by what it starts from', async () => {
-    const ran: string[][] = [];
-    const run = async (step: { args: string[]; store: (tar: AsyncIterable<Uint8Array>) => Promise<never> }) => {
-      ran.push(step.args);
-      return step.store(Readable.from([tar([file('made')])]));
-    };
-    const text = 'FROM scratch\nCOPY a /\nRUN make it\n';
-    await build(text, { a: '1' }, { run });
-    await build(text, { a: '1' }, { run });
-    expect(ran).toEqual([['/bin/sh', '-c', 'make it']]);
-    await build(text, { a: '2' }, { run });
-    await build(text, { a: '2' }, { run, noCache: true });
-    expect(ran.length).toBe(3);
-    expect(existsSync(join(directory, 'state/build-cache.json'))).toBe(true);
   });
 });

@@ -55,9 +55,21 @@ export interface RunConfig {
   ExposedPorts?: Record<string, object> | null;
   Volumes?: Record<string, object> | null;
   Shell?: string[] | null;
+  /** Instructions for Dockerfiles that start from this image. */
+  OnBuild?: string[] | null;
+  /** Durations in nanoseconds. */
+  Healthcheck?: {
+    Test?: string[];
+    Interval?: number;
+    Timeout?: number;
+    StartPeriod?: number;
+    StartInterval?: number;
+    Retries?: number;
+  } | null;
 }
 
 export interface ImageConfig extends Platform {
+  author?: string;
   created?: string;
   config?: RunConfig | null;
   rootfs: { type: 'layers'; diff_ids: string[] };

@@ -112,7 +112,9 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
       'its first process; the rest happens inside it',
     ),
     ...oomSteps(process.oomScoreAdj, host.own, warnings),
-    ...(sandbox.network === 'pod' ? [step('setns', [`${host.sandboxDirectory}/net`, 'net'], "the pod's network")] : []),
+    ...(sandbox.network !== 'node'
+      ? [step('setns', [`${host.sandboxDirectory}/net`, 'net'], "the pod's network")]
+      : []),
     ...(sandbox.ipc === 'pod' ? [step('setns', [`${host.sandboxDirectory}/ipc`, 'ipc'], "the pod's IPC objects")] : []),
     step('setns', [`${host.sandboxDirectory}/uts`, 'uts'], "the pod's host name"),
     ...trees,

@@ -384,7 +384,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       if (!Number.isInteger(port) || port < 1 || port > 65_535)
         throw new LaunchError('dial', 'EINVAL', `port ${port} is not between 1 and 65535`);
       const { socket } = await server.open([
-        step('dial', [spec.network === 'pod' ? `${state.sandboxDirectory(sandboxId)}/net` : '', port], 'port-forward'),
+        step('dial', [spec.network !== 'node' ? `${state.sandboxDirectory(sandboxId)}/net` : '', port], 'port-forward'),
       ]);
       return socket;
     },

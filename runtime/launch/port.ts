@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 export interface SandboxSpec {
   id: string;
   hostname: string;
-  /** `pod`: an own network namespace with a veth on the bridge; `node`: the host's. */
-  network: 'pod' | 'node';
+  /** `pod`: an own network namespace with a veth on the bridge; `none`: one with loopback alone; `node`: the host's. */
+  network: 'pod' | 'none' | 'node';
   /** `pod`: one pid namespace shared by all containers, held by a pause process; `container`: one each; `node`: host's. */
   pid: 'pod' | 'container' | 'node';
   ipc: 'pod' | 'node';

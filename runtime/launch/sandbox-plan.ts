@@ -41,7 +41,7 @@ export function sysctlSteps(spec: SandboxSpec): Step[] {
     const where = sysctlNamespace(dotted);
     if (!where || !/^[a-z0-9_][\w./:-]*$/i.test(path) || path.split('/').includes('..'))
       throw new Error(`sysctl "${name}" is not separated by namespace: it would change the host`);
-    if (where === 'network' && spec.network !== 'pod')
+    if (where === 'network' && spec.network === 'node')
       throw new Error(`sysctl "${name}" needs a network namespace of the pod's own`);
     if (where === 'ipc' && spec.ipc !== 'pod')
       throw new Error(`sysctl "${name}" needs an IPC namespace of the pod's own`);
@@ -55,7 +55,7 @@ export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
   const warmFile = host.cgroups.warmFile();
   const pauseCgroup = `${spec.cgroupParent}/pause`;
   if (spec.hostname.length > 64) throw new Error(`hostname "${spec.hostname}" is longer than 64 bytes`);
-  const namespaces = [spec.network === 'pod' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
+  const namespaces = [spec.network !== 'node' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
   const steps: Step[] = [
     ...cgroupSteps(host.cgroups, spec.cgroupParent, limits.writes),
     ...(warmFile ? [step('warm', [warmFile], "its containers' joining will not wait for the kernel")] : []),
@@ -66,7 +66,7 @@ export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
     ...(spec.ipc === 'pod'
       ? [step('host-tmpfs', [`${directory}/shm`, 'mode=1777,size=65536k'], "the pod's shared memory")]
       : []),
-    ...(spec.network === 'pod' ? [step('up', ['lo'], 'loopback')] : []),
+    ...(spec.network !== 'node' ? [step('up', ['lo'], 'loopback')] : []),
     ...(network
       ? [
           step(

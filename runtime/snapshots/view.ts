@@ -1,6 +1,16 @@
 // Reading a root file system that is not mounted: lookups through the layers as overlayfs would do them, with
 // symbolic links resolved inside the root.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 
 export interface LayerDirectory {
@@ -31,6 +41,24 @@ export class RootfsView {
   /** Follows links, the last one too; undefined when absent. */
   find(path: string): Found | undefined {
     return this.#walk(path).found;
+  }
+
+  /** The entry at a path whose parents are no links; itself it may be one. */
+  at(path: string): Found | undefined {
+    return this.#at(path.split('/').filter((part) => part !== ''));
+  }
+
+  /** Names in a directory, sorted, links to it followed; none when it is no directory. */
+  list(path: string): string[] {
+    const found = this.find(path);
+    if (!found?.stats.isDirectory()) return [];
+    const parts = found.path.split('/').filter((part) => part !== '');
+    const names = new Set<string>();
+    for (const layer of this.#layers) {
+      const directory = join(layer.directory, ...parts);
+      if (lstatOrUndefined(directory)?.isDirectory()) for (const name of readdirSync(directory)) names.add(name);
+    }
+    return [...names].filter((name) => this.#at([...parts, name])).sort();
   }
 
   /** Resolves the links of as much of `path` as exists; the rest is appended as it is. */

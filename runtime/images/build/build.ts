@@ -1,21 +1,24 @@
-// Builds an image from a Dockerfile. Each step is a pure change of the image's configuration, a layer, or both. Layers
-// of COPY are addressed by their content, so that unchanged files are nothing new; layers of RUN are remembered by what
-// they started from and what they ran.
+// Builds an image from a Dockerfile: the stage that is wanted, and before it the stages it is made of.
 import { readFileSync } from 'node:fs';
-import { join, posix } from 'node:path';
-import { writeFileAtomic } from '../../../lib/files.ts';
-
+import { join } from 'node:path';
 import type { ImageRecord } from '../catalog.ts';
-import { composeImage, type StoredLayer, storeLayer } from '../compose.ts';
-import { digestOf } from '../digest.ts';
+import { composeImage } from '../compose.ts';
 import { ImageError } from '../errors.ts';
 import type { Images, OnProgress } from '../images.ts';
-import type { ImageConfig, RunConfig } from '../oci.ts';
-import { resolveOwner, type RunStep } from './run.ts';
-import { BuildContext } from './context.ts';
-import { copyLayer } from './copy.ts';
-import { type Command, DockerfileError, expand, parseDockerfile, type Step } from './dockerfile.ts';
-import { tarEnd, tarHeader } from '../../snapshots/tar.ts';
+import type { ImageConfig, Platform } from '../oci.ts';
+import { BuildContext, type CopySource } from './context.ts';
+import {
+  DockerfileError,
+  type Dockerfile,
+  parseDockerfile,
+  parseTrigger,
+  type Stage,
+  type Step,
+} from './dockerfile.ts';
+import { expand, ExpansionError } from './expand.ts';
+import type { RunStep } from './run.ts';
+import { StageBuild, type StageOptions } from './stage.ts';
+import { ImageTree } from './tree.ts';
 
 export interface BuildOptions {
   /** Absolute. */
@@ -24,6 +27,8 @@ export interface BuildOptions {
   dockerfile?: string;
   tags: readonly string[];
   buildArgs?: Readonly<Record<string, string>>;
+  /** The stage to build, by name or number; default: the last. */
+  target?: string;
   /** Runs again what was run before. */
   noCache?: boolean;
   /** Executes RUN in a container; without it RUN is refused. */
@@ -33,41 +38,15 @@ export interface BuildOptions {
   onProgress?: OnProgress;
 }
 
-interface BuildState {
-  layers: StoredLayer[];
-  run: RunConfig;
-  history: NonNullable<ImageConfig['history']>;
-  args: Map<string, string>;
-  hasCmd: boolean;
-}
-
-const shell = ['/bin/sh', '-c'];
-/** Diff id of a step that changed nothing. */
-const emptyTarDigest = digestOf(tarEnd);
-
 export async function buildImage(images: Images, options: BuildOptions): Promise<ImageRecord> {
-  const text = options.dockerfile ?? readDockerfile(options.contextDirectory);
-  const steps = parseDockerfile(text);
-  const context = new BuildContext(options.contextDirectory);
-  const declared = new Set(steps.filter((step) => step.kind === 'arg').map((step) => step.name));
-  for (const name of Object.keys(options.buildArgs ?? {})) {
-    if (!declared.has(name)) throw new ImageError('invalid', `build argument "${name}" is not declared by an ARG`);
-  }
+  const file = parseDockerfile(options.dockerfile ?? readDockerfile(options.contextDirectory));
+  refuseUndeclared(file, options.buildArgs ?? {});
+  const target = options.target === undefined ? file.stages.at(-1) : stageNamed(file.stages, options.target);
+  if (!target) throw new ImageError('invalid', `target "${options.target}" is no stage of the Dockerfile`);
+  const build = new Build(images, options, file);
   return images.exclusiveOfGc(async () => {
-    const state: BuildState = { layers: [], run: {}, history: [], args: new Map(), hasCmd: false };
-    for (const [i, step] of steps.entries()) {
-      options.onProgress?.({ what: `step ${i + 1}/${steps.length} ${step.text}` });
-      try {
-        await apply(images, options, context, state, step);
-      } catch (error) {
-        if (error instanceof DockerfileError) throw error;
-        if (error instanceof ImageError) {
-          throw new ImageError(error.kind, `Dockerfile line ${step.line}: ${error.message}`, { cause: error.cause });
-        }
-        throw new DockerfileError(step.line, (error as Error).message);
-      }
-    }
-    return composeImage(images, state, options.tags);
+    const { layers, run, history, configured } = await build.stage(target);
+    return composeImage(images, { layers, run, history, author: configured.author }, options.tags);
   });
 }
 
@@ -79,194 +58,151 @@ function readDockerfile(directory: string): string {
   }
 }
 
-async function apply(
-  images: Images,
-  options: BuildOptions,
-  context: BuildContext,
-  state: BuildState,
-  step: Step,
-): Promise<void> {
-  const { run } = state;
-  const variables = new Map([...state.args, ...(run.Env ?? []).map(splitEnv)]);
-  const fill = (text: string) => expand(text, variables);
-  const note = (empty: boolean) =>
-    state.history.push({ created_by: step.text, ...(empty ? { empty_layer: true } : {}) });
-  const addLayer = async (tar: AsyncIterable<Uint8Array>) => {
-    state.layers.push(await storeLayer(images, tar));
-    note(false);
-  };
-  switch (step.kind) {
-    case 'arg': {
-      const value = options.buildArgs?.[step.name] ?? (step.value === undefined ? undefined : fill(step.value));
-      if (value !== undefined) state.args.set(step.name, value);
-      return;
+function refuseUndeclared(file: Dockerfile, buildArgs: Readonly<Record<string, string>>): void {
+  const steps: Step[] = [...file.args, ...file.stages.flatMap((stage) => stage.steps)];
+  const declared = new Set(steps.flatMap((step) => (step.kind === 'arg' ? step.args.map((each) => each.name) : [])));
+  for (const name of Object.keys(buildArgs)) {
+    if (declared.has(name) || /_proxy$/i.test(name)) continue;
+    throw new ImageError('invalid', `build argument "${name}" is not declared by an ARG`);
+  }
+}
+
+/** Names win over numbers, later names over earlier ones. */
+function stageNamed(stages: readonly Stage[], name: string): Stage | undefined {
+  const named = stages.findLast((stage) => stage.name === name.toLowerCase());
+  return named ?? (/^\d+$/.test(name) ? stages[Number(name)] : undefined);
+}
+
+class Build {
+  #images: Images;
+  #options: BuildOptions;
+  #file: Dockerfile;
+  #context: CopySource;
+  #globals: ReadonlyMap<string, string>;
+  #built = new Map<Stage, Promise<StageBuild>>();
+
+  constructor(images: Images, options: BuildOptions, file: Dockerfile) {
+    this.#images = images;
+    this.#options = options;
+    this.#file = file;
+    this.#context = new BuildContext(options.contextDirectory);
+    this.#globals = globalsOf(file, options.buildArgs ?? {}, images.platform);
+  }
+
+  /** Each stage is built once. */
+  stage(stage: Stage): Promise<StageBuild> {
+    let built = this.#built.get(stage);
+    if (!built) {
+      built = this.#build(stage);
+      this.#built.set(stage, built);
     }
-    case 'from':
-      return startFrom(images, options, state, step, fill(step.image));
-    case 'copy': {
-      await unpackAll(images, state);
-      const view = images.view({ diffIds: state.layers.map((layer) => layer.diffId) });
-      const filled = { ...step, sources: step.sources.map(fill), destination: fill(step.destination) };
-      const owner = resolveOwner(step.chown === undefined ? undefined : fill(step.chown), view);
-      return addLayer(copyLayer(filled, context, view, { workingDirectory: run.WorkingDir || '/', owner }));
+    return built;
+  }
+
+  async #build(stage: Stage): Promise<StageBuild> {
+    const { onProgress } = this.#options;
+    const build = new StageBuild(this.#stageOptions(stage));
+    const triggers = await atLine(stage.line, () => this.#start(build, stage));
+    const steps = [...triggers.flatMap((trigger) => parseTrigger(trigger, stage.line)), ...stage.steps];
+    const prefix = this.#file.stages.length > 1 ? `${stage.name ?? `stage ${stage.index}`} ` : '';
+    for (const [i, step] of steps.entries()) {
+      onProgress?.({ what: `${prefix}step ${i + 2}/${steps.length + 1} ${step.text}` });
+      await atLine(step.line, () => build.apply(step));
     }
-    case 'run': {
-      if (!options.run) throw new DockerfileError(step.line, 'RUN needs a running runtime');
-      const layer = await runStep(images, options, options.run, state, argsOf(step.command));
-      if (layer) state.layers.push(layer);
-      note(!layer);
-      return;
-    }
-    case 'workdir': {
-      run.WorkingDir = posix.resolve(run.WorkingDir || '/', fill(step.value));
-      await unpackAll(images, state);
-      const view = images.view({ diffIds: state.layers.map((layer) => layer.diffId) });
-      if (view.find(run.WorkingDir)) return void note(true);
-      return addLayer(directoryLayer(view.resolve(run.WorkingDir), (path) => view.find(path)?.stats));
-    }
-    case 'env':
-      for (const { name, value } of step.pairs) {
-        const filled = fill(value);
-        run.Env = [...(run.Env ?? []).filter((entry) => !entry.startsWith(`${name}=`)), `${name}=${filled}`];
+    return build;
+  }
+
+  #stageOptions(stage: Stage): StageOptions {
+    const { buildArgs = {}, noCache = false, run, onProgress } = this.#options;
+    return {
+      images: this.#images,
+      context: this.#context,
+      globals: this.#globals,
+      buildArgs,
+      noCache,
+      run,
+      onProgress,
+      source: (name, line) => this.#source(stage, name, line),
+    };
+  }
+
+  /** The instructions that the base has left for its children. */
+  async #start(build: StageBuild, stage: Stage): Promise<string[]> {
+    const { platform } = this.#images;
+    this.#options.onProgress?.({ what: stage.text });
+    if (stage.platform !== undefined) {
+      const wanted = expand(stage.platform, this.#globals);
+      const [os, architecture] = wanted.split('/');
+      if (os !== platform.os || architecture !== platform.architecture) {
+        throw new DockerfileError(
+          stage.line,
+          `--platform=${wanted}: only ${platform.os}/${platform.architecture} is built here`,
+        );
       }
-      break;
-    case 'label':
-      for (const { name, value } of step.pairs) run.Labels = { ...run.Labels, [name]: fill(value) };
-      break;
-    case 'cmd':
-      run.Cmd = argsOf(step.command);
-      state.hasCmd = true;
-      break;
-    case 'entrypoint':
-      run.Entrypoint = argsOf(step.command);
-      // A base image's arguments do not fit a new entrypoint.
-      if (!state.hasCmd) delete run.Cmd;
-      break;
-    case 'user':
-      run.User = fill(step.value);
-      break;
-    case 'stopsignal':
-      run.StopSignal = fill(step.value);
-      break;
-    case 'expose':
-      for (const value of step.values.map(fill)) {
-        if (!/^\d+(-\d+)?(\/(tcp|udp|sctp))?$/i.test(value))
-          throw new DockerfileError(step.line, `"${value}" is not a port`);
-        run.ExposedPorts = { ...run.ExposedPorts, [value.includes('/') ? value.toLowerCase() : `${value}/tcp`]: {} };
-      }
-      break;
-    case 'volume':
-      for (const value of step.values.map(fill)) run.Volumes = { ...run.Volumes, [value]: {} };
-      break;
+    }
+    const reference = expand(stage.base, this.#globals);
+    if (reference === 'scratch') return [];
+    const earlier = stageNamed(
+      this.#file.stages.slice(0, stage.index).filter((each) => each.name),
+      reference,
+    );
+    if (earlier) return build.startFrom(await this.stage(earlier));
+    const image = await this.#image(reference, stage.line, `base image "${reference}" is not here`);
+    const { history = [] } = this.#images.content.readJson<ImageConfig>(image.config.digest);
+    const layers = image.layers.map((descriptor, i) => ({ descriptor, diffId: image.diffIds[i] as string }));
+    return build.startFrom({ layers, history, run: image.run });
   }
-  note(true);
-}
 
-async function startFrom(
-  images: Images,
-  options: BuildOptions,
-  state: BuildState,
-  step: Step,
-  reference: string,
-): Promise<void> {
-  if (reference === 'scratch') return;
-  const base = images.catalog.find(reference) ?? (await options.pull?.(reference));
-  if (!base) throw new DockerfileError(step.line, `base image "${reference}" is not here`);
-  const config = images.content.readJson<ImageConfig>(base.config.digest);
-  state.layers = base.layers.map((descriptor, i) => ({ descriptor, diffId: base.diffIds[i] as string }));
-  state.run = structuredClone(base.run);
-  state.history = config.history ?? [];
-}
-
-async function runStep(
-  images: Images,
-  options: BuildOptions,
-  runner: RunStep,
-  state: BuildState,
-  args: string[],
-): Promise<StoredLayer | undefined> {
-  const diffIds = state.layers.map((layer) => layer.diffId);
-  const key = digestOf(
-    JSON.stringify([
-      diffIds,
-      args,
-      state.run.Env ?? [],
-      [...state.args],
-      state.run.User ?? '',
-      state.run.WorkingDir ?? '',
-    ]),
-  );
-  const cache = new RunCache(join(images.root, 'build-cache.json'));
-  const known = options.noCache ? undefined : cache.get(key);
-  if (known && (known.layer === undefined || images.content.has(known.layer.descriptor.digest))) {
-    options.onProgress?.({ what: 'cached' });
-    return known.layer;
+  async #source(stage: Stage, name: string, line: number): Promise<CopySource> {
+    const earlier = stageNamed(this.#file.stages.slice(0, stage.index), name);
+    if (earlier) return new ImageTree(`stage "${name}"`, await (await this.stage(earlier)).view());
+    if (stageNamed(this.#file.stages, name)) {
+      throw new DockerfileError(line, `--from=${name}: the stage does not come before this one`);
+    }
+    const image = await this.#image(name, line, `--from=${name} is neither a stage nor an image that is here`);
+    return new ImageTree(`image "${name}"`, this.#images.view(image));
   }
-  await unpackAll(images, state);
-  const layer = await runner({
-    chain: images.chain({ diffIds }),
-    config: state.run,
-    args,
-    buildArgs: [...state.args].map(([name, value]) => `${name}=${value}`),
-    onOutput: (output) => options.onProgress?.({ what: 'run', output }),
-    store: async (tar) => storeLayer(images, tar),
-  });
-  const result = layer.diffId === emptyTarDigest ? undefined : layer;
-  cache.put(key, { layer: result });
-  return result;
+
+  async #image(reference: string, line: number, absent: string): Promise<ImageRecord> {
+    const found = this.#images.catalog.find(reference) ?? (await this.#options.pull?.(reference));
+    if (!found) throw new DockerfileError(line, absent);
+    return found;
+  }
 }
 
-class RunCache {
-  #path: string;
-  #entries: Record<string, { layer?: StoredLayer }>;
-
-  constructor(path: string) {
-    this.#path = path;
-    try {
-      this.#entries = JSON.parse(readFileSync(path, 'utf8')) as Record<string, { layer?: StoredLayer }>;
-    } catch {
-      this.#entries = {};
+/** What is known before any stage: the platform's names, and the ARG lines before the first FROM. */
+function globalsOf(
+  file: Dockerfile,
+  buildArgs: Readonly<Record<string, string>>,
+  { os, architecture, variant }: Platform,
+): ReadonlyMap<string, string> {
+  const platform = [os, architecture, variant].filter(Boolean).join('/');
+  const globals = new Map<string, string>();
+  for (const which of ['TARGET', 'BUILD']) {
+    globals.set(`${which}PLATFORM`, platform);
+    globals.set(`${which}OS`, os);
+    globals.set(`${which}ARCH`, architecture);
+    globals.set(`${which}VARIANT`, variant ?? '');
+  }
+  for (const { args } of file.args) {
+    for (const { name, value } of args) {
+      const found = buildArgs[name] ?? (value === undefined ? undefined : expand(value, globals));
+      if (found !== undefined) globals.set(name, found);
     }
   }
+  return globals;
+}
 
-  get(key: string): { layer?: StoredLayer } | undefined {
-    return this.#entries[key];
+/** Errors say which line of the Dockerfile they are about. */
+async function atLine<T>(line: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DockerfileError) throw error;
+    if (error instanceof ImageError) {
+      throw new ImageError(error.kind, `Dockerfile line ${line}: ${error.message}`, { cause: error.cause });
+    }
+    if (error instanceof ExpansionError || error instanceof Error) throw new DockerfileError(line, error.message);
+    throw error;
   }
-
-  put(key: string, entry: { layer?: StoredLayer }): void {
-    this.#entries[key] = entry;
-    writeFileAtomic(this.#path, JSON.stringify(this.#entries));
-  }
-}
-
-async function unpackAll(images: Images, state: BuildState): Promise<void> {
-  await images.unpack({ layers: state.layers.map((l) => l.descriptor), diffIds: state.layers.map((l) => l.diffId) });
-}
-
-async function* directoryLayer(
-  path: string,
-  statOf: (path: string) => { mode: number; uid: number; gid: number } | undefined,
-): AsyncGenerator<Buffer> {
-  let made = '';
-  for (const part of path.split('/').filter((p) => p !== '')) {
-    made += `/${part}`;
-    const below = statOf(made);
-    yield tarHeader({
-      name: `${made.slice(1)}/`,
-      type: 'directory',
-      mode: below ? below.mode & 0o7777 : 0o755,
-      uid: below?.uid ?? 0,
-      gid: below?.gid ?? 0,
-    });
-  }
-  yield tarEnd;
-}
-
-function argsOf(command: Command): string[] {
-  return command.form === 'exec' ? command.args : [...shell, command.text];
-}
-
-function splitEnv(entry: string): [string, string] {
-  const equals = entry.indexOf('=');
-  return [entry.slice(0, equals), entry.slice(equals + 1)];
 }

@@ -9,7 +9,18 @@ export interface ContextFile {
   stats: Stats;
 }
 
-export class BuildContext {
+/** Where COPY takes files from. */
+export interface CopySource {
+  /** In messages: `the build context`, `stage "x"`. */
+  readonly name: string;
+  /** What a source pattern names, sorted; empty when nothing does. Links of the source itself are followed inside it. */
+  match(pattern: string): ContextFile[];
+  /** What is below a directory, parents before children, sorted by name, links as links. */
+  below(directory: ContextFile): Generator<ContextFile>;
+}
+
+export class BuildContext implements CopySource {
+  readonly name = 'the build context';
   #root: string;
   #ignored: (path: string) => boolean;
 
@@ -94,7 +105,8 @@ export function ignoreRules(text: string): (path: string) => boolean {
   };
 }
 
-function patternExpression(pattern: string): RegExp {
+/** A pattern of `*`, `**`, `?` and `[…]` as a regular expression over a whole path. */
+export function patternExpression(pattern: string): RegExp {
   let source = '';
   for (let i = 0; i < pattern.length; i++) {
     const c = pattern[i] as string;

@@ -10,6 +10,9 @@ export type RunStep = (step: {
   chain: readonly string[];
   config: RunConfig;
   args: string[];
+  /** A program whose first line is `#!…`, to be run instead of `args`. */
+  script: string | undefined;
+  network: 'host' | 'none';
   /** `NAME=value`, visible to the command only. */
   buildArgs: string[];
   onOutput: (text: string) => void;

@@ -55,10 +55,17 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 export function buildOnNode(
   criSocket: string,
-  build: { contextDir: string; tags: string[]; dockerfile?: string; buildArgs?: Record<string, string> },
+  build: {
+    contextDir: string;
+    tags: string[];
+    dockerfile?: string;
+    buildArgs?: Record<string, string>;
+    target?: string;
+    noCache?: boolean;
+  },
   onLine: (line: string) => void,
 ): Promise<ImageResult> {
-  const { contextDir, tags, dockerfile, buildArgs } = build;
+  const { contextDir, tags, dockerfile, buildArgs, target, noCache } = build;
   return callImages(
     criSocket,
     'Build',
@@ -67,6 +74,8 @@ export function buildOnNode(
       tags,
       ...(dockerfile && { dockerfile: resolve(dockerfile) }),
       ...(buildArgs && { buildArgs }),
+      ...(target && { target }),
+      ...(noCache && { noCache }),
     },
     onLine,
   );

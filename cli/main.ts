@@ -178,27 +178,65 @@ connected(program.command('proxy').description('run the service proxy alone: Ser
 
 const image = program
   .command('image')
-  .description("build, import and list the images of this node's runtime")
+  .description("build, pull, push, load, save and look at the images of this node's runtime")
   .enablePositionalOptions();
 const imageCommand = (name: string, description: string) =>
   image.command(name).description(description).addOption(dataDir());
+const images = () => import('./commands/image.ts');
+const registry = () => import('./commands/image-registry.ts');
 imageCommand('build', 'build an image from a Dockerfile')
   .argument('[context]', 'directory', '.')
   .requiredOption('-t, --tag <name>', 'name of the image (repeatable)', collect)
   .option('-f, --file <path>', 'Dockerfile (default: CONTEXT/Dockerfile)')
   .option('--build-arg <name=value>', 'value for an ARG (repeatable)', collect)
-  .action(async (context, options) => (await import('./commands/image.ts')).buildCommand(context, options));
-imageCommand('import', 'import an OCI or Docker archive, or an OCI layout directory')
+  .option('--target <stage>', 'the stage to build (default: the last)')
+  .option('--no-cache', 'run again what was run before')
+  .action(async (context, options) => (await images()).buildCommand(context, options));
+imageCommand('load', 'load the images of an OCI or Docker archive, or of an OCI layout directory')
   .argument('<path>')
   .option('-t, --tag <name>', 'name for an image that has none')
-  .action(async (path, options) => (await import('./commands/image.ts')).importCommand(path, options));
+  .action(async (path, options) => (await images()).loadCommand(path, options));
+imageCommand('import', 'the same as load, or make an image of a root file system')
+  .argument('<path>')
+  .option('-t, --tag <name>', 'name for an image that has none')
+  .option('--rootfs', 'the tar is a root file system')
+  .option('--change <instruction>', 'how to run it, as in a Dockerfile (repeatable)', collect)
+  .action(async (path, options) => (await images()).importCommand(path, options));
+imageCommand('save', 'write images to an archive that load, docker and podman read')
+  .argument('<image...>')
+  .requiredOption('-o, --output <path>', 'the archive')
+  .action(async (names, options) => (await images()).saveCommand(names, options));
 imageCommand('pull', 'pull an image from its registry')
   .argument('<image>')
-  .action(async (name, options) => (await import('./commands/image.ts')).pullCommand(name, options));
-imageCommand('ls', 'list images').action(async (options) => (await import('./commands/image.ts')).listCommand(options));
-imageCommand('rm', 'remove images')
+  .option('--creds <user:password>', "credentials (default: docker's configuration file)")
+  .action(async (name, options) => (await registry()).pullCommand(name, options));
+imageCommand('push', 'push an image to its registry')
+  .argument('<image>')
+  .argument('[as]', 'the name to push it under')
+  .option('--creds <user:password>', "credentials (default: docker's configuration file)")
+  .action(async (name, as, options) => (await registry()).pushCommand(name, as, options));
+imageCommand('tag', 'give an image one more name')
+  .argument('<image>')
+  .argument('<name>')
+  .action(async (image, name, options) => (await images()).tagCommand(image, name, options));
+imageCommand('commit', "make an image of a container's changes")
+  .argument('<container>', 'its id, or the beginning of it')
+  .argument('<name>')
+  .option('-a, --author <author>', 'who made it')
+  .option('-m, --message <text>', 'a note for its history')
+  .option('-c, --change <instruction>', 'how to run it, as in a Dockerfile (repeatable)', collect)
+  .action(async (container, name, options) => (await images()).commitCommand(container, name, options));
+imageCommand('ls', 'list images').action(async (options) => (await images()).listCommand(options));
+imageCommand('inspect', 'print what images are made of, as JSON')
   .argument('<image...>')
-  .action(async (names, options) => (await import('./commands/image.ts')).removeCommand(names, options));
+  .action(async (names, options) => (await import('./commands/image-inspect.ts')).inspectCommand(names, options));
+imageCommand('history', 'show the steps that made an image, newest first')
+  .argument('<image>')
+  .option('--no-trunc', 'whole lines')
+  .action(async (name, options) => (await import('./commands/image-inspect.ts')).historyCommand(name, options));
+imageCommand('rm', 'remove images by their names')
+  .argument('<image...>')
+  .action(async (names, options) => (await images()).removeCommand(names, options));
 
 withNode(
   program.command('demo').description('a cluster, an image, a Deployment and a Service: what npm run demo shows'),

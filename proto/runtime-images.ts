@@ -14,14 +14,17 @@ const loaded = loadPackageDefinition(definition) as unknown as { sampan: { runti
 /** Served on the same socket as CRI. */
 export const RuntimeImages = loaded.sampan.runtime.v1['Images'] as ServiceClientConstructor;
 
+/** A password, or one of the tokens that registries hand out. */
 export interface Login {
   username?: string;
   password?: string;
+  identityToken?: string;
+  registryToken?: string;
 }
 
 /** Method name to its request; every one streams ImageProgress. */
 export interface RuntimeImagesMethods {
-  Import: { path: string; name?: string };
+  Import: { path: string; name?: string; rootfs?: boolean; changes?: string[] };
   Export: { images: string[]; path: string };
   Build: {
     contextDirectory: string;
@@ -29,10 +32,14 @@ export interface RuntimeImagesMethods {
     tags: string[];
     buildArgs?: Record<string, string>;
     noCache?: boolean;
+    target?: string;
   };
   Pull: { image: string; login?: Login | null };
   Push: { image: string; as?: string; login?: Login | null };
   Tag: { image: string; name: string };
+  Untag: { image: string };
+  Inspect: { image: string };
+  Commit: { container: string; name: string; author?: string; message?: string; changes?: string[] };
   Collect: Record<string, never>;
 }
 
@@ -51,4 +58,6 @@ export interface ImageResult {
   digest?: string;
   removedBlobs?: number;
   removedLayers?: number;
+  /** JSON: an ImageDocument. */
+  document?: string;
 }

@@ -8,12 +8,15 @@ import { createProgress } from '../progress.ts';
 import { align } from '../table.ts';
 import { UserError } from '../user-error.ts';
 
-interface ImageFlags {
+export interface ImageFlags {
   dataDir: string;
 }
 
 /** Shows the work as a step on stderr, and what came out of it on stdout. */
-async function showing(title: string, work: (onLine: (line: string) => void) => Promise<ImageResult>): Promise<void> {
+export async function showing(
+  title: string,
+  work: (onLine: (line: string) => void) => Promise<ImageResult>,
+): Promise<void> {
   const step = createProgress(process.stderr).step(title);
   try {
     const { names = [], digest } = await work((line) => step.update(line));
@@ -28,7 +31,7 @@ async function showing(title: string, work: (onLine: (line: string) => void) => 
 
 export function buildCommand(
   context: string,
-  flags: ImageFlags & { tag: string[]; file?: string; buildArg?: string[] },
+  flags: ImageFlags & { tag: string[]; file?: string; buildArg?: string[]; target?: string; cache: boolean },
 ): Promise<void> {
   const buildArgs = Object.fromEntries(
     (flags.buildArg ?? []).map((each) => {
@@ -37,14 +40,16 @@ export function buildCommand(
       return [each.slice(0, at), each.slice(at + 1)];
     }),
   );
-  const build = { contextDir: context, tags: flags.tag, dockerfile: flags.file, buildArgs };
+  const { tag: tags, file: dockerfile, target, cache } = flags;
+  const build = { contextDir: context, tags, dockerfile, buildArgs, target, noCache: !cache };
   return showing(`build ${flags.tag.join(', ')}`, (onLine) =>
     buildOnNode(layoutOf(flags.dataDir).criSocket, build, onLine),
   );
 }
 
-export const importCommand = (path: string, flags: ImageFlags & { tag?: string }): Promise<void> =>
-  showing(`import ${path}`, (onLine) =>
+/** Archives with images in them. */
+export const loadCommand = (path: string, flags: ImageFlags & { tag?: string }): Promise<void> =>
+  showing(`load ${path}`, (onLine) =>
     callImages(
       layoutOf(flags.dataDir).criSocket,
       'Import',
@@ -53,8 +58,50 @@ export const importCommand = (path: string, flags: ImageFlags & { tag?: string }
     ),
   );
 
-export const pullCommand = (image: string, flags: ImageFlags): Promise<void> =>
-  showing(`pull ${image}`, (onLine) => callImages(layoutOf(flags.dataDir).criSocket, 'Pull', { image }, onLine));
+/** An archive with images in it, or with `--rootfs` a root file system that becomes one. */
+export function importCommand(
+  path: string,
+  flags: ImageFlags & { tag?: string; rootfs?: boolean; change?: string[] },
+): Promise<void> {
+  if (!flags.rootfs && flags.change)
+    throw new UserError('--change is for --rootfs: an archive says itself how its images run');
+  if (!flags.rootfs) return loadCommand(path, flags);
+  if (!flags.tag) throw new UserError('a root file system needs a name: --tag NAME');
+  const request = { path: resolve(path), name: flags.tag, rootfs: true, changes: flags.change ?? [] };
+  return showing(`import ${path}`, (onLine) =>
+    callImages(layoutOf(flags.dataDir).criSocket, 'Import', request, onLine),
+  );
+}
+
+export const saveCommand = (images: string[], flags: ImageFlags & { output: string }): Promise<void> =>
+  showing(`save ${images.join(', ')} to ${flags.output}`, (onLine) =>
+    callImages(layoutOf(flags.dataDir).criSocket, 'Export', { images, path: resolve(flags.output) }, onLine),
+  );
+
+export const tagCommand = (image: string, name: string, flags: ImageFlags): Promise<void> =>
+  showing(`tag ${image} as ${name}`, (onLine) =>
+    callImages(layoutOf(flags.dataDir).criSocket, 'Tag', { image, name }, onLine),
+  );
+
+export const commitCommand = (
+  container: string,
+  name: string,
+  flags: ImageFlags & { author?: string; message?: string; change?: string[] },
+): Promise<void> =>
+  showing(`commit ${container}`, (onLine) =>
+    callImages(
+      layoutOf(flags.dataDir).criSocket,
+      'Commit',
+      {
+        container,
+        name,
+        changes: flags.change ?? [],
+        ...(flags.author && { author: flags.author }),
+        ...(flags.message && { message: flags.message }),
+      },
+      onLine,
+    ),
+  );
 
 /** A CRI client of the running node; what the runtime refuses is one line for a person. */
 async function withCri<T>(criSocket: string, work: (cri: CriClient) => Promise<T>): Promise<T> {
@@ -76,24 +123,20 @@ export function listCommand(flags: ImageFlags): Promise<void> {
       (image.repoTags?.length ? image.repoTags : ['<none>']).map((tag) => [
         tag,
         (image.id ?? '').replace('sha256:', '').slice(0, 12),
-        size(image.size ?? 0),
+        sizeText(image.size ?? 0),
       ]),
     );
     for (const line of align([['IMAGE', 'ID', 'SIZE'], ...rows.toSorted()])) process.stdout.write(`${line}\n`);
   });
 }
 
+/** Takes the names away; an image goes with its last one. */
 export async function removeCommand(names: string[], flags: ImageFlags): Promise<void> {
-  const { criSocket } = layoutOf(flags.dataDir);
-  await withCri(criSocket, async (cri) => {
-    for (const image of names) {
-      const { image: found } = await cri.call('ImageStatus', { image: { image } });
-      if (!found) throw new UserError(`no image is called ${image}`);
-      await cri.call('RemoveImage', { image: { image } });
-      process.stdout.write(`${image}\n`);
-    }
-  });
-  await callImages(criSocket, 'Collect', {}, () => {});
+  for (const image of names) {
+    await callImages(layoutOf(flags.dataDir).criSocket, 'Untag', { image }, () => {});
+    process.stdout.write(`${image}\n`);
+  }
 }
 
-const size = (bytes: number) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
+export const sizeText = (bytes: number) =>
+  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;

@@ -9,10 +9,17 @@ import {
   RuntimeImages,
   type RuntimeImagesMethods,
 } from '../../proto/runtime-images.ts';
+import type { ContainerConfig } from '../../proto/cri-types.ts';
 import type { CriContext } from '../cri/context.ts';
+import { credentialsOf } from '../cri/images.ts';
 import { invalidField } from '../cri/errors.ts';
 import { type AdditionalService, report } from '../cri/server.ts';
+import { commitContainer, importRootfs } from '../images/commit.ts';
+import { ImageError } from '../images/errors.ts';
+import { readTarFile } from '../images/import-archive.ts';
 import type { ImageRecord } from '../images/index.ts';
+import { inspectImage } from '../images/inspect.ts';
+import type { ContainerRecord } from '../store/records.ts';
 import { buildImage, exportArchive, importArchive, type OnProgress, pullImage, pushImage } from '../images/index.ts';
 import { runStepWith } from './run-step.ts';
 
@@ -23,8 +30,13 @@ type Work<M extends keyof RuntimeImagesMethods> = (
 ) => Promise<ImageResult>;
 
 const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
-  Import: async (context, { path, name }, onProgress) =>
-    resultOf(await importArchive(context.images, absolute(path, 'path'), { name: name || undefined, onProgress })),
+  Import: async (context, { path, name, rootfs, changes = [] }, onProgress) => {
+    const from = absolute(path, 'path');
+    if (rootfs)
+      return resultOf([await importRootfs(context.images, readTarFile(from), { names: named(name), changes })]);
+    if (changes.length > 0) throw invalidField('changes', 'they are for root file systems');
+    return resultOf(await importArchive(context.images, from, { name: name || undefined, onProgress }));
+  },
   Export: async (context, { images, path }) => {
     if (images.length === 0) throw invalidField('images', 'it is required');
     await exportArchive(context.images, images, absolute(path, 'path'));
@@ -38,6 +50,7 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
         tags: request.tags,
         buildArgs: request.buildArgs ?? {},
         noCache: request.noCache ?? false,
+        ...(request.target ? { target: request.target } : {}),
         run: runStepWith(context),
         pull: (reference) => pullImage(context.images, reference, { ...registryOptions(context, null), onProgress }),
         onProgress,
@@ -53,6 +66,27 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
     }),
   }),
   Tag: async (context, { image, name }) => resultOf([context.images.catalog.tag(image, name)]),
+  Untag: async (context, { image }) => {
+    const { repoTags } = find(context, image);
+    const { removed } = context.images.catalog.untag(image);
+    if (removed) await context.images.collect(context.store.containers.list().map((c) => c.diffIds));
+    return { names: removed ? repoTags : [image] };
+  },
+  Inspect: async (context, { image }) => ({ document: JSON.stringify(inspectImage(context.images, image)) }),
+  Commit: async (context, { container, name, author, message, changes = [] }) => {
+    const found = containerNamed(context, container);
+    const view = context.images.snapshots.view(context.images.chain(found));
+    const image = await commitContainer(context.images, {
+      imageId: found.imageId,
+      snapshotId: found.id,
+      omit: new Set(mountTargets(found.config).filter((path) => !view.find(`/${path}`))),
+      names: named(name),
+      changes,
+      ...(author && { author }),
+      ...(message && { message }),
+    });
+    return resultOf([image]);
+  },
   Collect: async (context) => {
     const removed = await context.images.collect(context.store.containers.list().map((c) => c.diffIds));
     return { removedBlobs: removed.blobs, removedLayers: removed.layers };
@@ -61,11 +95,30 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
 
 function registryOptions(context: CriContext, login: Login | null | undefined) {
   const { insecureRegistries, clock, random } = context;
-  const credentials = login?.username
-    ? { kind: 'basic' as const, username: login.username, password: login.password ?? '' }
-    : undefined;
-  return { insecureRegistries, clock, random, credentials };
+  return { insecureRegistries, clock, random, credentials: login ? credentialsOf(login) : undefined };
 }
+
+function find(context: CriContext, reference: string): ImageRecord {
+  const image = context.images.catalog.find(reference);
+  if (!image) throw new ImageError('not-found', `image "${reference}" not found`);
+  return image;
+}
+
+function containerNamed(context: CriContext, id: string): ContainerRecord {
+  const found = context.store.containers.list().filter((each) => id !== '' && each.id.startsWith(id));
+  if (found.length === 1) return found[0] as ContainerRecord;
+  throw new ImageError('not-found', `${found.length === 0 ? 'no' : 'more than one'} container has an id like "${id}"`);
+}
+
+/** Places in a container that others are mounted on, relative to its root. */
+function mountTargets(config: ContainerConfig): string[] {
+  const own = (config.mounts ?? []).map((mount) => mount.containerPath ?? '');
+  return [...own, '/dev', '/proc', '/sys', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf'].map((path) =>
+    path.replace(/^\/+|\/+$/g, ''),
+  );
+}
+
+const named = (name: string | undefined) => (name ? [name] : []);
 
 function absolute(path: string, field: string): string {
   if (!path.startsWith('/')) throw invalidField(field, `"${path}" is not an absolute path`);

@@ -57,7 +57,7 @@ export const pullImage: Call<'PullImage'> = async (context, request) => {
   return { imageRef: image.id };
 };
 
-function credentialsOf(auth: AuthConfig | null | undefined): Credentials | undefined {
+export function credentialsOf(auth: AuthConfig | null | undefined): Credentials | undefined {
   if (!auth) return undefined;
   if (auth.registryToken) return { kind: 'bearer', token: auth.registryToken };
   if (auth.identityToken) return { kind: 'identity', token: auth.identityToken };

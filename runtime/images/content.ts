@@ -3,9 +3,12 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  constants,
   createReadStream,
   existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -26,16 +29,23 @@ export interface BlobExpectation {
   size?: number;
 }
 
+/** A blob's bytes from an offset, or from 0 where the other side cannot do better. */
+export type OpenFrom = (offset: number) => Promise<{ offset: number; body: AsyncIterable<Uint8Array> }>;
+
 export class ContentStore {
   #root: string;
   #ingest: string;
+  /** Beginnings of blobs whose transfer broke off, by digest: a later pull goes on from there. */
+  #partial: string;
   #sequence = 0;
+  #resuming = new Map<string, Promise<void>>();
 
   constructor(root: string) {
     this.#root = root;
     this.#ingest = join(root, 'ingest');
+    this.#partial = join(root, 'partial');
     rmSync(this.#ingest, { recursive: true, force: true });
-    mkdirSync(this.#ingest, { recursive: true, mode: 0o700 });
+    for (const directory of [this.#ingest, this.#partial]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
   path(digest: string): string {
@@ -110,6 +120,68 @@ export class ContentStore {
       writer.abandon();
       throw error;
     }
+  }
+
+  /**
+   * Goes on with a transfer where an earlier one broke off, also one of an earlier process. What has come stays when the
+   * stream fails, unless it is wrong.
+   */
+  resume(blob: { digest: string; size: number }, open: OpenFrom, onBytes?: (count: number) => void): Promise<void> {
+    // Two images that are pulled at once may share a layer: it comes once.
+    let running = this.#resuming.get(blob.digest);
+    if (!running) {
+      running = this.#resume(blob, open, onBytes).finally(() => this.#resuming.delete(blob.digest));
+      this.#resuming.set(blob.digest, running);
+    }
+    return running;
+  }
+
+  async #resume(
+    blob: { digest: string; size: number },
+    open: OpenFrom,
+    onBytes?: (count: number) => void,
+  ): Promise<void> {
+    const { algorithm, hex } = parseDigest(blob.digest);
+    const path = join(this.#partial, `${algorithm}-${hex}`);
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    let isWhole = false;
+    try {
+      let hash = createHash(algorithm);
+      let size = Math.min(fstatSync(fd).size, blob.size);
+      if (size > 0) for await (const chunk of createReadStream(path, { end: size - 1 })) hash.update(chunk as Buffer);
+      if (size < blob.size) {
+        const { offset, body } = await open(size);
+        if (offset !== size) {
+          hash = createHash(algorithm);
+          size = 0;
+        }
+        ftruncateSync(fd, size);
+        onBytes?.(size);
+        for await (const chunk of body) {
+          for (let done = 0; done < chunk.length; ) done += writeSync(fd, chunk, done, undefined, size + done);
+          hash.update(chunk);
+          size += chunk.length;
+          if (size > blob.size) break;
+          onBytes?.(chunk.length);
+        }
+      }
+      if (size < blob.size) verify(blob, '', size);
+      isWhole = true;
+      verify(blob, `${algorithm}:${hash.digest('hex')}`, size);
+      fsyncSync(fd);
+      const target = this.path(blob.digest);
+      mkdirSync(join(target, '..'), { recursive: true, mode: 0o700 });
+      renameSync(path, target);
+    } finally {
+      closeSync(fd);
+      // Content that is whole and wrong will not get better.
+      if (isWhole) rmSync(path, { force: true });
+    }
+  }
+
+  /** Forgets what has come of blobs that nobody fetches now. */
+  removePartial(): void {
+    for (const name of readdirSync(this.#partial)) rmSync(join(this.#partial, name), { force: true });
   }
 
   remove(digest: string): void {

@@ -140,6 +140,7 @@ export class Images {
       for (const id of chainIds(image.diffIds)) layers.add(id);
     }
     for (const diffIds of inUse) for (const id of chainIds(diffIds)) layers.add(id);
+    this.content.removePartial();
     let removed = 0;
     for (const digest of this.content.list()) {
       if (blobs.has(digest)) continue;

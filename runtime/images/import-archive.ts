@@ -29,6 +29,7 @@ import {
   type Manifest,
   mediaTypes,
 } from './oci.ts';
+import { packingOf, unpacked } from './packing.ts';
 
 export interface ImportOptions {
   /** Name for an archive that carries none (and only then), or for its only image. */
@@ -52,27 +53,29 @@ export async function importArchive(images: Images, path: string, options: Impor
   });
 }
 
+/** A tar on disk, unpacked where it is packed. */
+export async function* readTarFile(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  if (!existsSync(path)) throw new ImageError('not-found', `no such file or directory: ${path}`);
+  yield* unpacked(path, packingOf(path));
+}
+
 /** Checks the archive's entries (plain files and directories only, no way out of the root), then unpacks it. */
 async function unpackArchive(path: string, directory: string): Promise<void> {
-  const head = Buffer.alloc(8);
-  for await (const chunk of createReadStream(path, { end: 7 })) (chunk as Buffer).copy(head);
-  const compression = compressionOf(head);
-  if (compression === 'none') {
-    try {
-      for await (const entry of readTar(createReadStream(path))) {
-        cleanPath(entry.name);
-        if (!['file', 'directory', 'symlink', 'link'].includes(entry.type)) {
-          throw new TarError(`"${entry.name}" is a ${entry.type}`);
-        }
-        // `docker save` links repeated layers to each other inside the archive.
-        if (entry.type === 'symlink' && entry.linkname.startsWith('/')) throw new TarError(`"${entry.name}" links out`);
+  const packing = packingOf(path);
+  try {
+    for await (const entry of readTar(unpacked(path, packing))) {
+      cleanPath(entry.name);
+      if (!['file', 'directory', 'symlink', 'link'].includes(entry.type)) {
+        throw new TarError(`"${entry.name}" is a ${entry.type}`);
       }
-    } catch (error) {
-      if (error instanceof TarError) throw new ImageError('invalid', `${path}: ${error.message}`, { cause: error });
-      throw error;
+      // `docker save` links repeated layers to each other inside the archive.
+      if (entry.type === 'symlink' && entry.linkname.startsWith('/')) throw new TarError(`"${entry.name}" links out`);
     }
+  } catch (error) {
+    if (error instanceof TarError) throw new ImageError('invalid', `${path}: ${error.message}`, { cause: error });
+    throw new ImageError('invalid', `${path} is not a tar archive`, { cause: error });
   }
-  const flag = compression === 'none' ? [] : [`--${compression}`];
+  const flag = packing === 'none' ? [] : [`--${packing}`];
   try {
     await runProgram('tar', ['--extract', `--file=${path}`, ...flag, `--directory=${directory}`, '--no-same-owner']);
   } catch (error) {

@@ -108,18 +108,18 @@ async function fetchBlob(
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await registry.request(`blobs/${blob.digest}`, { scope: 'pull', accept: [200] });
       let doneBytes = 0;
-      const body = response.body
-        ? Readable.fromWeb(response.body as import('node:stream/web').ReadableStream)
-        : Readable.from([]);
-      await images.content.put(body, { digest: blob.digest, size: blob.size }, (count) => {
-        doneBytes += count;
-        onProgress?.({ what, doneBytes, totalBytes: blob.size });
-      });
+      await images.content.resume(
+        blob,
+        (offset) => openBlob(registry, blob, offset),
+        (count) => {
+          doneBytes += count;
+          onProgress?.({ what, doneBytes, totalBytes: blob.size });
+        },
+      );
       return;
     } catch (error) {
-      // A connection that breaks in the middle is worth another try; content that is wrong is wrong again.
+      // A connection that breaks in the middle is worth another try, from where it broke; content that is wrong is wrong again.
       const broken = !(error instanceof ImageError) || (error.kind === 'corrupt' && /truncated/.test(error.message));
       if (!broken || attempt >= blobAttempts) {
         if (error instanceof ImageError) throw error;
@@ -127,4 +127,23 @@ async function fetchBlob(
       }
     }
   }
+}
+
+/** Registries may ignore a range (RFC 9110, 14.2): then the answer starts at 0. */
+async function openBlob(registry: Registry, blob: Descriptor, offset: number) {
+  const response = await registry.request(`blobs/${blob.digest}`, {
+    headers: offset > 0 ? { range: `bytes=${offset}-` } : {},
+    scope: 'pull',
+    accept: [200, 206],
+  });
+  const starts = new RegExp(`^bytes ${offset}-`).test(response.headers.get('content-range') ?? '');
+  const isRest = response.status === 206 && starts;
+  if (response.status === 206 && !isRest) {
+    await response.body?.cancel();
+    throw new ImageError('unavailable', `blob ${blob.digest}: the registry answered another range than was asked for`);
+  }
+  const body = response.body
+    ? Readable.fromWeb(response.body as import('node:stream/web').ReadableStream)
+    : Readable.from([]);
+  return { offset: isRest ? offset : 0, body };
 }

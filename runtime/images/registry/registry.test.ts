@@ -172,6 +172,73 @@ test('a transfer that breaks off is tried again', async () => {
   expect(broken).toBe(2);
 });
 
+/** Every blob's transfer breaks off in the middle `times` times; ranges are honoured. Returns the ranges asked for. */
+function breakOff(times: number): (string | undefined)[] {
+  const ranges: (string | undefined)[] = [];
+  const left = new Map<string, number>();
+  intercept = (request, response, path) => {
+    const blob = blobs.get(path.split('/').at(-1) as string);
+    if (request.method !== 'GET' || !blob) return false;
+    const { range } = request.headers;
+    ranges.push(range);
+    const start = Number(/^bytes=(\d+)-$/.exec(range ?? 'bytes=0-')?.[1]);
+    const rest = blob.subarray(start);
+    response.writeHead(range ? 206 : 200, {
+      'content-length': rest.length,
+      ...(range && { 'content-range': `bytes ${start}-${blob.length - 1}/${blob.length}` }),
+    });
+    const remaining = left.get(path) ?? times;
+    left.set(path, remaining - 1);
+    if (remaining <= 0) response.end(rest);
+    else response.write(rest.subarray(0, 40), () => setImmediate(() => response.destroy()));
+    return true;
+  };
+  return ranges;
+}
+
+test('a transfer goes on where it broke off, also in the next process', async () => {
+  await push();
+  const ranges = breakOff(4);
+  await expect(pull()).rejects.toMatchObject({ kind: 'unavailable' });
+  expect(ranges.filter((range) => range === undefined).length).toBe(2);
+  ranges.length = 0;
+  const image = await pull();
+  expect(ranges.length).toBeGreaterThan(0);
+  expect(ranges).not.toContain(undefined);
+  expect(store('two').view(image).readText('/hello')).toBe('hello');
+});
+
+test('a registry that answers another range, or lies in the rest, is not believed', async () => {
+  await push();
+  breakOff(4);
+  await expect(pull()).rejects.toThrow();
+  intercept = (request, response, path) => {
+    if (!request.headers.range || !path.includes('/blobs/')) return false;
+    response.writeHead(206, { 'content-range': 'bytes 0-9/10', 'content-length': 10 }).end('0123456789');
+    return true;
+  };
+  await expect(pull()).rejects.toThrow('another range than was asked for');
+  intercept = (request, response, path) => {
+    const blob = blobs.get(path.split('/').at(-1) as string);
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1]);
+    if (!blob || !start) return false;
+    const lie = Buffer.alloc(blob.length - start, 1);
+    response.writeHead(206, { 'content-range': `bytes ${start}-${blob.length - 1}/${blob.length}` }).end(lie);
+    return true;
+  };
+  await expect(pull()).rejects.toMatchObject({ kind: 'corrupt' });
+  intercept = () => false;
+  await pull();
+});
+
+test('a layer that two pulls want at once comes once', async () => {
+  await push();
+  const two = store('two');
+  seen = [];
+  await Promise.all([1, 2, 3].map(() => pullImage(two, `${host}/team/app:1`, options)));
+  expect(seen.filter((each) => each.includes('/blobs/')).length).toBe(blobs.size);
+});
+
 test('servers that stumble are tried again, but not for ever', async () => {
   await push();
   let faults = 2;

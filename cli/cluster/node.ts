@@ -1,6 +1,7 @@
 // Composition root of a node: runtime, kubelet and proxy in one process. They meet as they do apart: kubelet and runtime over
 // CRI on the unix socket, all three with the API server over HTTPS.
 import { execFile } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/index.ts';
 import { createCriClient } from '../../kubelet/cri/client.ts';
@@ -34,6 +35,7 @@ export interface NodeRuntime extends RunningRuntime {
 export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<NodeRuntime> {
   const layout = layoutOf(flags.dataDir);
   const { podCidr, bridge, cgroupRoot } = flags;
+  mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
   writeFileAtomic(runtimeFlagsFile(layout), JSON.stringify({ podCidr, bridge, cgroupRoot }), 0o600);
   const launcher = await createLauncher({
     stateDir: join(layout.runtimeDir, 'launcher'),

@@ -99,20 +99,24 @@ int step_private(struct context *context, const struct step *step, struct failur
   return 0;
 }
 
+// What overlayfs takes (fs/overlayfs/ovl_entry.h: OVL_MAX_STACK).
+enum { MAX_LAYERS = 500 };
+
 // overlay TARGET UPPER WORK OPTIONS LOWER...: lower directories are named by descriptor numbers (one page of options
 // holds 500 of them), which also hides the host's paths from the container.
 int step_overlay(struct context *context, const struct step *step, struct failure *failure) {
   const char *target = step->argv[1].text;
   char options[4096];
   size_t used = (size_t)snprintf(options, sizeof options, "lowerdir=");
-  int first = -1, last = -1;
+  // Not one range: what is open already may lie between two of them.
+  int layers[MAX_LAYERS];
+  uint32_t count = 0;
   for (uint32_t i = 5; i < step->argc; i++) {
     int fd = open(step->argv[i].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return fail(failure, errno, "open layer %s", step->argv[i].text);
-    if (first < 0) first = fd;
-    last = fd;
+    layers[count++] = fd;
     used += (size_t)snprintf(options + used, sizeof options - used, i > 5 ? ":%d" : "%d", fd);
-    if (used > sizeof options - 200) return fail(failure, E2BIG, "too many layers");
+    if (count == MAX_LAYERS || used > sizeof options - 200) return fail(failure, E2BIG, "too many layers");
   }
   int upper = open(step->argv[2].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (upper < 0) return fail(failure, errno, "open %s", step->argv[2].text);
@@ -128,7 +132,7 @@ int step_overlay(struct context *context, const struct step *step, struct failur
   int error = errno;
   if (chdir("/") < 0) return fail(failure, errno, "chdir /");
   if (result < 0) return fail(failure, error, "mount overlay on %s", target);
-  for (int fd = first; first >= 0 && fd <= last; fd++) close(fd);
+  for (uint32_t i = 0; i < count; i++) close(layers[i]);
   close(upper);
   close(work);
   context->root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);

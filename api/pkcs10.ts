@@ -59,6 +59,87 @@ export function signingRequestProblem(request: string): string | undefined {
   return verify(algorithm.hash, parts.signed, key, parts.signature) ? undefined : FAILURES[algorithm.keyType];
 }
 
+/** What a request asks to be called; extensions other than names are not read. */
+export interface SigningRequest {
+  commonName: string;
+  organizations: string[];
+  dnsNames: string[];
+  emailAddresses: string[];
+  uris: string[];
+  ipAddresses: string[];
+  /** The subject as it stands in the request, for the certificate. DER. */
+  subject: Buffer;
+  /** SubjectPublicKeyInfo. DER. */
+  publicKey: Buffer;
+}
+
+/** Reads `request` (base64 of PEM); throws when it is none. The signature is not looked at: see signingRequestProblem. */
+export function parseSigningRequest(request: string): SigningRequest {
+  const block = parsePem(Buffer.from(request, 'base64').toString('latin1'))[0];
+  if (block?.label !== 'CERTIFICATE REQUEST') throw new Error('PEM block type must be CERTIFICATE REQUEST');
+  const { subject, publicKey, attributes } = parseRequest(block.der);
+  const names = subjectNames(subject);
+  const found: SigningRequest = {
+    commonName: names.filter(([id]) => id === COMMON_NAME).at(-1)?.[1] ?? '',
+    organizations: names.filter(([id]) => id === ORGANIZATION).map(([, value]) => value),
+    dnsNames: [],
+    emailAddresses: [],
+    uris: [],
+    ipAddresses: [],
+    subject: subject.whole,
+    publicKey,
+  };
+  for (const { tag, content } of alternativeNames(attributes)) {
+    if (tag === 0x81) found.emailAddresses.push(content.toString('latin1'));
+    else if (tag === 0x82) found.dnsNames.push(content.toString('latin1'));
+    else if (tag === 0x86) found.uris.push(content.toString('latin1'));
+    else if (tag === 0x87) found.ipAddresses.push(addressText(content));
+  }
+  return found;
+}
+
+const COMMON_NAME = '2.5.4.3';
+const ORGANIZATION = '2.5.4.10';
+const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
+const ALTERNATIVE_NAME = '2.5.29.17';
+
+function subjectNames(subject: Element): [string, string][] {
+  return elements(expect(subject, SEQUENCE)).flatMap((set) =>
+    elements(expect(set, SET)).map((attribute): [string, string] => {
+      const [id, value] = elements(expect(attribute, SEQUENCE)) as [Element, Element];
+      // BMPString is UTF-16; the others are ASCII or UTF-8.
+      const text =
+        value.tag === 0x1e ? Buffer.from(value.content).swap16().toString('utf16le') : value.content.toString();
+      return [objectId(expect(id, OBJECT_ID)), text];
+    }),
+  );
+}
+
+/** The general names of the subjectAltName extensions that the attributes ask for. */
+function alternativeNames(attributes: Element | undefined): Element[] {
+  if (attributes?.tag !== 0xa0) return [];
+  const found: Element[] = [];
+  for (const attribute of elements(attributes.content)) {
+    const [id, values] = elements(expect(attribute, SEQUENCE)) as [Element, Element];
+    if (objectId(expect(id, OBJECT_ID)) !== EXTENSION_REQUEST) continue;
+    for (const list of elements(expect(values, SET))) {
+      for (const extension of elements(expect(list, SEQUENCE))) {
+        const parts = elements(expect(extension, SEQUENCE));
+        if (objectId(expect(parts[0], OBJECT_ID)) !== ALTERNATIVE_NAME) continue;
+        const [names] = elements(expect(parts.at(-1), OCTET_STRING));
+        found.push(...elements(expect(names, SEQUENCE)));
+      }
+    }
+  }
+  return found;
+}
+
+function addressText(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length !== 16) throw new Error('bad address');
+  return Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(i * 2).toString(16)).join(':');
+}
+
 interface Element {
   tag: number;
   /** With tag and length. */
@@ -69,15 +150,24 @@ interface Element {
 const SEQUENCE = 0x30;
 const BIT_STRING = 0x03;
 const OBJECT_ID = 0x06;
+const OCTET_STRING = 0x04;
+const SET = 0x31;
 
 function parseRequest(der: Buffer) {
   const [request, ...rest] = elements(der);
   if (!request || rest.length > 0) throw new Error('trailing data');
   const [info, algorithm, signature] = elements(expect(request, SEQUENCE)) as [Element, Element, Element];
-  const [, , publicKey] = elements(expect(info, SEQUENCE)) as [Element, Element, Element];
+  const [, subject, publicKey, attributes] = elements(expect(info, SEQUENCE)) as [
+    Element,
+    Element,
+    Element,
+    Element | undefined,
+  ];
   const [id] = elements(expect(algorithm, SEQUENCE)) as [Element];
   return {
     signed: info.whole,
+    subject,
+    attributes,
     publicKey: (expect(publicKey, SEQUENCE), publicKey.whole),
     algorithm: objectId(expect(id, OBJECT_ID)),
     // The first byte counts the unused bits, of which there are none.

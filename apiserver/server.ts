@@ -5,6 +5,7 @@ import type { Scheme } from '../api/scheme.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
 import { sleep } from '../lib/abort.ts';
 import { type Logger, silentLogger } from '../lib/log.ts';
+import { certificateAdmission } from './admission/certificates.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { followDefinitions } from './apiextensions/compose.ts';
 import { composeAdmission } from './admission/plugins.ts';
@@ -131,7 +132,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     serviceAccounts: registry.kind('', 'serviceaccounts'),
   };
   const lenient = { anyAge: true } as const;
-  const admitting = composeAdmission({ registry, clock, random, egress: options.egress });
+  const admitting = composeAdmission({
+    registry,
+    clock,
+    random,
+    egress: options.egress,
+    certificates: certificateAdmission(authorizer),
+  });
   admission.use([...admitting.plugins, ...(options.admission ?? []), rbacEscalation(rbac, authorizer)]);
 
   const addresses = new AddressAllocator({ store, range, clock, random });

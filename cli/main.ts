@@ -1,6 +1,6 @@
 // The sampan command: parses the command line and imports only what the chosen command needs.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { withAccess } from './cluster/access.ts';
+import { bool, withAccess } from './cluster/access-flags.ts';
 import { withOperations } from './cluster/operations-flags.ts';
 import { DEFAULT_DATA_DIR } from './layout.ts';
 import { UserError } from './user-error.ts';
@@ -157,6 +157,11 @@ connected(program.command('scheduler').description('run the scheduler alone'))
   .action(async (options) => (await import('./commands/components.ts')).schedulerCommand(options));
 connected(program.command('controller-manager').description('run the controllers alone'))
   .option('--controllers <names>', "comma-separated: '*' for all, -name to leave one out", '*')
+  .option(
+    '--use-service-account-credentials <bool>',
+    'each controller acts as an account of its own, with its rights (default: true)',
+    bool,
+  )
   .option('--leader-elect', 'be one of several: only the holder of the lease works')
   .action(async (options) => (await import('./commands/components.ts')).controllerManagerCommand(options));
 withNode(connected(program.command('kubelet').description('run the node agent alone, against any CRI runtime')))

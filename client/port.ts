@@ -102,6 +102,8 @@ export interface Client {
     path: string,
     options?: { headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<{ status: number; body: AsyncIterable<Uint8Array> }>;
+  /** The same connection as somebody else; needs the right to impersonate. */
+  as(user: string): Client;
   close(): void;
 }
 

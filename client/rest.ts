@@ -40,9 +40,14 @@ export interface ClientDependencies {
 
 /** Connects lazily. `https://` with TLS, `http://` as HTTP/2 with prior knowledge. */
 export function createClient(config: ClientConfig, { clock, log }: ClientDependencies): Client {
-  const connection = new Connection(config, clock, log);
+  return clientOver(new Connection(config, clock, log), config, clock);
+}
 
-  async function send(outgoing: Outgoing): Promise<Answer> {
+/** `user`: whom every request impersonates. */
+function clientOver(connection: Connection, config: ClientConfig, clock: Clock, user?: string): Client {
+  async function send(request: Outgoing): Promise<Answer> {
+    const outgoing =
+      user === undefined ? request : { ...request, headers: { ...request.headers, 'impersonate-user': user } };
     let unsent = 0;
     let throttled = 0;
     for (;;) {
@@ -191,6 +196,7 @@ export function createClient(config: ClientConfig, { clock, log }: ClientDepende
       (await json(method, path, body, options)) as Reply,
     stream: (method, path, options = {}) =>
       openStream({ method, path, headers: options.headers ?? {}, signal: options.signal }),
+    as: (other) => clientOver(connection, config, clock, other),
     close: () => connection.close(),
   };
 }

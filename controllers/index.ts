@@ -1,6 +1,11 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
+import { certificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
+import type { Client } from '../client/port.ts';
 import { childAbort } from '../lib/abort.ts';
 import type { Controller, ControllersContext } from './context.ts';
+import { userOf } from './accounts.ts';
+import { runBootstrapSigner, runTokenCleaner } from './bootstraptokens/controller.ts';
+import { runCsrApproving, runCsrCleaner, runCsrSigning } from './certificates/controller.ts';
 import { runCronJobController } from './cronjob/controller.ts';
 import { runDaemonSetController } from './daemonset/controller.ts';
 import { runDeploymentController } from './deployment/controller.ts';
@@ -25,14 +30,16 @@ import { runPersistentVolumeController } from './persistentvolume/controller.ts'
 import { runDefaultStorageClass } from './persistentvolume/default-class.ts';
 import { runEphemeralVolumeController } from './persistentvolume/ephemeral.ts';
 import { runPvcProtection, runPvProtection } from './pvcprotection/controller.ts';
+import { runClusterRoleAggregation } from './rbac/controller.ts';
 import { runReplicaSetController } from './replicaset/controller.ts';
 import { runResourceQuotaController } from './resourcequota/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
+import { runServiceAccountTokenController } from './serviceaccount/token-controller.ts';
 import { runStatefulSetController } from './statefulset/controller.ts';
 
-export type { Controller, ControllersContext } from './context.ts';
+export type { Controller, ControllersContext, Signing } from './context.ts';
 
-export const controllers: Readonly<Record<string, Controller>> = {
+const table = {
   deployment: runDeploymentController,
   replicaset: runReplicaSetController,
   daemonset: whereServed([daemonSetRef, controllerRevisionRef], runDaemonSetController),
@@ -56,18 +63,36 @@ export const controllers: Readonly<Record<string, Controller>> = {
   disruption: runDisruptionController,
   serviceaccount: runServiceAccountController,
   'root-ca-publisher': runRootCaPublisher,
-};
+  'serviceaccount-token': runServiceAccountTokenController,
+  'clusterrole-aggregation': runClusterRoleAggregation,
+  csrapproving: whereServed([certificateSigningRequest], runCsrApproving),
+  csrsigning: whereServed([certificateSigningRequest], runCsrSigning),
+  csrcleaner: whereServed([certificateSigningRequest], runCsrCleaner),
+  'token-cleaner': runTokenCleaner,
+  'bootstrap-signer': runBootstrapSigner,
+} satisfies Record<string, Controller>;
+
+export type ControllerName = keyof typeof table;
+
+export const controllers: Readonly<Record<string, Controller>> = table;
+
+/** The client through which a controller acts as its own account; reads of the shared informers are the manager's. */
+function clientOf(name: string, client: Client): Client {
+  const user = userOf(name);
+  return user === undefined ? client : client.as(user);
+}
 
 /**
  * Runs every controller but those named in `disabled` (an unknown name is an error), until `signal` aborts. The context's
  * informers are run by the caller. May be called before the API server answers: informers and queues try again.
+ * Each acts as a service account of its own, with that account's rights, unless `asManager`.
  * A controller that ends in an error ends all of them: it is a bug, and the caller restarts.
  */
 export async function runControllers(
-  context: ControllersContext & { disabled?: readonly string[] },
+  context: ControllersContext & { disabled?: readonly string[]; asManager?: boolean },
   signal: AbortSignal,
 ): Promise<void> {
-  const { disabled = [] } = context;
+  const { disabled = [], asManager = false } = context;
   for (const name of disabled) {
     if (!Object.hasOwn(controllers, name))
       throw new TypeError(
@@ -80,7 +105,7 @@ export async function runControllers(
     const outcomes = await Promise.allSettled(
       running.map(async ([name, run]) => {
         try {
-          await run(context, all.signal);
+          await run(asManager ? context : { ...context, client: clientOf(name, context.client) }, all.signal);
         } catch (err) {
           context.log.error({ err, controller: name }, 'controller failed');
           all.abort(err);

@@ -14,7 +14,7 @@ export interface CertificateSpec {
   days: number;
 }
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+export const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 3600 * 1000;
 /** Clocks of hosts differ a little: certificates are valid from five minutes ago. */
 const BACKDATE_MS = 5 * 60 * 1000;
@@ -98,13 +98,13 @@ function keyPem(key: webcrypto.CryptoKey): string {
   return KeyObject.from(key).export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
-function importKey(pem: string): Promise<webcrypto.CryptoKey> {
+export function importKey(pem: string): Promise<webcrypto.CryptoKey> {
   const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
   return webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
 }
 
 /** Hex of a positive integer: the top bit is cleared, so that no sign byte is needed. */
-function serialText(bytes: Uint8Array): string {
+export function serialText(bytes: Uint8Array): string {
   const copy = Buffer.from(bytes);
   copy[0] = ((copy[0] as number) & 0x7f) | 0x01;
   return copy.toString('hex');

@@ -30,7 +30,7 @@ export interface TokenClaims {
 
 /** Of a token kept in a Secret: it does not expire, it ends with the Secret. */
 export interface LegacyClaims {
-  iss: 'kubernetes/serviceaccount';
+  iss: string;
   sub: string;
   'kubernetes.io/serviceaccount/namespace': string;
   'kubernetes.io/serviceaccount/secret.name': string;

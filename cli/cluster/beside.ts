@@ -17,7 +17,7 @@ export function runBesideApiServer(server: RunningApiServer, scheme: Scheme, log
     scheduler.informers.run(controller.signal),
     runScheduler(scheduler, controller.signal),
     controllers.informers.run(controller.signal),
-    runControllers({ ...controllers, rootCaPem: pki.caPem, scheme }, controller.signal),
+    runControllers({ ...controllers, rootCaPem: pki.caPem, scheme, signing: server.signing }, controller.signal),
   ].map((each) => each.catch((error: unknown) => log.error({ err: error }, 'a component of the control plane ended')));
   return {
     async stop() {

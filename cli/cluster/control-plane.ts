@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { createScheme } from '../../api/kinds/index.ts';
 import { type ClusterPki, ensureClusterPki, renderKubeconfig } from '../../apiserver/auth/pki.ts';
+import { type ClusterSigning, clusterSigning } from '../../apiserver/auth/signing.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import type { Store } from '../../apiserver/storage/port.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -9,7 +10,8 @@ import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Layout } from '../layout.ts';
 import { UserError } from '../user-error.ts';
-import { type AccessFlags, accessOptions } from './access.ts';
+import { accessOptions } from './access.ts';
+import type { AccessFlags } from './access-flags.ts';
 import { type EncryptionOptions, encryptStore } from './encryption.ts';
 import { operationsOf } from './operations.ts';
 import type { OperationsFlags } from './operations-flags.ts';
@@ -38,6 +40,8 @@ export interface RunningApiServer {
   url: string;
   port: number;
   pki: ClusterPki;
+  /** For the controllers that give certificates and tokens. */
+  signing: ClusterSigning | undefined;
   stop(): Promise<void>;
 }
 
@@ -92,6 +96,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     url,
     port,
     pki,
+    signing: clusterSigning(layout.pkiDir, systemClock, access.authentication.signingKeyPem),
     async stop() {
       await server.stop();
       await store.close();

@@ -1,6 +1,6 @@
 // The options of `sampan up` and `sampan demo`, as commander hands them over.
 
-import type { AccessFlags } from './access.ts';
+import type { AccessFlags } from './access-flags.ts';
 import type { OperationsFlags } from './operations-flags.ts';
 
 export interface NodeFlags {

@@ -55,13 +55,16 @@ export async function schedulerCommand(flags: ConnectedFlags & { leaderElect?: b
 }
 
 export async function controllerManagerCommand(
-  flags: ConnectedFlags & { leaderElect?: boolean; controllers: string },
+  flags: ConnectedFlags & { leaderElect?: boolean; controllers: string; useServiceAccountCredentials?: boolean },
 ): Promise<void> {
-  const [{ connect }, { controllers: known, runControllers }, { createScheme }] = await Promise.all([
-    import('../cluster/connect.ts'),
-    import('../../controllers/index.ts'),
-    import('../../api/kinds/index.ts'),
-  ]);
+  const [{ connect }, { controllers: known, runControllers }, { createScheme }, { clusterSigning }] = await Promise.all(
+    [
+      import('../cluster/connect.ts'),
+      import('../../controllers/index.ts'),
+      import('../../api/kinds/index.ts'),
+      import('../../apiserver/auth/signing.ts'),
+    ],
+  );
   const log = createLogger('controller-manager', { level: flags.logLevel });
   const config = credentials(flags, 'controller-manager');
   const context = connect(config, 'controller-manager', log);
@@ -69,6 +72,8 @@ export async function controllerManagerCommand(
     ...context,
     rootCaPem: config.caPem ?? '',
     scheme: createScheme(),
+    signing: clusterSigning(layoutOf(flags.dataDir).pkiDir, context.clock),
+    asManager: flags.useServiceAccountCredentials === false,
     disabled: disabledControllers(flags.controllers, Object.keys(known)),
   };
   await lead(flags, 'kube-controller-manager', context, (signal) =>

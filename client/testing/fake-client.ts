@@ -350,7 +350,8 @@ export function createFakeClient(options: FakeOptions): FakeClient {
     };
   }
 
-  return {
+  const client: FakeClient = {
+    as: () => client,
     config: { server: 'fake:', userAgent: 'fake' },
     resource,
     request: async (method, path) => {
@@ -403,6 +404,7 @@ export function createFakeClient(options: FakeOptions): FakeClient {
       }
     },
   };
+  return client;
 }
 
 /** Equal for objects that differ in the order of keys only. */

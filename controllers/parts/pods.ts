@@ -2,7 +2,7 @@
 import { pod as podKind } from '../../api/kinds/pod.ts';
 import { isPodTerminal, withPodCondition } from '../../api/pod-conditions.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
-import { type Client, type Informer, isConflict, isNotFound } from '../../client/index.ts';
+import { type Client, type Informer, isConflict, isNotFound, type ResourceClient } from '../../client/index.ts';
 import { rfc3339 } from './time.ts';
 
 const byNode = 'pods-by-node';
@@ -36,7 +36,8 @@ export async function disruptPod(
     const mustFail = fail === true && !isPodTerminal(pod);
     if (changed || mustFail) {
       const status = { ...pod.status, conditions, ...(mustFail && { phase: 'Failed' }) };
-      await resource.update({ ...pod, status }, { subresource: 'status' });
+      const { resourceVersion } = pod.metadata;
+      await resource.patch(name, 'merge', { metadata: { uid, resourceVersion }, status }, { subresource: 'status' });
     }
     await resource.delete(name, {
       preconditions: { uid },
@@ -50,11 +51,8 @@ export async function disruptPod(
   }
 }
 
-async function isReplaced(resource: { get(name: string): Promise<Pod> }, name: string, uid: string): Promise<boolean> {
-  try {
-    return (await resource.get(name)).metadata.uid !== uid;
-  } catch (error) {
-    if (isNotFound(error)) return true;
-    throw error;
-  }
+/** Asked as a list: who removes pods of lost nodes may list pods, not get them. */
+async function isReplaced(resource: ResourceClient<Pod>, name: string, uid: string): Promise<boolean> {
+  const { items } = await resource.list({ fieldSelector: `metadata.name=${name}` });
+  return items[0]?.metadata.uid !== uid;
 }

@@ -6,6 +6,7 @@ const MANAGER = undefined;
 
 const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   deployment: 'deployment-controller',
+  disruption: 'disruption-controller',
   replicaset: 'replicaset-controller',
   daemonset: 'daemon-set-controller',
   statefulset: 'statefulset-controller',

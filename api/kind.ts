@@ -23,6 +23,14 @@ export interface TableContext {
   nowMs: number;
 }
 
+/** What a Table says of a row besides its cells: `Completed` is what clients may leave out. */
+export interface RowCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+}
+
 /** What a strategy may know of the request. */
 export interface StrategyContext {
   nowMs: number;
@@ -93,6 +101,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   columns: readonly Column[];
   /** One cell per column. Ages are rendered as kubectl's: `5m`, `<unknown>`. */
   cells(object: T, context: TableContext): Cell[];
+
+  rowConditions?(object: T): readonly RowCondition[];
 
   /** Fields that a field selector may name besides metadata.name and metadata.namespace; the value as a string. */
   selectableFields?: Readonly<Record<string, (object: T) => string>>;

@@ -1,5 +1,5 @@
 // Tables, as `kubectl get` shows them: column definitions and one row of cells per object, from the kind's own data. Pure.
-import type { Cell, Column, Kind } from './kind.ts';
+import type { Cell, Column, Kind, RowCondition } from './kind.ts';
 import { errors } from './errors.ts';
 import type { KubeObject } from './object.ts';
 import { fieldErrorMessage, fieldErrors } from './field-error.ts';
@@ -23,6 +23,7 @@ export interface TableColumnDefinition {
 
 export interface TableRow {
   cells: Cell[];
+  conditions?: readonly RowCondition[];
   object?: object;
 }
 
@@ -76,14 +77,18 @@ export function columnDefinitions(kind: Kind): TableColumnDefinition[] {
 
 /** The object must have its apiVersion and kind for `Object`. */
 export function tableRow(kind: Kind, object: KubeObject, options: TableOptions): TableRow {
-  const cells = kind.cells(object, { nowMs: options.nowMs });
+  const conditions = kind.rowConditions?.(object) ?? [];
+  const row = {
+    cells: kind.cells(object, { nowMs: options.nowMs }),
+    ...(conditions.length > 0 && { conditions }),
+  };
   switch (options.includeObject) {
     case 'None':
-      return { cells };
+      return row;
     case 'Object':
-      return { cells, object };
+      return { ...row, object };
     case 'Metadata':
-      return { cells, object: partialObject(object, options.version) };
+      return { ...row, object: partialObject(object, options.version) };
   }
 }
 

@@ -11,6 +11,7 @@ export const componentStatus = defineKind<ComponentStatus>({
   namespaced: false,
   verbs: ['get', 'list'],
   schema: 'core.v1.ComponentStatus',
+  deprecation: 'v1 ComponentStatus is deprecated in v1.19+',
   columns: [NAME_COLUMN, 'Status', 'Message', 'Error'],
   cells(object) {
     const healthy = object.conditions?.find((each) => each.type === 'Healthy');

@@ -22,15 +22,22 @@ export const controllerRevision = defineKind<ControllerRevision>({
   ],
   validate,
   validateUpdate(object, old) {
-    const found = validate(object);
+    // What was stored before objects were asked for may stay.
+    const found = semanticEqual(object.data, old.data)
+      ? [...nonNegative(object.revision, 'revision')]
+      : validate(object);
     if (!semanticEqual(object.data, old.data)) found.push(fieldErrors.invalid('data', object.data, IMMUTABLE));
     return found;
   },
 });
 
 function validate({ data, revision }: ControllerRevision): FieldError[] {
-  const missing = data === undefined || data === null ? [fieldErrors.required('data', 'data is mandatory')] : [];
-  return [...missing, ...nonNegative(revision, 'revision')];
+  const found: FieldError[] = [];
+  if (data === undefined || data === null) found.push(fieldErrors.required('data', 'data is mandatory'));
+  else if (typeof data !== 'object' || Array.isArray(data)) {
+    found.push(fieldErrors.invalid('data', '<value omitted>', 'must be a valid JSON object'));
+  }
+  return [...found, ...nonNegative(revision, 'revision')];
 }
 
 /** `statefulset.apps/web`. */

@@ -53,9 +53,7 @@ describe('Endpoints', () => {
   });
 
   it('is deprecated', () => {
-    expect(endpoints.warnings?.({ metadata })).toEqual([
-      'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
-    ]);
+    expect(endpoints.deprecation).toBe('v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice');
   });
 });
 

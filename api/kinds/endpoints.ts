@@ -20,6 +20,7 @@ export const endpoints = defineKind<Endpoints>({
     age(object.metadata.creationTimestamp, nowMs),
   ],
   allowCreateOnUpdate: true,
+  deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
 
   setDefaults(object) {
     for (const subset of object.subsets ?? []) {
@@ -28,7 +29,6 @@ export const endpoints = defineKind<Endpoints>({
   },
 
   validate: validateEndpoints,
-  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
 });
 
 function readyAddresses(object: Endpoints): string[] {

@@ -7,7 +7,7 @@ import { validateEphemeralContainers, validateResize } from '../validation/pod-v
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';
 import { applyMatchLabelKeys } from './parts/match-label-keys.ts';
-import { POD_COLUMNS, podCells } from './parts/pod-cells.ts';
+import { POD_COLUMNS, podCells, podRowConditions } from './parts/pod-cells.ts';
 import { setPodDefaults } from './parts/pod-defaults.ts';
 import { keepAllButEphemeralContainers, keepAllButResources } from './parts/pod-views.ts';
 
@@ -22,6 +22,7 @@ export const pod = defineKind<Pod>({
   schema: 'core.v1.Pod',
   columns: POD_COLUMNS,
   cells: (object, { nowMs }) => podCells(object, nowMs),
+  rowConditions: podRowConditions,
   selectableFields: {
     'spec.nodeName': (object) => object.spec?.nodeName ?? '',
     'spec.restartPolicy': (object) => object.spec?.restartPolicy ?? '',

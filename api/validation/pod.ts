@@ -12,7 +12,7 @@ import type {
   PodSpec,
   Toleration,
 } from '../types/core-v1.ts';
-import { type Findings, IMMUTABLE, invalidEach, MAX_INT32, qualifiedName } from './checks.ts';
+import { type Findings, groupId, IMMUTABLE, invalidEach, MAX_INT32, qualifiedName, userId } from './checks.ts';
 import { validateTrimmedImage } from './containers.ts';
 import { describeChange } from './describe-change.ts';
 import { onePerFamily } from './ip.ts';
@@ -20,7 +20,7 @@ import { validatePodAnnotationChanges, validatePodAnnotations } from './pod-anno
 import { validatePodSpec } from './pod-spec.ts';
 import { validateTolerations } from './scheduling.ts';
 
-const { forbidden, invalid, required } = fieldErrors;
+const { duplicate, forbidden, invalid, notSupported, required } = fieldErrors;
 
 const NO_SPEC: PodSpec = { containers: [] };
 
@@ -223,9 +223,94 @@ function* statusChange(pod: Pod, old: Pod): Findings {
   for (const [name, restartPolicy, restarting] of lists) {
     yield* staysTerminated(status[name], oldStatus[name], `status.${name}`, restartPolicy, restarting, old);
   }
+  yield* claimStatuses(pod);
   yield* onePerFamily(status.podIPs ?? [], 'status.podIPs');
   yield* hostIPs(pod);
+  yield* containerStatuses(pod);
 }
+
+/** Which claims were made for the pod: only of those that it asks for. */
+function* claimStatuses({ spec, status }: Pod): Findings {
+  const seen = new Set<string>();
+  for (const [i, { name = '', resourceClaimName }] of (status?.resourceClaimStatuses ?? []).entries()) {
+    const field = `status.resourceClaimStatuses[${i}].name`;
+    if (!spec?.resourceClaims?.some((each) => each.name === name)) {
+      yield invalid(field, name, 'must match the name of an entry in `spec.resourceClaims`');
+    }
+    if (seen.has(name)) yield duplicate(field, name);
+    seen.add(name);
+    if (resourceClaimName !== undefined) {
+      yield* invalidEach(field, resourceClaimName, nameIsDnsSubdomain(resourceClaimName, false));
+    }
+  }
+}
+
+const STATUS_LISTS = [
+  ['containerStatuses', 'containers'],
+  ['initContainerStatuses', 'initContainers'],
+  ['ephemeralContainerStatuses', undefined],
+] as const;
+const HEALTHS = ['Healthy', 'Unhealthy', 'Unknown'];
+
+/** As whom a container runs, and how the devices are that it has. */
+function* containerStatuses({ spec, status }: Pod): Findings {
+  for (const [list, containers] of STATUS_LISTS) {
+    for (const [i, each] of (status?.[list] ?? []).entries()) {
+      const user = each.user?.linux;
+      const at = `status.${list}[${i}]`;
+      if (user) {
+        if (spec?.os?.name === 'windows') yield forbidden(`${at}.user.linux`, 'cannot be set for a windows pod');
+        else {
+          yield* userId(user.uid, `${at}.user.linux.uid`);
+          yield* groupId(user.gid, `${at}.user.linux.gid`);
+          for (const [j, id] of (user.supplementalGroups ?? []).entries()) {
+            yield* groupId(id, `${at}.user.linux.supplementalGroups[${j}]`);
+          }
+        }
+      }
+      const resources = each.allocatedResourcesStatus ?? [];
+      if (!containers) {
+        if (resources.length > 0)
+          yield forbidden(`${at}.allocatedResourcesStatus`, 'cannot be set for a container status');
+        continue;
+      }
+      yield* deviceHealth(
+        resources,
+        spec?.[containers]?.find(({ name }) => name === each.name),
+        at,
+      );
+    }
+  }
+}
+
+function* deviceHealth(
+  resources: NonNullable<ContainerStatus['allocatedResourcesStatus']>,
+  container: Container | undefined,
+  at: string,
+): Findings {
+  const names = new Set<string>();
+  for (const [j, { name, resources: devices = [] }] of resources.entries()) {
+    const field = `${at}.allocatedResourcesStatus[${j}]`;
+    if (names.has(name)) yield duplicate(`${field}.name`, name);
+    names.add(name);
+    const isAsked = name.startsWith('claim:')
+      ? container?.resources?.claims?.some((claim) => name === claimName(claim))
+      : container?.resources?.requests?.[name] !== undefined;
+    if (container && !isAsked) {
+      yield invalid(`${field}.name`, name, "must match one of the container's resource requests");
+    }
+    const ids = new Set<string>();
+    for (const [k, { resourceID, health = '' }] of devices.entries()) {
+      if (health && !HEALTHS.includes(health)) yield notSupported(`${field}.resources[${k}].health`, health, HEALTHS);
+      if (!resourceID) yield required(`${field}.resources[${k}].resourceID`);
+      else if (ids.has(resourceID)) yield duplicate(`${field}.resources[${k}].resourceID`, resourceID);
+      ids.add(resourceID);
+    }
+  }
+}
+
+const claimName = ({ name, request }: { name: string; request?: string }) =>
+  request ? `claim:${name}/${request}` : `claim:${name}`;
 
 /** A container that has ended, and by its policies will not run again, keeps its end. */
 function* staysTerminated(

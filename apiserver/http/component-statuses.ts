@@ -14,7 +14,6 @@ import type { SubresourceHandler } from './resources.ts';
 export type ComponentCheck = () => Promise<string>;
 
 const TIMEOUT_MS = 5_000;
-const WARNING = 'v1 ComponentStatus is deprecated in v1.19+';
 
 /** Where upstream's components answer, on this host. */
 export const COMPONENT_PORTS = { scheduler: 10259, 'controller-manager': 10257 } as const;
@@ -23,7 +22,6 @@ export function componentStatuses(checks: Readonly<Record<string, ComponentCheck
   return async (context, exchange, kind) => {
     const { info } = exchange;
     const negotiated = negotiateFor(exchange, true);
-    exchange.warnings.add(WARNING);
     const nowMs = context.clock.now();
     if (info.verb === 'get') {
       const check = Object.hasOwn(checks, info.name) ? checks[info.name] : undefined;

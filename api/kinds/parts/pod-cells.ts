@@ -1,6 +1,6 @@
 // What `kubectl get pods` shows: the phase, refined by reasons, init containers, exits and deletion, as upstream prints it.
 import { age, humanDuration } from '../../duration.ts';
-import type { Cell } from '../../kind.ts';
+import type { Cell, RowCondition } from '../../kind.ts';
 import { isPodTerminal, podCondition } from '../../pod-conditions.ts';
 import { isSidecar } from '../../pod-resources.ts';
 import type { ContainerStateTerminated, ContainerStatus, Pod } from '../../types/core-v1.ts';
@@ -24,6 +24,20 @@ interface Summary {
   /** RFC 3339, empty when nothing restarted. */
   lastRestart: string;
 }
+
+const COMPLETED: Readonly<Record<string, readonly RowCondition[]>> = {
+  Succeeded: [
+    { type: 'Completed', status: 'True', reason: 'Succeeded', message: 'The pod has completed successfully.' },
+  ],
+  Failed: [{ type: 'Completed', status: 'True', reason: 'Failed', message: 'The pod failed.' }],
+};
+const NOT_COMPLETED: readonly RowCondition[] = [];
+
+/** A pod that has ended is a row that clients may leave out. */
+export const podRowConditions = ({ status }: Pod): readonly RowCondition[] =>
+  Object.hasOwn(COMPLETED, status?.phase ?? '')
+    ? (COMPLETED[status?.phase as string] as readonly RowCondition[])
+    : NOT_COMPLETED;
 
 export function podCells(pod: Pod, nowMs: number): Cell[] {
   const sidecars = new Set((pod.spec?.initContainers ?? []).filter(isSidecar).map((each) => each.name));

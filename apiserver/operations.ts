@@ -11,7 +11,7 @@ import type { CacheSet } from './cache/port.ts';
 import { FlowConfig } from './flowcontrol/config.ts';
 import { FlowControl } from './flowcontrol/flow-control.ts';
 import { createFlowMetrics, exposeLevels } from './flowcontrol/metrics.ts';
-import { exposeSeats, ServerMetrics } from './http/metrics.ts';
+import { exposeSeats, type ServerMetrics } from './http/metrics.ts';
 import { Seats } from './http/seats.ts';
 import type { Registry } from './registry/registry.ts';
 
@@ -49,6 +49,7 @@ export interface Operations {
 }
 
 export interface OperationsNeeds {
+  metrics: ServerMetrics;
   scheme: Scheme;
   registry: Registry;
   caches: CacheSet;
@@ -59,8 +60,7 @@ export interface OperationsNeeds {
 export const REQUEST_TIMEOUT_MS = 60_000;
 
 export function createOperations(options: OperationsOptions, needs: OperationsNeeds): Operations {
-  const { scheme, registry, caches, clock, log } = needs;
-  const metrics = new ServerMetrics();
+  const { metrics, scheme, registry, caches, clock, log } = needs;
   const requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
   const flows = new FlowControl({
     seats: (options.maxRequestsInflight ?? 400) + (options.maxMutatingRequestsInflight ?? 200),

@@ -16,6 +16,7 @@ import type { Attributes } from './auth/identity.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
+import { observeAdmission } from './admission/metrics.ts';
 import { createAggregation } from './aggregation/index.ts';
 import { createCacheSet } from './cache/index.ts';
 import { MetricsApi } from './metrics-api/service.ts';
@@ -25,6 +26,7 @@ import { createDiscovery } from './http/discovery.ts';
 import { Debug } from './http/debug.ts';
 import { Health, healthChecks } from './http/health.ts';
 import { listen, type Listener } from './http/listener.ts';
+import { ServerMetrics } from './http/metrics.ts';
 import { exposeBuild, exposeStorage } from './http/storage-metrics.ts';
 import { createOperations, type OperationsOptions } from './operations.ts';
 import { createOpenApi } from './http/openapi.ts';
@@ -45,6 +47,7 @@ import { serveFinalize } from './registry/subresources/finalize.ts';
 import { reviewKinds } from './registry/subresources/kinds.ts';
 import { reviewHandlers } from './registry/subresources/reviews.ts';
 import { tokenHandler } from './registry/subresources/token.ts';
+import { measureStore } from './storage/measured-store.ts';
 import type { Store } from './storage/port.ts';
 
 export interface ApiServerOptions extends OperationsOptions {
@@ -88,7 +91,9 @@ export interface ApiServer {
 const SHUTDOWN_GRACE_MS = 10_000;
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
-  const { store, scheme, pki } = options;
+  const { scheme, pki } = options;
+  const metrics = new ServerMetrics();
+  const store = measureStore(options.store, metrics.registry, () => scheme.kinds());
   const clock = options.clock ?? systemClock;
   const random = options.random ?? Math.random;
   const log = options.log ?? silentLogger;
@@ -112,6 +117,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const hooks: Registry['context']['hooks'] = new Map();
   // The chain looks things up in the registry, and the registry runs the chain: the plugins are filled in below.
   const admission = new AdmissionChain();
+  admission.observer = observeAdmission(metrics.registry);
   const registry = new Registry({
     scheme,
     store,
@@ -160,8 +166,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
   });
 
-  const operations = createOperations(options, { scheme, registry, caches, clock, log });
-  const { metrics } = operations;
+  const operations = createOperations(options, { metrics, scheme, registry, caches, clock, log });
   exposeStorage(metrics.registry, () => [...used].map((kind) => ({ kind, cache: caches.of(kind) })), store);
   exposeBuild(metrics.registry, sampanVersion());
   const outbound = new Outbound(options.egress);

@@ -61,7 +61,14 @@ interface Handlers {
   validating: readonly AdmissionPlugin[];
 }
 
+/** Is told how long plugins and whole rounds took; for metrics. */
+export interface AdmissionObserver {
+  plugin(name: string, type: 'admit' | 'validate', operation: Operation, rejected: boolean, seconds: number): void;
+  step(type: 'admit' | 'validate', operation: Operation, rejected: boolean, seconds: number): void;
+}
+
 export class AdmissionChain {
+  observer: AdmissionObserver | undefined;
   #plugins: AdmissionPlugin[] = [];
   #handlers = new WeakMap<Kind, Map<string, Handlers>>();
 
@@ -83,17 +90,56 @@ export class AdmissionChain {
     const { mutating } = this.#handlersOf(request);
     if (mutating.length === 0) return;
     request.reinvocation = { isReinvoke: false, wanted: false, notes: new Map() };
-    await runMutating(mutating, request);
-    if (!request.reinvocation.wanted) return;
-    request.reinvocation.isReinvoke = true;
-    await runMutating(mutating, request);
+    await this.#observed('admit', request, async () => {
+      await this.#run('admit', mutating, request);
+      if (!request.reinvocation?.wanted) return;
+      request.reinvocation.isReinvoke = true;
+      await this.#run('admit', mutating, request);
+    });
   }
 
   async validate(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#handlersOf(request).validating) {
-      const done = plugin.validate?.(request);
-      if (done) await done;
+    const { validating } = this.#handlersOf(request);
+    if (validating.length > 0)
+      await this.#observed('validate', request, () => this.#run('validate', validating, request));
+  }
+
+  async #run(
+    type: 'admit' | 'validate',
+    plugins: readonly AdmissionPlugin[],
+    request: AdmissionRequest,
+  ): Promise<void> {
+    const { observer } = this;
+    for (const plugin of plugins) {
+      const started = observer ? performance.now() : 0;
+      let rejected = true;
+      try {
+        const done = type === 'admit' ? plugin.mutate?.(request) : plugin.validate?.(request);
+        // Most plugins decide at once; awaiting nothing would cost every write a turn of the loop.
+        if (done) await done;
+        rejected = false;
+      } finally {
+        observer?.plugin(plugin.name, type, request.operation, rejected, (performance.now() - started) / 1000);
+      }
     }
+  }
+
+  async #observed(
+    type: 'admit' | 'validate',
+    { operation }: AdmissionRequest,
+    work: () => Promise<void>,
+  ): Promise<void> {
+    const { observer } = this;
+    if (!observer) return work();
+    const started = performance.now();
+    let rejected = true;
+    try {
+      await work();
+      rejected = false;
+    } finally {
+      observer.step(type, operation, rejected, (performance.now() - started) / 1000);
+    }
+    return undefined;
   }
 
   #handlersOf({ kind, subresource, operation }: AdmissionRequest): Handlers {
@@ -111,14 +157,6 @@ export class AdmissionChain {
       if (ofKind.size < 256) ofKind.set(key, found);
     }
     return found;
-  }
-}
-
-async function runMutating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
-  for (const plugin of plugins) {
-    const done = plugin.mutate?.(request);
-    // Most plugins decide at once; awaiting nothing would cost every write a turn of the loop.
-    if (done) await done;
   }
 }
 

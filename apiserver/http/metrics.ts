@@ -23,6 +23,7 @@ interface Series {
   duration: Histogram;
   sli: Histogram;
   sizes: Histogram;
+  bodies: Histogram;
 }
 
 export class ServerMetrics {
@@ -41,6 +42,7 @@ export class ServerMetrics {
   #authentication: Record<'success' | 'failure' | 'error', { attempts: Counter; seconds: Histogram }>;
   #authorization: Record<'allowed' | 'no-opinion' | 'error', { attempts: Counter; seconds: Histogram }>;
   #users: Family<Counter>;
+  #bodies: Family<Histogram>;
   readonly tlsErrors: Counter;
 
   constructor() {
@@ -152,6 +154,12 @@ export class ServerMetrics {
       }),
       ['allowed', 'no-opinion', 'error'],
     );
+    this.#bodies = registry.histogram({
+      name: 'apiserver_request_body_size_bytes',
+      help: 'Apiserver request body size in bytes broken out by resource and verb.',
+      labels: ['group', 'resource', 'verb'],
+      buckets: Array.from({ length: 31 }, (_, i) => 50_000 + i * 100_000),
+    });
     this.#users = registry.counter({
       name: 'authenticated_user_requests',
       help: 'Counter of authenticated requests broken out by username.',
@@ -182,6 +190,7 @@ export class ServerMetrics {
         duration: this.#duration.with(component, dry, ...rest),
         sli: this.#sli.with(...where),
         sizes: this.#sizes.with(...where),
+        bodies: this.#bodies.with(group, resource, verb.toLowerCase()),
       };
       if (this.#series.size < 20_000) this.#series.set(key, series);
       const removed = known ? DEPRECATED.get(`${resource}.${group}`) : undefined;
@@ -190,6 +199,7 @@ export class ServerMetrics {
     let total = series.byCode.get(exchange.code);
     if (!total) series.byCode.set(exchange.code, (total = series.total(exchange.code)));
     total.inc();
+    if (exchange.receivedBytes > 0) series.bodies.observe(exchange.receivedBytes);
     // Watches and logs live as long as they are wanted: their length is no latency.
     if (verb === 'WATCH' || verb === 'CONNECT') return;
     series.duration.observe(seconds);

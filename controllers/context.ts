@@ -1,6 +1,7 @@
 // What every controller is given.
 import type { Scheme } from '../api/scheme.ts';
 import type { ComponentContext } from '../client/index.ts';
+import type { CustomKindsFeed } from './parts/custom-kinds.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 
 export interface ControllersContext extends ComponentContext {
@@ -12,6 +13,8 @@ export interface ControllersContext extends ComponentContext {
   scheme: Scheme;
   /** Absent where the keys are not. */
   signing?: Signing | undefined;
+  /** Kinds that come and go with definitions; absent where nobody follows them. */
+  customKinds?: CustomKindsFeed;
 }
 
 /** What only the process that holds the cluster's keys can do: nobody else gets one. */

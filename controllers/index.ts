@@ -1,6 +1,7 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
 import { certificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
 import type { Client } from '../client/port.ts';
+import { customResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
 import { childAbort } from '../lib/abort.ts';
 import type { Controller, ControllersContext } from './context.ts';
 import { userOf } from './accounts.ts';
@@ -18,6 +19,7 @@ import { runNamespaceController } from './namespace/controller.ts';
 import { runNodeLifecycleController } from './nodelifecycle/controller.ts';
 import { runPodGarbageCollector } from './nodelifecycle/pod-gc.ts';
 import { runTaintEviction } from './nodelifecycle/taint-eviction.ts';
+import { runCustomKinds } from './parts/custom-kinds.ts';
 import {
   controllerRevisionRef,
   cronJobRef,
@@ -100,12 +102,14 @@ export async function runControllers(
       );
   }
   const all = childAbort(signal);
+  const custom = followCustomKinds(context, all.signal);
   try {
     const running = Object.entries(controllers).filter(([name]) => !disabled.includes(name));
     const outcomes = await Promise.allSettled(
       running.map(async ([name, run]) => {
         try {
-          await run(asManager ? context : { ...context, client: clientOf(name, context.client) }, all.signal);
+          const own = custom ? { ...context, customKinds: custom.feed } : context;
+          await run(asManager ? own : { ...own, client: clientOf(name, context.client) }, all.signal);
         } catch (err) {
           context.log.error({ err, controller: name }, 'controller failed');
           all.abort(err);
@@ -115,6 +119,13 @@ export async function runControllers(
     );
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   } finally {
+    all.abort();
+    await custom?.done;
     all.dispose();
   }
+}
+
+function followCustomKinds(context: ControllersContext, signal: AbortSignal) {
+  const { group, version, resource } = customResourceDefinition;
+  return context.scheme.byResource(group, version, resource) ? runCustomKinds(context, signal) : undefined;
 }

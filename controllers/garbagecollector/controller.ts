@@ -3,14 +3,20 @@
 import type { Kind } from '../../api/kind.ts';
 import { type KubeObject, parseApiVersion } from '../../api/object.ts';
 import type { OwnerReference } from '../../api/types/meta.ts';
-import { createWorkQueue, isConflict, isNotFound, runController } from '../../client/index.ts';
+import { createWorkQueue, type InformerHandler, isConflict, isNotFound, runController } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
+import { NO_CUSTOM_KINDS } from '../parts/custom-kinds.ts';
 import { watchableKinds } from '../parts/kinds.ts';
 import { foregroundFinalizer, Graph, type GraphNode, orphanFinalizer, type Work } from './graph.ts';
 import { type OwnerState, planGarbage } from './plan.ts';
 
 /** Uids are never used again: what was absent once stays absent. */
 const maxRemembered = 1_000;
+
+function remember(known: Set<string>, each: string): void {
+  known.add(each);
+  if (known.size > maxRemembered) known.delete(known.values().next().value as string);
+}
 
 export function runGarbageCollector(context: ControllersContext, signal: AbortSignal): Promise<void> {
   const { client, clock, random, informers, scheme } = context;
@@ -20,16 +26,39 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
   const orphans = createWorkQueue({ clock, random });
   const absentOwners = new Set<string>();
 
+  const deletedOwners = new Set<string>();
+
   const mirrors = watchableKinds(scheme).map((kind) => {
     const informer = informers.of<KubeObject>(kind);
-    const put = (object: KubeObject) => enqueue(graph.put(kind, object));
-    informer.addHandler({
-      onAdd: put,
-      onUpdate: put,
-      onDelete: (object) => enqueue(graph.remove(object.metadata.uid as string)),
-    });
+    informer.addHandler(mirroring(kind));
     return informer;
   });
+  const customKinds = context.customKinds ?? NO_CUSTOM_KINDS;
+  customKinds.onKind((kind, mirror) => {
+    mirror.addHandler(mirroring(kind));
+    // What waited for its owner's kind to be known can be decided now.
+    void mirror.synced(signal).then(
+      () => graph.dependentsOfKind(kind).forEach((uid) => deletes.add(uid)),
+      () => {},
+    );
+    return () => {
+      for (const object of mirror.list()) enqueue(graph.remove(object.metadata.uid as string));
+    };
+  });
+
+  function mirroring(kind: Kind): InformerHandler<KubeObject> {
+    const put = (object: KubeObject) => enqueue(graph.put(kind, object));
+    return {
+      onAdd: put,
+      onUpdate: put,
+      onDelete(object) {
+        const uid = object.metadata.uid as string;
+        // Seen to go: nobody has to be asked, not even when its kind goes right after it.
+        if (graph.dependentsOf(uid).length > 0) remember(deletedOwners, uid);
+        enqueue(graph.remove(uid));
+      },
+    };
+  }
 
   function enqueue(work: Work): void {
     for (const uid of work.attemptDelete) deletes.add(uid);
@@ -51,6 +80,7 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
 
   /** An owner lives in its dependent's namespace or in none. What cannot be decided counts as solid. */
   async function stateOf(dependent: GraphNode, reference: OwnerReference): Promise<OwnerState> {
+    if (deletedOwners.has(reference.uid)) return 'absent';
     const { group, version } = parseApiVersion(reference.apiVersion) ?? { group: '', version: '' };
     const kind: Kind | undefined =
       scheme.byKind(group, version, reference.kind) ?? scheme.byGroupKind(group, reference.kind);
@@ -64,8 +94,7 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
     if (absentOwners.has(absentKey)) return 'absent';
     const owner = await live({ kind, name: reference.name, namespace, uid: reference.uid } as GraphNode);
     if (!owner) {
-      absentOwners.add(absentKey);
-      if (absentOwners.size > maxRemembered) absentOwners.delete(absentOwners.values().next().value as string);
+      remember(absentOwners, absentKey);
       return 'absent';
     }
     const { deletionTimestamp, finalizers = [] } = owner.metadata;
@@ -165,7 +194,7 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
         queue: deletes,
         reconcile: unlessReplaced(attemptDelete),
         workers: 10,
-        informers: mirrors,
+        informers: [...mirrors, customKinds],
         log,
       },
       signal,
@@ -176,7 +205,7 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
         queue: orphans,
         reconcile: unlessReplaced(attemptOrphan),
         workers: 4,
-        informers: mirrors,
+        informers: [...mirrors, customKinds],
         log,
       },
       signal,

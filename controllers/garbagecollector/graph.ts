@@ -3,7 +3,7 @@
 //
 //    owner ◄── ownerReferences ── dependent          a reference may name an owner that is not (or not yet) known
 import type { Kind } from '../../api/kind.ts';
-import type { KubeObject } from '../../api/object.ts';
+import { type KubeObject, parseApiVersion } from '../../api/object.ts';
 import type { OwnerReference } from '../../api/types/meta.ts';
 
 export const foregroundFinalizer = 'foregroundDeletion';
@@ -39,6 +39,18 @@ export class Graph {
 
   dependentsOf(uid: string): GraphNode[] {
     return [...(this.#dependents.get(uid) ?? [])].flatMap((each) => this.#nodes.get(each) ?? []);
+  }
+
+  /** Uids of those that name an owner of this kind which is not known. */
+  dependentsOfKind({ group, kind }: Kind): string[] {
+    const found: string[] = [];
+    for (const node of this.#nodes.values()) {
+      const isWaiting = node.owners.some(
+        (owner) => owner.kind === kind && groupOf(owner.apiVersion) === group && !this.#nodes.has(owner.uid),
+      );
+      if (isWaiting) found.push(node.uid);
+    }
+    return found;
   }
 
   put(kind: Kind, object: KubeObject): Work {
@@ -99,6 +111,8 @@ export class Graph {
     if (dependents?.size === 0) this.#dependents.delete(owner);
   }
 }
+
+const groupOf = (apiVersion: string) => parseApiVersion(apiVersion)?.group;
 
 function nodeOf(kind: Kind, { metadata }: KubeObject): GraphNode {
   const finalizers = metadata.finalizers ?? [];

@@ -7,10 +7,11 @@ import type { KubeObject } from '../../api/object.ts';
 import type { Namespace } from '../../api/types/core-v1.ts';
 import { createWorkQueue, isConflict, isNotFound, type ReconcileResult, runController } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
-import { watchableKinds } from '../parts/kinds.ts';
+import { NO_CUSTOM_KINDS } from '../parts/custom-kinds.ts';
+import { deletableKinds, watchableKinds } from '../parts/kinds.ts';
 import { namespaceConditions, type Remaining } from './plan.ts';
 
-/** The wake-up by events may miss kinds that are not watched (Events, custom ones): look again. */
+/** The wake-up by events may miss kinds that are not watched (Events): look again. */
 const recheckMs = 2_000;
 const finalizerName = 'kubernetes';
 
@@ -23,15 +24,15 @@ export function runNamespaceController(context: ControllersContext, signal: Abor
     if (namespace.metadata.deletionTimestamp) queue.add(namespace.metadata.name as string);
   };
   namespaces.addHandler({ onAdd: wake, onUpdate: wake });
+  const onDelete = (object: KubeObject) => {
+    const namespace = namespaces.get(object.metadata.namespace ?? '');
+    if (namespace) wake(namespace);
+  };
   for (const kind of watchableKinds(scheme)) {
-    if (!kind.namespaced) continue;
-    informers.of<KubeObject>(kind).addHandler({
-      onDelete(object) {
-        const namespace = namespaces.get(object.metadata.namespace ?? '');
-        if (namespace) wake(namespace);
-      },
-    });
+    if (kind.namespaced) informers.of<KubeObject>(kind).addHandler({ onDelete });
   }
+  const customKinds = context.customKinds ?? NO_CUSTOM_KINDS;
+  customKinds.onKind((_kind, mirror) => mirror.addHandler({ onDelete }));
 
   /** Deletes what there is of one kind; tells what is left. */
   async function clear(kind: Kind, name: string): Promise<Remaining> {
@@ -64,9 +65,7 @@ export function runNamespaceController(context: ControllersContext, signal: Abor
   async function reconcile(name: string): Promise<ReconcileResult> {
     const namespace = namespaces.get(name);
     if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(finalizerName)) return;
-    const kinds = scheme
-      .kinds()
-      .filter((kind) => kind.namespaced && kind.verbs.includes('list') && kind.verbs.includes('delete'));
+    const kinds = deletableKinds(scheme);
     const pods = kinds.filter((kind) => kind.group === '' && kind.resource === 'pods');
     let failure: unknown;
     const clearAll = async (some: readonly Kind[]) => {
@@ -112,5 +111,8 @@ export function runNamespaceController(context: ControllersContext, signal: Abor
     }
   }
 
-  return runController({ name: 'namespace', queue, reconcile, workers: 10, informers: [namespaces], log }, signal);
+  return runController(
+    { name: 'namespace', queue, reconcile, workers: 10, informers: [namespaces, customKinds], log },
+    signal,
+  );
 }

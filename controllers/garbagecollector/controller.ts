@@ -41,8 +41,12 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
       () => graph.dependentsOfKind(kind).forEach((uid) => deletes.add(uid)),
       () => {},
     );
-    return () => {
-      for (const object of mirror.list()) enqueue(graph.remove(object.metadata.uid as string));
+    return (isDeleted) => {
+      for (const { metadata } of mirror.list()) {
+        const uid = metadata.uid as string;
+        if (isDeleted) remember(deletedOwners, uid);
+        enqueue(graph.remove(uid));
+      }
     };
   });
 
@@ -54,7 +58,7 @@ export function runGarbageCollector(context: ControllersContext, signal: AbortSi
       onDelete(object) {
         const uid = object.metadata.uid as string;
         // Seen to go: nobody has to be asked, not even when its kind goes right after it.
-        if (graph.dependentsOf(uid).length > 0) remember(deletedOwners, uid);
+        if (kind.custom || graph.dependentsOf(uid).length > 0) remember(deletedOwners, uid);
         enqueue(graph.remove(uid));
       },
     };

@@ -11,8 +11,11 @@ import type { Informer } from '../../client/index.ts';
 import { aborted, childAbort } from '../../lib/abort.ts';
 import type { ControllersContext } from '../context.ts';
 
-/** Told of a kind when it is there; the function it gives back is called when the kind goes. */
-export type KindHandler = (kind: Kind, mirror: Informer<KubeObject>) => () => void;
+/**
+ * Told of a kind when it is there; the function it gives back is called when the mirror ends: `isDeleted`, when its
+ * definition is gone, and with it every object, whether the mirror has seen that or not.
+ */
+export type KindHandler = (kind: Kind, mirror: Informer<KubeObject>) => (isDeleted: boolean) => void;
 
 export interface CustomKindsFeed {
   /** For kinds that are there and kinds that come. */
@@ -26,7 +29,7 @@ interface Mirrored {
   mirror: Informer<KubeObject>;
   /** The version that is mirrored. */
   kind: Kind;
-  gone: (() => void)[];
+  gone: ((isDeleted: boolean) => void)[];
   end(): void;
 }
 
@@ -63,7 +66,7 @@ export function runCustomKinds(
     for (const handler of handlers) entry.gone.push(handler(kind, mirror));
   }
 
-  function end(name: string): void {
+  function end(name: string, isDeleted: boolean): void {
     const entry = mirrored.get(name);
     if (!entry) return;
     mirrored.delete(name);
@@ -71,7 +74,7 @@ export function runCustomKinds(
     for (const each of entry.kinds) {
       if (scheme.byResource(each.group, each.version, each.resource) === each) scheme.remove(each);
     }
-    for (const gone of entry.gone) gone();
+    for (const gone of entry.gone) gone(isDeleted);
   }
 
   function update(definition: CustomResourceDefinition & KubeObject): void {
@@ -81,18 +84,18 @@ export function runCustomKinds(
       : { served: [], storage: undefined };
     // The stored version needs no conversion.
     const kind = served.find((each) => each === storage) ?? served[0];
-    if (!kind) return end(name);
+    if (!kind) return end(name, false);
     const present = mirrored.get(name);
     const versions = (kinds: readonly Kind[]) => kinds.map((each) => each.version).join(' ');
     if (present && present.kind.version === kind.version && versions(present.kinds) === versions(served)) return;
-    end(name);
+    end(name, false);
     begin(name, served, kind);
   }
 
   definitions.addHandler({
     onAdd: update,
     onUpdate: update,
-    onDelete: (definition) => end(definition.metadata.name as string),
+    onDelete: (definition) => end(definition.metadata.name as string, true),
   });
 
   return {

@@ -4,4 +4,6 @@ export { compile } from './compile.ts';
 export { createEnvironment } from './environment.ts';
 export { types, formatType } from './types.ts';
 export { escapeName, type StructuralSchema, typeFromSchema, type TypeFromSchemaOptions } from './schema-types.ts';
-export { CelError, CelList, FieldStruct, isStruct, LazyStruct, toJson } from './values.ts';
+export { CelError, CelList, CelOptional, FieldStruct, isStruct, LazyStruct, toJson } from './values.ts';
+export { wrapper } from './wrap.ts';
+export { compilePattern, type Pattern } from './regex/index.ts';

@@ -1,6 +1,7 @@
 // The schema of a custom resource, prepared for the walks of this folder: what a value is (type, properties, items,
 // extensions) and the value rules beside it. Made from a definition's openAPIV3Schema; what is malformed is left out, since
 // a definition that was stored must not stop its server.
+import { compilePattern, type Pattern } from '../cel/index.ts';
 import type { JSONSchemaProps, ValidationRule } from '../types/apiextensions-v1.ts';
 
 export type Json = Record<string, unknown>;
@@ -38,7 +39,7 @@ export interface ValueRules {
   multipleOf: number | undefined;
   maxLength: number | undefined;
   minLength: number | undefined;
-  pattern: { text: string; regex: RegExp } | undefined;
+  pattern: { text: string; regex: Pattern } | undefined;
   maxItems: number | undefined;
   minItems: number | undefined;
   maxProperties: number | undefined;
@@ -87,7 +88,7 @@ function valueRules(props: JSONSchemaProps): ValueRules {
   const all = (list: readonly unknown[] | undefined) => (list ?? EMPTY).map(structuralOf);
   const bound = (limit: number | undefined, isExclusive: boolean | undefined) =>
     limit === undefined ? undefined : { limit, isExclusive: isExclusive === true };
-  const regex = props.pattern ? goPattern(props.pattern) : undefined;
+  const regex = props.pattern ? compilePattern(props.pattern) : undefined;
   return {
     format: props.format ?? '',
     maximum: bound(props.maximum, props.exclusiveMaximum),
@@ -95,7 +96,7 @@ function valueRules(props: JSONSchemaProps): ValueRules {
     multipleOf: props.multipleOf,
     maxLength: props.maxLength,
     minLength: props.minLength,
-    pattern: regex && props.pattern ? { text: props.pattern, regex } : undefined,
+    pattern: regex && !('problem' in regex) && props.pattern ? { text: props.pattern, regex } : undefined,
     maxItems: props.maxItems,
     minItems: props.minItems,
     maxProperties: props.maxProperties,
@@ -107,52 +108,6 @@ function valueRules(props: JSONSchemaProps): ValueRules {
     oneOf: all(props.oneOf),
     not: isMap(props.not) ? structuralOf(props.not) : undefined,
   };
-}
-
-/** POSIX classes, which Go knows and JavaScript does not. */
-const CLASSES: Readonly<Record<string, string>> = {
-  alnum: '0-9A-Za-z',
-  alpha: 'A-Za-z',
-  ascii: '\\x00-\\x7F',
-  blank: '\\t ',
-  cntrl: '\\x00-\\x1F\\x7F',
-  digit: '0-9',
-  graph: '!-~',
-  lower: 'a-z',
-  print: ' -~',
-  punct: '!-\\/:-@\\[-`{-~',
-  space: '\\t\\n\\v\\f\\r ',
-  upper: 'A-Z',
-  word: '0-9A-Za-z_',
-  xdigit: '0-9A-Fa-f',
-};
-
-/** A pattern of Go's regexp as JavaScript runs it; undefined when it is none. */
-export function goPattern(text: string): RegExp | undefined {
-  let flags = 'u';
-  let source = text;
-  // Flags for the whole pattern; JavaScript has no others.
-  const head = /^\(\?([imsU]+)\)/.exec(source);
-  if (head) {
-    source = source.slice(head[0].length);
-    for (const flag of head[1] as string) if (flag !== 'U') flags += flag;
-  }
-  // `$` of Go is the end of the text, as JavaScript's without `m`; \A and \z are its own.
-  source = source
-    .replace(/\[:(\^?)([a-z]+):\]/g, (whole, _not, name: string) => CLASSES[name] ?? whole)
-    .replace(/\\A/g, '^')
-    .replace(/\\z/g, '$')
-    .replace(/\(\?P</g, '(?<')
-    // Inside v1 patterns authors escape what needs no escape; the u flag would refuse that.
-    .replace(/\\([-_"'`,:;<>@!#%&~= ])/g, (_whole, char: string) => (char === '-' ? '\\x2d' : char));
-  for (const each of [flags, flags.replace('u', '')]) {
-    try {
-      return new RegExp(source, each);
-    } catch {
-      // The next one, or none.
-    }
-  }
-  return undefined;
 }
 
 /** Names of what an object of the API has besides its own fields. */

@@ -1,7 +1,8 @@
 // When is an OpenAPI schema structural (k8s.io/apiextensions-apiserver/pkg/apiserver/schema/validation.go): every field has its
 // type where it is, and what is inside allOf, anyOf, oneOf and not only restricts values.
 import { deepEqual } from '../equality.ts';
-import { goPattern, isMap } from '../custom/structural.ts';
+import { compilePattern } from '../cel/index.ts';
+import { isMap } from '../custom/structural.ts';
 import { type FieldError, fieldErrorMessage, fieldErrors } from '../field-error.ts';
 import type { JSONSchemaProps } from '../types/apiextensions-v1.ts';
 
@@ -118,14 +119,10 @@ function values(
   schema.allOf?.forEach((each, i) => nested(each, i === 0 && skipFirstAllOfAnyOf, `${field}.allOf[${i}]`, report));
   schema.oneOf?.forEach((each, i) => nested(each, false, `${field}.oneOf[${i}]`, report));
   if (schema.not) nested(schema.not, false, `${field}.not`, report);
-  if (schema.pattern && !goPattern(schema.pattern)) {
-    report(
-      invalid(
-        `${field}.pattern`,
-        schema.pattern,
-        `must be a valid regular expression, but isn't: error parsing regexp: \`${schema.pattern}\``,
-      ),
-    );
+  const pattern = schema.pattern ? compilePattern(schema.pattern) : undefined;
+  if (pattern && 'problem' in pattern) {
+    const why = `must be a valid regular expression, but isn't: ${pattern.problem}`;
+    report(invalid(`${field}.pattern`, schema.pattern, why));
   }
 }
 

@@ -33,7 +33,8 @@ function definition(change: Change = () => {}): CustomResourceDefinition {
 const specSchema =
   (spec: unknown): Change =>
   ({ spec: { versions } }) => {
-    (versions[0]?.schema?.openAPIV3Schema as JSONSchemaProps).properties = { spec: spec as JSONSchemaProps };
+    const schema = versions[0]?.schema?.openAPIV3Schema;
+    if (schema) schema.properties = { spec: spec as JSONSchemaProps };
   };
 const first = (object: CustomResourceDefinition) => object.spec.versions[0] as (typeof object.spec.versions)[0];
 const AT = 'spec.validation.openAPIV3Schema.properties[spec]';

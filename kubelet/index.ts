@@ -19,6 +19,7 @@ import type { PodContext } from './pods/context.ts';
 import { podEvents } from './pods/events.ts';
 import { rotateLogs } from './pods/log-rotation.ts';
 import { Pods } from './pods/pods.ts';
+import type { StaticSource } from './pods/static-source.ts';
 import { RuntimeCache } from './pods/runtime-cache.ts';
 import { watchRuntime } from './pods/runtime-watch.ts';
 import { StatusWriter } from './pods/status-writer.ts';
@@ -47,6 +48,8 @@ export interface KubeletOptions {
   stateDir: string;
   /** Data of the built-in provisioner's volumes; outlives pods and kubelets. Default: `local-volumes` beside the state directory. */
   localVolumesDir?: string;
+  /** A file or directory of manifests of pods that this node runs whatever the API says. */
+  staticPodPath?: string;
   /** Container logs; default `<stateDir>/logs`. */
   podLogsDir?: string;
   /** Address that the Node object reports; default: the default route's. */
@@ -159,7 +162,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const prober = new Prober({ cri, clock, events, metrics, onVerdict: (uid) => pods.runtimeChanged(uid) });
   const services = context.informers.of<Service>(refs.services);
   const podContext: PodContext = {
-    gate: { isOpen: false },
+    gate: { isOpen: false, isListed: false },
     client,
     cri,
     cache,
@@ -212,6 +215,10 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   });
   const onListed = () => {
     listedAtMs = clock.now();
+    if (!podContext.gate.isListed) {
+      podContext.gate.isListed = true;
+      for (const worker of pods.all()) worker.wake();
+    }
     markListed();
   };
 
@@ -255,6 +262,24 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     : undefined;
   if (server) nodeFacts.port = server.port;
 
+  let statics: StaticSource | undefined;
+  if (options.staticPodPath) {
+    // Few nodes have any: what reads and defaults them is loaded only there.
+    const [{ pod: podKind }, source] = await Promise.all([
+      import('../api/kinds/pod.ts'),
+      import('./pods/static-source.ts'),
+    ]);
+    statics = new source.StaticSource({
+      path: options.staticPodPath,
+      nodeName,
+      setDefaults: (pod) => podKind.setDefaults?.(pod),
+      onPods: (found) => pods.setStatic(found),
+      clock,
+      log,
+    });
+    statics.start();
+  }
+
   const running = [
     watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
     registration.run(signal),
@@ -273,6 +298,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   await aborted(signal);
 
   unsubscribe();
+  statics?.close();
   pods.close();
   events.flush();
   prober.close();

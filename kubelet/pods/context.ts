@@ -18,7 +18,8 @@ import type { StatusWriter } from './status-writer.ts';
 
 export interface PodContext {
   /** Closed until the API's pods and the runtime's containers are both known: before that no worker acts. */
-  gate: { isOpen: boolean };
+  /** Static pods need the runtime's containers only. */
+  gate: { isOpen: boolean; isListed: boolean };
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

@@ -7,6 +7,8 @@ import type { Node, Pod } from '../../api/types/core-v1.ts';
 import { admitPod } from './admission.ts';
 import { isTerminalPhase } from './containers-of.ts';
 import type { PodContext } from './context.ts';
+import { Mirrors } from './mirrors.ts';
+import { isMirrorPod, isStaticPod } from './static-pods.ts';
 import { PodWorker } from './worker.ts';
 import type { WorkerHost } from './worker-host.ts';
 
@@ -15,9 +17,14 @@ export class Pods {
   #workers = new Map<string, PodWorker>();
   #uidByKey = new Map<string, string>();
   #node: () => Node | undefined;
+  #mirrors: Mirrors;
+  /** Static pods whose predecessors of the same name still end. */
+  #waitingStatic = new Map<string, Pod>();
 
   constructor(context: PodContext, node: () => Node | undefined) {
     this.#context = context;
+    const { client, clock, random, log } = context;
+    this.#mirrors = new Mirrors({ client, node: () => (context.gate.isOpen ? node() : undefined), clock, random, log });
     this.#node = node;
   }
 
@@ -40,6 +47,7 @@ export class Pods {
    */
   start(): void {
     this.#context.gate.isOpen = true;
+    this.#mirrors.start();
     for (const worker of this.#workers.values()) worker.wake();
     for (const identity of this.#context.cache.identities()) this.runtimeChanged(identity.uid);
     void this.#removeLeftDirectories();
@@ -47,6 +55,10 @@ export class Pods {
 
   /** From the API's watch: added or changed. */
   apply(pod: Pod): void {
+    if (isMirrorPod(pod)) {
+      this.#mirrors.setMirror(keyOf(pod), pod);
+      return this.byKey(keyOf(pod))?.wake();
+    }
     const uid = pod.metadata.uid ?? '';
     const key = keyOf(pod);
     const known = this.#uidByKey.get(key);
@@ -72,16 +84,44 @@ export class Pods {
   }
 
   remove(pod: Pod): void {
+    if (isMirrorPod(pod)) return this.#mirrors.setMirror(keyOf(pod), undefined);
     const uid = pod.metadata.uid ?? '';
     if (this.#uidByKey.get(keyOf(pod)) === uid) this.#uidByKey.delete(keyOf(pod));
     this.#workers.get(uid)?.markRemoved();
   }
 
+  /** From files of this node: all that there are. One that changed starts when its predecessor is gone. */
+  setStatic(pods: readonly Pod[]): void {
+    const wanted = new Map(pods.map((pod) => [keyOf(pod), pod]));
+    for (const worker of this.all()) {
+      const { pod } = worker;
+      if (!pod || !isStaticPod(pod)) continue;
+      const key = keyOf(pod);
+      if (wanted.get(key)?.metadata.uid === worker.identity.uid) continue;
+      if (!wanted.has(key)) this.#mirrors.setStatic(key, undefined);
+      worker.markRemoved();
+    }
+    this.#waitingStatic = new Map();
+    for (const [key, pod] of wanted) {
+      const worker = this.byKey(key);
+      if (worker?.identity.uid === pod.metadata.uid) continue;
+      if (worker) this.#waitingStatic.set(key, pod);
+      else this.#startStatic(key, pod);
+    }
+  }
+
+  #startStatic(key: string, pod: Pod): void {
+    this.#mirrors.setStatic(key, pod);
+    this.apply(pod);
+  }
+
   /** From the runtime's cache or a probe. */
   runtimeChanged(uid: string): void {
-    if (!this.#context.gate.isOpen) return;
+    const { gate } = this.#context;
+    if (!gate.isOpen && !gate.isListed) return;
     const worker = this.#workers.get(uid);
     if (worker) return worker.wake();
+    if (!gate.isOpen) return;
     const identity = this.#context.cache.identities().find((each) => each.uid === uid);
     if (!identity) return;
     this.#context.log.info(
@@ -99,6 +139,7 @@ export class Pods {
   }
 
   close(): void {
+    this.#mirrors.close();
     for (const worker of this.#workers.values()) worker.close();
   }
 
@@ -106,8 +147,13 @@ export class Pods {
     const { uid = '', name = '', namespace = '' } = pod.metadata;
     const host = this.#hostOf(uid, () => {
       this.#workers.delete(uid);
-      if (this.#uidByKey.get(keyOf(pod)) === uid) this.#uidByKey.delete(keyOf(pod));
+      const key = keyOf(pod);
+      if (this.#uidByKey.get(key) === uid) this.#uidByKey.delete(key);
       this.#retryResizes();
+      const next = this.#waitingStatic.get(key);
+      if (!next) return;
+      this.#waitingStatic.delete(key);
+      this.#startStatic(key, next);
     });
     const worker = new PodWorker(this.#context, { uid, name, namespace }, pod, host);
     this.#workers.set(uid, worker);
@@ -117,6 +163,7 @@ export class Pods {
   #hostOf(uid: string, onGone: () => void): WorkerHost {
     return {
       others: () => this.#livePods(uid),
+      mirror: (key) => this.#mirrors.get(key),
       node: this.#node,
       onFreed: () => this.#retryResizes(),
       onGone,

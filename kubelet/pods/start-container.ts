@@ -12,6 +12,7 @@ import { containerType } from './containers-of.ts';
 import type { PodContext } from './context.ts';
 import { latestContainer, type ObservedSandbox } from './observed.ts';
 import { refreshContainer } from './runtime-watch.ts';
+import { isStaticPod } from './static-pods.ts';
 import { stopContainer } from './stop-container.ts';
 
 export interface StartInputs {
@@ -48,7 +49,8 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
     return new StartError(reason, (error as Error).message, error);
   };
 
-  await services.synced;
+  // A static pod does not wait for the API server: it may be the API server.
+  if (!isStaticPod(pod)) await services.synced;
   await removeLeftOvers(context, pod, container.name);
   if (signal.aborted) return;
   const fields = {

@@ -10,6 +10,7 @@ import { refs } from '../../client/refs.ts';
 import { objectReferences } from '../volumes/references.ts';
 import { MountError, type VolumePaths } from '../volumes/volumes.ts';
 import { PodResizes } from './pod-resizes.ts';
+import { isStaticPod } from './static-pods.ts';
 import type { WorkerHost } from './worker-host.ts';
 import { backoffKey, computePodActions, type KillAction, type PodActions, stoppable } from './actions.ts';
 import type { Waiting } from './container-status.ts';
@@ -41,6 +42,7 @@ export class PodWorker {
   #isRestartingAll = false;
   #state: PodState = { kind: 'syncing' };
   #isRemoved = false;
+  #mirrorUid: string | undefined;
   #isReleased = false;
   #isClosed = false;
   #isWakeQueued = false;
@@ -135,7 +137,9 @@ export class PodWorker {
   }
 
   wake(): void {
-    if (this.#isWakeQueued || this.#isClosed || !this.#context.gate.isOpen) return;
+    const { gate } = this.#context;
+    const mayAct = gate.isOpen || (gate.isListed && this.#pod !== undefined && isStaticPod(this.#pod));
+    if (this.#isWakeQueued || this.#isClosed || !mayAct) return;
     this.#isWakeQueued = true;
     queueMicrotask(() => {
       this.#isWakeQueued = false;
@@ -447,7 +451,7 @@ export class PodWorker {
   }
 
   #gone(): void {
-    this.#context.statuses.forget(this.identity.uid);
+    this.#context.statuses.forget(this.#mirrorUid ?? this.identity.uid);
     this.close();
     this.#host.onGone();
   }
@@ -492,7 +496,11 @@ export class PodWorker {
     if (this.#isRemoved) return;
     const hasRun = observed.containers.some((each) => each.state === 'running' || each.state === 'exited');
     const isFirst = status.phase === 'Pending' && !pod.status?.startTime && !hasRun && !hasTrouble(status);
-    statuses.update(pod, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
+    // A static pod's status is its mirror's, once there is one.
+    const shown = isStaticPod(pod) ? this.#host.mirror(`${pod.metadata.namespace}/${pod.metadata.name}`) : pod;
+    if (!shown) return;
+    if (shown !== pod) this.#mirrorUid = shown.metadata.uid;
+    statuses.update(shown, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
   }
 
   #waiting(actions: PodActions | undefined, nowMs: number): Map<string, Waiting> {

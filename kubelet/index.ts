@@ -11,7 +11,13 @@ import { parseResolvConf } from './containers/dns.ts';
 import { type CriClient, createCriClient } from './cri/client.ts';
 import { ImagePuller } from './images/puller.ts';
 import { ReferencedObjects } from './objects.ts';
-import { defaultNodeIp, type HostFacts, type HostPressure, readHostFacts, readHostPressure } from './node/host.ts';
+import { EvictionManager } from './eviction/manager.ts';
+import { observationsOf } from './eviction/observe.ts';
+import { DEFAULT_TRANSITION_MS } from './eviction/plan.ts';
+import { DEFAULT_HARD, type Observations, parseThresholds, type ThresholdSettings } from './eviction/thresholds.ts';
+import { DEFAULT_IMAGE_POLICY, ImageCollector, type ImagePolicy } from './images/collector.ts';
+import { defaultNodeIp, type HostFacts, readHostFacts } from './node/host.ts';
+import { SHUTDOWN_MESSAGE, SHUTDOWN_REASON, type ShutdownGroup, shutDown } from './pods/shutdown.ts';
 import { allocatableOf, type NodeFacts } from './node/node-object.ts';
 import { NodeRegistration } from './node/registration.ts';
 import { BackoffTable } from './pods/crash-backoff.ts';
@@ -77,7 +83,11 @@ export interface KubeletOptions {
   cri?: CriClient;
   mounter?: Mounter;
   removeTree?: (path: string) => Promise<void>;
-  host?: { facts: HostFacts; pressure(): HostPressure };
+  host?: { facts: HostFacts; observe(): Observations };
+  eviction?: ThresholdSettings & { transitionMs?: number; maxGraceSeconds?: number };
+  images?: Partial<ImagePolicy>;
+  /** When `begins` aborts, pods end group by group; then `onOver` is called. */
+  shutdown?: { begins: AbortSignal; groups: readonly ShutdownGroup[]; onOver(): void };
   /** Called once the node server listens and the node's pods are known. */
   onStarted?(started: { serverPort: number | undefined }): void;
 }
@@ -161,7 +171,13 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   });
   const prober = new Prober({ cri, clock, events, metrics, onVerdict: (uid) => pods.runtimeChanged(uid) });
   const services = context.informers.of<Service>(refs.services);
+  const nodeState: PodContext['nodeState'] = {
+    pressure: () => eviction?.conditions ?? new Set(),
+    isShuttingDown: false,
+  };
+  let eviction: EvictionManager | undefined;
   const podContext: PodContext = {
+    nodeState,
     gate: { isOpen: false, isListed: false },
     client,
     cri,
@@ -186,16 +202,18 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const pods: Pods = new Pods(podContext, (): Node | undefined => registration?.node);
 
   let listedAtMs = clock.now();
-  const problems = (): string[] =>
-    clock.now() - listedAtMs > RUNTIME_SILENT_MS
+  const problems = (): string[] => [
+    ...(clock.now() - listedAtMs > RUNTIME_SILENT_MS
       ? ['PLEG is not healthy: the runtime has not answered for 3 minutes']
-      : [];
+      : []),
+    ...(nodeState.isShuttingDown ? ['node is shutting down'] : []),
+  ];
   registration = new NodeRegistration({
     client,
     cri,
     events: context.events,
     facts: nodeFacts,
-    pressure: options.host?.pressure ?? (() => readHostPressure(stateDir)),
+    pressure: nodeState.pressure,
     problems,
     clock,
     random,
@@ -232,6 +250,30 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     pods,
     volumes,
     clock,
+  });
+  const imageCollector = new ImageCollector({
+    cri,
+    policy: { ...DEFAULT_IMAGE_POLICY, ...options.images },
+    imageFs: async () => (await usage.imageFs())?.fs,
+    inUse: () => volumes.imageIds(),
+    events: context.events,
+    node: { apiVersion: 'v1', kind: 'Node', metadata: { name: nodeName, uid: nodeName } },
+    metrics,
+    clock,
+    log,
+  });
+  eviction = new EvictionManager({
+    thresholds: parseThresholds({ hard: DEFAULT_HARD, ...options.eviction }),
+    transitionMs: options.eviction?.transitionMs ?? DEFAULT_TRANSITION_MS,
+    maxGraceSeconds: options.eviction?.maxGraceSeconds ?? 0,
+    observe: options.host?.observe ?? (() => observationsOf(usage.node(), usage.imageFsNow())),
+    usage,
+    pods,
+    images: imageCollector,
+    metrics,
+    onChange: () => registration?.poke(),
+    clock,
+    log,
   });
   const server = options.server
     ? await startNodeServer(
@@ -284,6 +326,8 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
     registration.run(signal),
     localVolumes.run(signal),
+    imageCollector.run(signal),
+    eviction.run(signal),
     rotateLogs({ cri, cache, clock, log }, signal),
   ];
   await Promise.race([Promise.all([listed, informer.synced(signal)]), aborted(signal)]).catch(() => {});
@@ -294,6 +338,27 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
       'the kubelet is running',
     );
     options.onStarted?.({ serverPort: server?.port });
+  }
+  const { shutdown } = options;
+  if (shutdown) {
+    void aborted(shutdown.begins).then(async () => {
+      nodeState.isShuttingDown = true;
+      registration?.poke();
+      const terminating = pods
+        .all()
+        .filter((each) => each.isActive)
+        .map((worker) => ({
+          pod: worker.pod as Pod,
+          terminate: (seconds: number) => worker.terminate(SHUTDOWN_REASON, SHUTDOWN_MESSAGE, seconds),
+          isOver: () => !worker.isActive,
+        }));
+      await shutDown(terminating, shutdown.groups, clock, (callback) => {
+        listeners.add(callback);
+        return () => listeners.delete(callback);
+      });
+      await Promise.all(terminating.map(({ pod }) => podContext.statuses.written(pod.metadata.uid ?? '')));
+      shutdown.onOver();
+    });
   }
   await aborted(signal);
 

@@ -16,13 +16,6 @@ export interface HostFacts {
   hugepages: Record<string, number>;
 }
 
-export interface HostPressure {
-  availableMemoryBytes: number;
-  diskFreeRatio: number;
-  inodesFreeRatio: number;
-  freePids: number;
-}
-
 const read = (path: string): string => {
   try {
     return readFileSync(path, 'utf8').trim();
@@ -53,19 +46,6 @@ export function readHostFacts(stateDir: string): HostFacts {
     osImage: release['PRETTY_NAME'] ?? 'Linux',
     architecture: architectures[arch()] ?? arch(),
     hugepages: { 'hugepages-2Mi': 0, 'hugepages-1Gi': 0 },
-  };
-}
-
-export function readHostPressure(stateDir: string): HostPressure {
-  const available = /^MemAvailable:\s+(\d+) kB/m.exec(read('/proc/meminfo'))?.[1];
-  const disk = statfsSync(stateDir);
-  const processes = Number(read('/proc/loadavg').split(' ')[3]?.split('/')[1] ?? 0);
-  const pidMax = Number(read('/proc/sys/kernel/pid_max') || 32768);
-  return {
-    availableMemoryBytes: Number(available ?? 0) * 1024,
-    diskFreeRatio: disk.blocks === 0 ? 1 : disk.bavail / disk.blocks,
-    inodesFreeRatio: disk.files === 0 ? 1 : disk.ffree / disk.files,
-    freePids: pidMax - processes,
   };
 }
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Node, NodeCondition, NodeStatus, Taint } from '../../api/types/core-v1.ts';
 import { timestamp } from '../pods/container-status.ts';
 import { bytesOf, milliOf } from '../containers/amounts.ts';
-import type { HostFacts, HostPressure } from './host.ts';
+import type { HostFacts } from './host.ts';
 
 export const KUBELET_VERSION = 'v1.36.2';
 
@@ -86,7 +86,8 @@ export function newNode(facts: NodeFacts, status: NodeStatus): Node {
 export interface NodeHealth {
   /** Empty when the kubelet can run pods. */
   problems: string[];
-  pressure: HostPressure;
+  /** `MemoryPressure`, `DiskPressure`, `PIDPressure`: those that hold. */
+  pressure: ReadonlySet<string>;
 }
 
 export interface StatusInputs {
@@ -142,9 +143,9 @@ function conditionsOf(health: NodeHealth, old: NodeCondition[], nowMs: number): 
     const unchanged = before?.status === text && before.lastTransitionTime;
     return { type, status: text, lastHeartbeatTime: now, lastTransitionTime: unchanged || now, reason, message };
   };
-  const lowMemory = pressure.availableMemoryBytes < 100 * 2 ** 20;
-  const lowDisk = pressure.diskFreeRatio < 0.1 || pressure.inodesFreeRatio < 0.05;
-  const lowPids = pressure.freePids < 1000;
+  const lowMemory = pressure.has('MemoryPressure');
+  const lowDisk = pressure.has('DiskPressure');
+  const lowPids = pressure.has('PIDPressure');
   const own = [
     lowMemory
       ? condition('MemoryPressure', true, 'KubeletHasInsufficientMemory', 'kubelet has insufficient memory available')

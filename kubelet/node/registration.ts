@@ -10,7 +10,6 @@ import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { CriClient } from '../cri/client.ts';
 import { refs } from '../../client/refs.ts';
-import type { HostPressure } from './host.ts';
 import { newNode, nodeAnnotations, type NodeFacts, nodeLabels, nodeStatus, statusChanged } from './node-object.ts';
 
 const CHECK_MS = 10_000;
@@ -24,7 +23,7 @@ export interface RegistrationOptions {
   cri: CriClient;
   events: EventRecorder;
   facts: NodeFacts;
-  pressure(): HostPressure;
+  pressure(): ReadonlySet<string>;
   /** Problems of the kubelet's own: `PLEG is not healthy`, ... */
   problems(): string[];
   clock: Clock;

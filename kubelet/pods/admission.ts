@@ -2,7 +2,7 @@
 // scheduler or two that were bound at once. Pure; reasons and messages are upstream's.
 import type { Node, Pod } from '../../api/types/core-v1.ts';
 import { nodeTermMatches, toleratesTaint } from '../../api/node-rules.ts';
-import { podRequests } from '../../api/pod-resources.ts';
+import { podQosClass, podRequests } from '../../api/pod-resources.ts';
 import { intValue, milliValue, quantityOf } from '../../api/quantity.ts';
 import { bytesOf } from '../containers/amounts.ts';
 import { allContainers } from './containers-of.ts';
@@ -34,6 +34,10 @@ export interface AdmissionFacts {
   node: Node | undefined;
   /** `kernel.msg*`, `net.core.somaxconn`: allowed besides the safe ones. */
   allowedSysctls?: readonly string[];
+  /** What the node runs short of. */
+  pressure?: ReadonlySet<string>;
+  /** No pod begins while the node ends. */
+  isShuttingDown?: boolean;
   /** It runs here already: only whether there is room for it counts. */
   isRunning?: boolean;
 }
@@ -43,7 +47,7 @@ const refuse = (reason: string, message: string): AdmissionResult => ({ admitted
 export function admitPod(facts: AdmissionFacts): AdmissionResult {
   const checks = facts.isRunning
     ? [enoughResources]
-    : [os, sysctls, nodeAffinity, hostPortsFree, enoughResources, taints];
+    : [shutdown, pressure, os, sysctls, nodeAffinity, hostPortsFree, enoughResources, taints];
   for (const check of checks) {
     const result = check(facts);
     if (result) return result;
@@ -52,6 +56,19 @@ export function admitPod(facts: AdmissionFacts): AdmissionResult {
 }
 
 type Check = (facts: AdmissionFacts) => AdmissionResult | undefined;
+
+const shutdown: Check = ({ isShuttingDown }) =>
+  isShuttingDown ? refuse('NodeShutdown', 'Pod was rejected as the node is shutting down.') : undefined;
+
+/** Under memory pressure only pods that ask for nothing are kept out; under any other, all but critical ones. */
+const pressure: Check = ({ pod, pressure: conditions = new Set() }) => {
+  if (conditions.size === 0 || isStaticPod(pod) || (pod.spec?.priority ?? 0) >= 2_000_000_000) return undefined;
+  if (conditions.size === 1 && conditions.has('MemoryPressure')) {
+    const taint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' };
+    if (podQosClass(pod) !== 'BestEffort' || toleratesTaint(pod.spec?.tolerations, taint)) return undefined;
+  }
+  return refuse('Evicted', `The node had condition: [${[...conditions].join(' ')}]. `);
+};
 
 const os: Check = ({ pod, node }) => {
   const wanted = pod.spec?.os?.name;

@@ -20,6 +20,8 @@ export interface PodContext {
   /** Closed until the API's pods and the runtime's containers are both known: before that no worker acts. */
   /** Static pods need the runtime's containers only. */
   gate: { isOpen: boolean; isListed: boolean };
+  /** What the node runs short of, and whether it ends. */
+  nodeState: { pressure(): ReadonlySet<string>; isShuttingDown: boolean };
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

@@ -74,6 +74,8 @@ export class Pods {
         allocatable: this.#context.settings.allocatable,
         node: this.#node(),
         allowedSysctls: this.#context.settings.allowedSysctls ?? [],
+        pressure: this.#context.nodeState.pressure(),
+        isShuttingDown: this.#context.nodeState.isShuttingDown,
       });
       if (!result.admitted) {
         this.#context.metrics.admissionRejections.add({ reason: result.reason });

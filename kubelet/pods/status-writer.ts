@@ -11,7 +11,7 @@ import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { refs } from '../../client/refs.ts';
-import { OWN_CONDITIONS } from './status.ts';
+import { isWrittenHere, OWN_CONDITIONS } from './status.ts';
 
 interface Slot {
   /** The newest object known: from the watch or from our own writes. */
@@ -190,8 +190,9 @@ function needsWriting(slot: Slot, status: PodStatus): boolean {
 
 /** What turns `old` into `wanted` as a merge patch; the conditions of others stay as `old` has them. */
 export function statusPatch(old: PodStatus, wanted: PodStatus): Record<string, unknown> {
-  const foreign = (old.conditions ?? []).filter((each) => !OWN_CONDITIONS.has(each.type));
-  const own = (wanted.conditions ?? []).filter((each) => OWN_CONDITIONS.has(each.type));
+  const own = (wanted.conditions ?? []).filter(isWrittenHere);
+  const isOwn = new Set(own.map((each) => each.type));
+  const foreign = (old.conditions ?? []).filter((each) => !OWN_CONDITIONS.has(each.type) && !isOwn.has(each.type));
   const target: Record<string, unknown> = { ...wanted, conditions: [...own, ...foreign] };
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(target)) {

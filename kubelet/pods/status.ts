@@ -13,7 +13,7 @@ export interface StatusFacts extends Omit<ContainerFacts, 'old'> {
   /** When this kubelet first saw the pod. */
   startedAtMs: number;
   /** The kubelet itself ended the pod: rejected, deadline, eviction. */
-  verdict: { reason: string; message: string } | undefined;
+  verdict: { reason: string; message: string; disrupts?: boolean } | undefined;
   /** A resize that was asked for and is not granted, or granted and not carried out. */
   resize?:
     | { pending?: { reason: string; message: string } | undefined; progress?: { error?: string } | undefined }
@@ -35,6 +35,14 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   'PodResizeInProgress',
   'AllContainersRestarting',
 ]);
+
+/** Reason of DisruptionTarget when the kubelet ends a pod. */
+export const DISRUPTED_BY_KUBELET = 'TerminationByKubelet';
+
+/** A condition that the kubelet writes: its own, or a shared one that it has set. */
+export function isWrittenHere({ type, reason }: PodCondition): boolean {
+  return OWN_CONDITIONS.has(type) || (type === 'DisruptionTarget' && reason === DISRUPTED_BY_KUBELET);
+}
 
 export function computePodStatus(facts: StatusFacts): PodStatus {
   const { pod, old } = facts;
@@ -99,7 +107,8 @@ function neverReady(status: ContainerStatus): void {
 function decidePhase(facts: StatusFacts, statuses: ContainerStatus[], initStatuses: ContainerStatus[]): string {
   const reported = facts.old.phase;
   if (reported === 'Succeeded' || reported === 'Failed') return reported;
-  if (facts.verdict) return 'Failed';
+  // No end is told before it is one.
+  if (facts.verdict) return facts.isOver ? 'Failed' : (reported ?? 'Pending');
   return computePhase(facts.pod, statuses, initStatuses, facts.isOver);
 }
 
@@ -193,14 +202,20 @@ function conditionsOf(
     };
   });
   // What others have put there (readiness gates, DisruptionTarget) is theirs: kept as the API has it.
-  const foreign = (facts.pod.status?.conditions ?? []).filter((each) => !OWN_CONDITIONS.has(each.type));
+  const mine = new Set(merged.map((each) => each.type));
+  const foreign = (facts.pod.status?.conditions ?? []).filter(
+    (each) => !OWN_CONDITIONS.has(each.type) && !mine.has(each.type),
+  );
   return [...merged, ...foreign];
 }
 
 /** Conditions that are there only while, or for pods in which, they mean something. */
-function passingConditions({ pod, resize, isRestartingAll }: StatusFacts, phase: string): PodCondition[] {
+function passingConditions({ pod, resize, isRestartingAll, verdict }: StatusFacts, phase: string): PodCondition[] {
   const isOver = phase === 'Succeeded' || phase === 'Failed';
   const found: PodCondition[] = [];
+  if (verdict?.disrupts) {
+    found.push({ type: 'DisruptionTarget', status: 'True', reason: DISRUPTED_BY_KUBELET, message: verdict.message });
+  }
   if (resize?.pending && !isOver) found.push({ type: 'PodResizePending', status: 'True', ...resize.pending });
   if (resize?.progress && !isOver) {
     const { error } = resize.progress;

@@ -22,7 +22,7 @@ import { Operations } from './operations.ts';
 import { PodImages, type ReadyImage } from './pod-images.ts';
 import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
 import { removeContainer, StartError, startContainer } from './start-container.ts';
-import { computePodStatus } from './status.ts';
+import { computePodStatus, type StatusFacts } from './status.ts';
 import { callStop, stopContainer } from './stop-container.ts';
 import { omissions } from './unsupported.ts';
 
@@ -57,7 +57,9 @@ export class PodWorker {
   #stops = new Map<string, number>();
   #messages = new Map<string, string>();
   #lastStatus: PodStatus | undefined;
-  #verdict: { reason: string; message: string } | undefined;
+  #verdict: StatusFacts['verdict'];
+  /** What the kubelet gives it to end, whatever its spec says. */
+  #graceOverride: number | undefined;
   #host: WorkerHost;
 
   /** `pod` is undefined for what the runtime has and the API does not. */
@@ -134,6 +136,20 @@ export class PodWorker {
     this.#verdict = { reason, message: `Pod was rejected: ${message}` };
     if (this.#pod) this.#context.events.pod(this.#pod, 'Warning', reason, message);
     this.wake();
+  }
+
+  /** The node needs its room, or ends: it goes, with this grace period, and its owner hears why. */
+  terminate(reason: string, message: string, graceSeconds: number): void {
+    if (this.#verdict || !this.#pod) return;
+    this.#verdict = { reason, message, disrupts: true };
+    this.#graceOverride = Math.max(1, graceSeconds);
+    this.wake();
+  }
+
+  evict(message: string, graceSeconds: number): void {
+    if (this.#verdict || !this.#pod) return;
+    this.#context.events.pod(this.#pod, 'Warning', 'Evicted', message);
+    this.terminate('Evicted', message, graceSeconds);
   }
 
   wake(): void {
@@ -460,6 +476,7 @@ export class PodWorker {
   #graceSeconds(): number {
     const pod = this.#pod;
     if (!pod) return 1;
+    if (this.#graceOverride !== undefined) return this.#graceOverride;
     return Math.max(1, pod.metadata.deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30);
   }
 

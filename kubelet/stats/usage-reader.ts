@@ -6,7 +6,7 @@ import type { Pods } from '../pods/pods.ts';
 import type { RuntimeCache } from '../pods/runtime-cache.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import { PodDiskUsages } from './disk-usage.ts';
-import { fsUsage, NodeUsageReader } from './node-usage.ts';
+import { type FsUsage, fsUsage, type NodeUsage, NodeUsageReader } from './node-usage.ts';
 import { readPodUsage } from './pod-usage.ts';
 import type { PodReading, UsageReading } from './summary.ts';
 
@@ -26,6 +26,7 @@ export class UsageReader {
   #options: UsageReaderOptions;
   #node: NodeUsageReader;
   #disks: PodDiskUsages;
+  #imagePath: string | undefined;
 
   constructor(options: UsageReaderOptions) {
     this.#options = options;
@@ -56,6 +57,20 @@ export class UsageReader {
     return { nodeName, cpus, atMs, node: this.#node.read(atMs), imageFs, pods };
   }
 
+  /** The machine alone. */
+  node(): NodeUsage {
+    return this.#node.read(this.#options.clock.now());
+  }
+
+  /** The filesystem of images, by where the runtime last said that they are. */
+  imageFsNow(): FsUsage | undefined {
+    try {
+      return this.#imagePath === undefined ? undefined : fsUsage(this.#imagePath);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The filesystem that images and writable layers are on; undefined when the runtime does not say. */
   async imageFs(): Promise<UsageReading['imageFs']> {
     try {
@@ -63,6 +78,7 @@ export class UsageReader {
       const [first] = imageFilesystems;
       const mountpoint = first?.fsId?.mountpoint;
       if (!mountpoint) return undefined;
+      this.#imagePath = mountpoint;
       return {
         fs: fsUsage(mountpoint),
         usedBytes: first.usedBytes?.value ?? 0,

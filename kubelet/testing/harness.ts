@@ -10,6 +10,7 @@ import type { Client, ResourceClient } from '../../client/port.ts';
 import { createFakeClient, type FakeClient, type FakeRequest } from '../../client/testing/fake-client.ts';
 import { FakeClock, settle } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
+import { type Observation, type Signal, signals } from '../eviction/thresholds.ts';
 import { runKubelet, type KubeletOptions } from '../index.ts';
 import type { HostFacts } from '../node/host.ts';
 import { refs } from '../../client/refs.ts';
@@ -32,6 +33,8 @@ export interface Harness {
   stateDir: string;
   /** While it throws, no request reaches the API server. */
   faults: { before?: (request: FakeRequest) => void };
+  /** What is free on the node, where it is not half of everything. */
+  free: Map<Signal, Observation>;
   /** Answers TokenReviews and SubjectAccessReviews. */
   review(path: string, body: unknown): unknown;
   start(options?: Partial<KubeletOptions>): Promise<void>;
@@ -77,6 +80,7 @@ export function createHarness(): Harness {
     mounts: mounter.calls,
     stateDir,
     faults,
+    free: new Map(),
     review: () => ({ status: { allowed: false, authenticated: false } }),
     async start(options = {}) {
       const abort = new AbortController();
@@ -103,7 +107,10 @@ export function createHarness(): Harness {
           clusterDns: ['10.96.0.10'],
           host: {
             facts: hostFacts,
-            pressure: () => ({ availableMemoryBytes: 4e9, diskFreeRatio: 0.5, inodesFreeRatio: 0.5, freePids: 30_000 }),
+            observe: () =>
+              new Map(
+                signals.map((each) => [each, harness.free.get(each) ?? { available: 2 ** 40, capacity: 2 ** 41 }]),
+              ),
           },
           ...options,
         },

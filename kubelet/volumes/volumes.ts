@@ -61,6 +61,7 @@ export class Volumes {
   #options: VolumesOptions;
   /** By pod uid, of what has been set up. */
   #paths = new Map<string, Map<string, string>>();
+  #images = new Map<string, Set<string>>();
 
   constructor(options: VolumesOptions) {
     this.#options = options;
@@ -132,11 +133,17 @@ export class Volumes {
     return bindSubPath(this.#options.mounter, root, subPath, target);
   }
 
+  /** Of the images that pods have as volumes. */
+  imageIds(): string[] {
+    return [...this.#images.values()].flatMap((each) => [...each]);
+  }
+
   /** Unmounts and removes everything of the pod; idempotent, also for pods of an earlier kubelet. */
   async tearDown(uid: string): Promise<void> {
     const { root, memory } = this.directories(uid);
     this.#options.tokens.forget(uid);
     this.#paths.delete(uid);
+    this.#images.delete(uid);
     const { mounter } = this.#options;
     for (const point of mounter.below(root)) await mounter.unmount(point);
     if (mounter.below(root).length > 0) throw new VolumeError(`${root} is still mounted`);
@@ -163,12 +170,20 @@ export class Volumes {
     }
     if (volume.emptyDir) return this.#emptyDir(fields, volume, volume.emptyDir);
     if (volume.nfs) return this.#nfs(pod, volume, volume.nfs, []);
-    if (volume.image) return this.#options.pullImage(pod, volume);
+    if (volume.image) return this.#image(pod, volume);
     const resolved = await resolveClaim(this.#options.client, pod, volume);
     if (resolved) return this.#persistent(pod, volume, resolved);
     const kind = Object.keys(volume).find((key) => key !== 'name');
     // A volume with no source at all is an emptyDir to upstream; the API server has defaulted it already.
     throw new VolumeError(`volumes of type ${kind ?? '(none)'} are not supported by this kubelet`);
+  }
+
+  async #image(pod: Pod, volume: Volume): Promise<string> {
+    const id = await this.#options.pullImage(pod, volume);
+    const uid = pod.metadata.uid ?? '';
+    const known = this.#images.get(uid) ?? new Set();
+    this.#images.set(uid, known.add(id));
+    return id;
   }
 
   async #persistent(pod: Pod, volume: Volume, { volume: found, readOnly }: ResolvedClaim): Promise<string> {

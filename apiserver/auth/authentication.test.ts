@@ -11,6 +11,7 @@ import { startTestServer, type TestServer } from '../testing/server.ts';
 import { issueAuthority, issueCertificate } from './issue.ts';
 import { createTokenSigner } from './jwt.ts';
 import { keyIdOf, signJws } from './jws.ts';
+import { identityOfClaims } from './oidc-claims.ts';
 import { configOfFlags, parseAuthenticationConfig } from './oidc-config.ts';
 import type { KeyPair } from './pki.ts';
 
@@ -156,6 +157,38 @@ describe('OpenID Connect', () => {
     expect((await server.call('GET', '/livez', { as: null })).code).toBe(200);
     expect((await server.call('GET', '/readyz', { as: null })).code).toBe(401);
     await server.stop();
+  });
+
+  it('maps claims with expressions', async () => {
+    const jwt = {
+      issuer: { url, audiences: ['sampan'], certificateAuthority: authority.certificatePem },
+      claimMappings: {
+        username: { expression: "'ext:' + claims.sub" },
+        groups: { expression: "claims.roles.split(',').map(each, 'role-' + each)" },
+        extra: [{ key: 'example.com/tenant', valueExpression: "has(claims.tenant) ? claims.tenant : ''" }],
+      },
+      claimValidationRules: [{ expression: 'claims.sub.size() > 2', message: 'names have three letters' }],
+      userValidationRules: [{ expression: "!user.username.startsWith('ext:system')", message: 'reserved' }],
+    };
+    const file = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AuthenticationConfiguration', jwt: [jwt] };
+    const { celCompile } = await import('./oidc-expressions.ts');
+    const server = await startTestServer({
+      authentication: { config: parseAuthenticationConfig(JSON.stringify(file)), compile: celCompile },
+    });
+    expect(await who(server, { token: idToken({ roles: 'a,b', tenant: 't' }) })).toEqual({
+      username: 'ext:vera',
+      groups: ['role-a', 'role-b', 'system:authenticated'],
+      extra: { 'example.com/tenant': ['t'] },
+    });
+    const errorOf = async (claims: object) => (await review(server, idToken({ roles: 'a', ...claims }))).error;
+    expect(await errorOf({ sub: 'x' })).toMatch(/names have three letters/);
+    expect(await errorOf({ sub: 'system:admin' })).toMatch(/reserved/);
+    expect(await errorOf({ roles: 7 })).toMatch(/no such overload/);
+    await server.stop();
+    const email = { ...jwt, claimMappings: { username: { expression: 'claims.email' } } };
+    expect(() => identityOfClaims(email, celCompile)).toThrow(/claims.email_verified must be used/);
+    const wrong = { ...jwt, claimMappings: { username: { expression: 'claims.sub +' } } };
+    expect(() => identityOfClaims(wrong, celCompile)).toThrow(/compilation failed: ERROR: <input>:1/);
   });
 
   it.each([

@@ -5,44 +5,60 @@ import type { ClaimOrExpression, JwtAuthenticator } from './oidc-config.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** A compiled CEL expression over `claims` or `user`. */
-export type Evaluate = (variables: Record<string, unknown>) => unknown;
-export type Compile = (expression: string) => Evaluate;
+/** A compiled CEL expression over `claims` or `user`; both throw Errors with upstream's words. */
+export interface Expression {
+  evaluate(variables: Record<string, unknown>): unknown;
+  /** True when it selects `claims.email`, say. */
+  uses(path: string): boolean;
+}
+export type Compile = (text: string, over: 'claims' | 'user', result: 'bool' | 'string' | 'strings') => Expression;
 
 /** Throws an Error whose message says which claim is wrong, never its value. */
 export type IdentityOfClaims = (claims: Claims) => Identity;
 
 export function identityOfClaims(config: JwtAuthenticator, compile: Compile): IdentityOfClaims {
   const { claimMappings: mappings, claimValidationRules = [], userValidationRules = [] } = config;
-  const expression = (text: string | undefined) => (text ? compile(text) : undefined);
-  const username = expression(mappings.username.expression);
-  const groups = expression(mappings.groups?.expression);
-  const uid = expression(mappings.uid?.expression);
-  const extras = (mappings.extra ?? []).map(({ key, valueExpression }) => ({ key, value: compile(valueExpression) }));
-  const claimRules = claimValidationRules.map((rule) => ({ ...rule, holds: expression(rule.expression) }));
-  const userRules = userValidationRules.map((rule) => ({ ...rule, holds: compile(rule.expression) }));
+  const over = (text: string | undefined, result: 'bool' | 'string' | 'strings') =>
+    text ? compile(text, 'claims', result) : undefined;
+  const username = over(mappings.username.expression, 'string');
+  const groups = over(mappings.groups?.expression, 'strings');
+  const uid = over(mappings.uid?.expression, 'string');
+  const extras = (mappings.extra ?? []).map(({ key, valueExpression }) => ({
+    key,
+    value: compile(valueExpression, 'claims', 'strings'),
+  }));
+  const claimRules = claimValidationRules.map((rule) => ({ ...rule, holds: over(rule.expression, 'bool') }));
+  const userRules = userValidationRules.map((rule) => ({ ...rule, holds: compile(rule.expression, 'user', 'bool') }));
+  const looking = [username, ...extras.map((each) => each.value), ...claimRules.map((each) => each.holds)];
+  if (username?.uses('claims.email') && !looking.some((each) => each?.uses('claims.email_verified'))) {
+    throw new Error(
+      'claimMappings.username.expression: claims.email_verified must be used in claimMappings.username.expression or claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is used in claimMappings.username.expression',
+    );
+  }
 
   return (claims) => {
     const variables = { claims };
     for (const { claim, requiredValue, holds, expression: text, message } of claimRules) {
       if (claim) checkRequired(claims, claim, requiredValue ?? '');
-      else if (holds && holds(variables) !== true) {
+      else if (holds && holds.evaluate(variables) !== true) {
         throw new Error(
           `oidc: error evaluating claim validation expression: validation expression '${text}' failed: ${message ?? ''}`,
         );
       }
     }
-    const name = username ? stringResult(username(variables), 'username') : usernameClaim(claims, mappings.username);
+    const name = username
+      ? stringResult(username.evaluate(variables), 'username')
+      : usernameClaim(claims, mappings.username);
     if (name === '') throw new Error('oidc: username claim value is empty');
     const user: Identity = {
       name,
-      groups: groups ? listResult(groups(variables), 'groups') : groupsClaim(claims, mappings.groups),
+      groups: groups ? listResult(groups.evaluate(variables), 'groups') : groupsClaim(claims, mappings.groups),
     };
-    const id = uid ? stringResult(uid(variables), 'uid') : uidClaim(claims, mappings.uid);
+    const id = uid ? stringResult(uid.evaluate(variables), 'uid') : uidClaim(claims, mappings.uid);
     if (id) user.uid = id;
     const extra: Record<string, string[]> = {};
     for (const { key, value } of extras) {
-      const values = listResult(value(variables), `extra ${key}`).filter((each) => each !== '');
+      const values = listResult(value.evaluate(variables), `extra ${key}`).filter((each) => each !== '');
       if (values.length > 0) extra[key] = values;
     }
     if (typeof claims.jti === 'string' && claims.jti !== '') {
@@ -51,7 +67,7 @@ export function identityOfClaims(config: JwtAuthenticator, compile: Compile): Id
     if (Object.keys(extra).length > 0) user.extra = extra;
     for (const { holds, expression: text, message } of userRules) {
       const seen = { username: user.name, uid: user.uid ?? '', groups: user.groups, extra };
-      if (holds({ user: seen }) !== true) {
+      if (holds.evaluate({ user: seen }) !== true) {
         throw new Error(
           `oidc: error evaluating user info validation rule: validation expression '${text}' failed: ${message ?? ''}`,
         );

@@ -12,7 +12,7 @@ const CACHED_TOKENS = 4096;
 /** Clocks differ; go-oidc allows the same for `nbf`. */
 const NOT_BEFORE_LEEWAY_SECONDS = 300;
 
-const noExpressions: Compile = (text) => {
+export const noExpressions: Compile = (text) => {
   throw new Error(`expressions are not supported here: ${text}`);
 };
 

@@ -15,6 +15,9 @@ import { userOf } from '../../controllers/accounts.ts';
 import { controllers, runControllers } from '../../controllers/index.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { type Logger, silentLogger } from '../../lib/log.ts';
+import { UserError } from '../user-error.ts';
+import { accessOptions } from './access.ts';
+import type { AccessFlags } from './access-flags.ts';
 import { connect } from './connect.ts';
 
 let server: TestServer;
@@ -252,6 +255,48 @@ describe('certificates', () => {
     expect((await server.call('PUT', `${CSRS}/guarded/status`, { body: signed, headers: eve })).body.message).toMatch(
       /user not permitted to sign requests with signerName "example.com\/own"/,
     );
+  });
+});
+
+describe.skipIf(!kubectl)('kubectl', () => {
+  it('tells who one is, and what one may', async () => {
+    expect(await run('auth', 'whoami')).toMatch(/Username +kubernetes-admin/);
+    expect(await run('auth', 'can-i', '--list')).toMatch(/\*\.\* +\[\] +\[\] +\[\*\]/);
+    expect(await run('auth', 'can-i', 'get', 'pods', '--as', 'max')).toMatch(/^no/);
+    expect(await run('auth', 'can-i', '--list', '--as', 'max')).toMatch(
+      /selfsubjectaccessreviews.authorization.k8s.io +\[\] +\[\] +\[create\]/,
+    );
+  });
+
+  it('makes tokens, and reconciles roles', async () => {
+    const token = (await run('create', 'token', 'default', '--duration', '20m', '--audience', 'vault')).trim();
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    expect(claims).toMatchObject({ aud: ['vault'], sub: 'system:serviceaccount:default:default' });
+    expect(claims.exp - claims.iat).toBe(1200);
+    const file = join(server.dir, 'role.yaml');
+    const role = (verbs: string) =>
+      `apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: k, namespace: default}\nrules: [{apiGroups: [""], resources: [pods], verbs: [${verbs}]}]\n`;
+    writeFileSync(file, role('get'));
+    expect(await run('auth', 'reconcile', '-f', file)).toMatch(/role.rbac.authorization.k8s.io\/k reconciled/);
+    writeFileSync(file, role('list'));
+    await run('auth', 'reconcile', '-f', file);
+    const { rules } = (await server.call('GET', '/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/k')).body;
+    expect(rules.flatMap((each: { verbs: string[] }) => each.verbs).sort()).toEqual(['get', 'list']);
+  });
+});
+
+describe('options', () => {
+  it.each<[AccessFlags, RegExp]>([
+    [{ oidcIssuerUrl: 'https://x' }, /^oidc: oidc-issuer-url and oidc-client-id must be specified together$/],
+    [{ oidcIssuerUrl: 'http://x', oidcClientId: 'y' }, /^oidc: oidc.issuer.url: .* URL scheme must be https$/],
+    [{ tokenAuthFile: '/nowhere' }, /^--token-auth-file: ENOENT/],
+    [{ serviceAccountKeyFile: ['package.json'] }, /^--service-account-key-file package.json: /],
+    [{ authenticationConfig: 'package.json' }, /^--authentication-config: expected apiVersion/],
+  ])('%j are refused in one line', async (flags, message) => {
+    const error = await accessOptions(flags).catch((thrown: Error) => thrown);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as Error).message).toMatch(message);
+    expect((error as Error).message).not.toContain('\n');
   });
 });
 

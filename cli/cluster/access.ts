@@ -1,7 +1,11 @@
 // Reads the files that the options of access name, and turns them into what the API server is made with; what is wrong with
 // them is told in one line.
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { noExpressions } from '../../apiserver/auth/oidc.ts';
+import { identityOfClaims } from '../../apiserver/auth/oidc-claims.ts';
 import { configOfFlags, parseAuthenticationConfig } from '../../apiserver/auth/oidc-config.ts';
+import { parseStaticTokens } from '../../apiserver/auth/static-tokens.ts';
 import type { AuthenticationOptions } from '../../apiserver/authentication.ts';
 import type { AuthorizationMode } from '../../apiserver/authorization.ts';
 import { UserError } from '../user-error.ts';
@@ -13,7 +17,7 @@ export interface AccessOptions {
 }
 
 /** Reads the files that the flags name. */
-export function accessOptions(flags: AccessFlags): AccessOptions {
+export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> {
   const oidc = named('oidc', () =>
     configOfFlags({
       issuerUrl: flags.oidcIssuerUrl,
@@ -36,7 +40,22 @@ export function accessOptions(flags: AccessFlags): AccessOptions {
   if (config?.anonymous && flags.anonymousAuth !== undefined) {
     throw new UserError('--anonymous-auth and the anonymous field of --authentication-config exclude each other');
   }
-  read('--token-auth-file', flags.tokenAuthFile);
+  const tokens = read('--token-auth-file', flags.tokenAuthFile);
+  if (tokens !== undefined) named('--token-auth-file', () => parseStaticTokens(tokens));
+  const signingKeyPem = read('--service-account-signing-key-file', flags.serviceAccountSigningKeyFile);
+  if (signingKeyPem) named('--service-account-signing-key-file', () => createPrivateKey(signingKeyPem));
+  const verificationKeyPems = flags.serviceAccountKeyFile?.map((file) => {
+    const pem = read('--service-account-key-file', file) ?? '';
+    named(`--service-account-key-file ${file}`, () => createPublicKey(pem));
+    return pem;
+  });
+  // The engine is loaded only for who needs it.
+  const compile = /[Ee]xpression/.test(text ?? '')
+    ? (await import('../../apiserver/auth/oidc-expressions.ts')).celCompile
+    : undefined;
+  for (const each of config?.jwt ?? []) {
+    named('--authentication-config', () => identityOfClaims(each, compile ?? noExpressions));
+  }
   return {
     authentication: {
       tokenAuthFile: flags.tokenAuthFile,
@@ -44,10 +63,11 @@ export function accessOptions(flags: AccessFlags): AccessOptions {
       bootstrapTokens: flags.enableBootstrapTokenAuth,
       oidc,
       config,
+      compile,
       issuers: flags.serviceAccountIssuer,
       audiences: flags.apiAudiences,
-      verificationKeyPems: flags.serviceAccountKeyFile?.map((file) => read('--service-account-key-file', file) ?? ''),
-      signingKeyPem: read('--service-account-signing-key-file', flags.serviceAccountSigningKeyFile),
+      verificationKeyPems,
+      signingKeyPem,
       extendExpiration: flags.serviceAccountExtendTokenExpiration,
       maxExpirationSeconds: flags.serviceAccountMaxTokenExpiration,
     },

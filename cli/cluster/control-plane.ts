@@ -50,7 +50,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const { layout, log } = options;
   const operations = operationsOf(options.operations ?? {}, log.child({ part: 'audit' }));
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
-  const access = accessOptions(options.access ?? {});
+  const access = await accessOptions(options.access ?? {});
   const { advertiseAddress, nodeIp } = options;
   const [pki, plainStore] = await Promise.all([
     ensureClusterPki(layout.pkiDir, {

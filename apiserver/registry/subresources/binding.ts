@@ -76,6 +76,8 @@ function bound(old: Pod & KubeObject, binding: Binding, nowMs: number): KubeObje
   spec.nodeName = binding.target.name;
   if (binding.metadata.annotations)
     pod.metadata.annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
+  // The topology of the node, by admission; a pod's own labels stay.
+  if (binding.metadata.labels) pod.metadata.labels = { ...binding.metadata.labels, ...pod.metadata.labels };
   const status = (pod.status ??= {});
   const conditions = (status.conditions ?? []).filter((each) => each.type !== 'PodScheduled');
   conditions.push({ type: 'PodScheduled', status: 'True', lastTransitionTime: timestamp(nowMs) });

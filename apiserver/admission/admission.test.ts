@@ -19,7 +19,6 @@ async function space(labels: Record<string, string> = {}): Promise<string> {
 }
 
 const post = (path: string, body: object) => server.call('POST', path, { body });
-const put = (path: string, body: object) => server.call('PUT', path, { body });
 const merge = (path: string, body: object) =>
   server.call('PATCH', path, { body, type: 'application/merge-patch+json' });
 

@@ -1,7 +1,7 @@
 // The default chain: every plugin that kube-apiserver enables by default, in its order, and the optional ones by name.
 import type { KubeObject } from '../../api/object.ts';
 import type { Kind } from '../../api/kind.ts';
-import type { Namespace, Pod, Service, ServiceAccount } from '../../api/types/core-v1.ts';
+import type { Namespace, Service } from '../../api/types/core-v1.ts';
 import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
 import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
@@ -76,11 +76,8 @@ export function composeAdmission(options: AdmissionOptions): Admission {
   const plugins: AdmissionPlugin[] = [
     namespaceLifecycle(findNamespace),
     limitRanger(lookup),
-    serviceAccountAdmission(
-      (namespace, name) => lookup.find<ServiceAccount & KubeObject>('', 'serviceaccounts', namespace, name),
-      random,
-    ),
-    nodeRestriction((namespace, name) => lookup.find<Pod & KubeObject>('', 'pods', namespace, name)),
+    serviceAccountAdmission(lookup, { clock: options.clock, random }),
+    nodeRestriction(lookup),
     taintNodesByCondition,
     podSecurity(lookup, options.podSecurity),
     priorityAdmission({

@@ -266,7 +266,7 @@ describe('a webhook that fails', () => {
   ];
 
   it.each(failures)('because it %s fails the request', async (_, handler, why) => {
-    await install('validating', 'bad', handler, { timeoutSeconds: 1 });
+    await install('validating', 'bad', handler, { timeoutSeconds: why.includes('deadline') ? 1 : 20 });
     const { code, body } = await create();
     expect(code).toBe(500);
     expect(body.reason).toBe('InternalError');

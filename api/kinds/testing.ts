@@ -1,5 +1,6 @@
 // For the tests of kinds: a small pod, and findings as people read them.
 import { deepClone } from '../equality.ts';
+import { applyMergePatch } from '../merge-patch.ts';
 import { type FieldError, fieldErrorMessage } from '../field-error.ts';
 import type { Kind } from '../kind.ts';
 import type { KubeObject } from '../object.ts';
@@ -34,4 +35,9 @@ export function podOf(spec: Partial<PodSpec> = {}, container: Partial<Container>
     metadata: { name: 'web', namespace: 'default' },
     spec: { containers: [{ name: 'app', image: 'nginx:1', ...container }], ...spec },
   };
+}
+
+/** A sample with members changed, as a merge patch changes them (`null` takes away); and named, where it is not. */
+export function variant<T extends KubeObject>(sample: object, patch: object): T {
+  return applyMergePatch({ metadata: { name: 'sample' }, ...deepClone(sample) }, patch) as T;
 }

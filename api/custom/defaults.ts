@@ -1,6 +1,6 @@
 // Defaulting: absent properties get the schema's defaults; nulls that may not be are replaced by the default or dropped
 // (k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting).
-import { deepClone } from '../equality.ts';
+import { deepClone, setOwn } from '../equality.ts';
 import { isMap, type Json, type Structural } from './structural.ts';
 
 /** In place; idempotent. */
@@ -16,7 +16,7 @@ function defaultMembers(value: Json, schema: Structural): void {
     for (const [name, property] of schema.properties) {
       const isThere = Object.hasOwn(value, name);
       if (property.default !== undefined && (!isThere || isUnwantedNull(value[name], property))) {
-        value[name] = deepClone(property.default);
+        setOwn(value, name, deepClone(property.default));
       } else if (!isThere) continue;
       else if (isUnwantedNull(value[name], property)) {
         delete value[name];
@@ -34,7 +34,7 @@ function defaultMembers(value: Json, schema: Structural): void {
         delete value[name];
         continue;
       }
-      value[name] = deepClone(additional.default);
+      setOwn(value, name, deepClone(additional.default));
     }
     applyDefaults(value[name], additional);
   }

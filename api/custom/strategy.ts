@@ -95,7 +95,9 @@ export function customStrategy(
 function validateMembers(value: Json, schema: Structural, before: Json | undefined): FieldError[] {
   const { metadata, ...rest } = value;
   const checkedMeta = schema.properties?.get('metadata') ? { metadata } : {};
-  return validateValue({ ...rest, ...checkedMeta }, withoutRequiredMeta(schema), before);
+  const found = validateValue({ ...rest, ...checkedMeta }, withoutRequiredMeta(schema), before);
+  // Upstream's path of what concerns the whole object.
+  return found.map((each) => (each.field === '' ? { ...each, field: '<nil>' } : each));
 }
 
 const relaxed = new WeakMap<Structural, Structural>();

@@ -11,8 +11,25 @@ import type { WebhookClient } from '../webhooks/client.ts';
 
 const TIMEOUT_MS = 30_000;
 
+/** Objects of one review; more are asked for one review after the other. */
+const BATCH = 500;
+
 /** Asks the webhook for a whole batch. Rejects with ApiError 500 in upstream's words. */
 export function webhookConversion(webhook: WebhookConversion, client: WebhookClient): ConvertVersions {
+  const ask = reviewer(webhook, client);
+  return async (objects, apiVersion) => {
+    const converted: KubeObject[] = [];
+    for (let at = 0; at < objects.length; at += BATCH) {
+      converted.push(...(await ask(objects.slice(at, at + BATCH), apiVersion)));
+    }
+    return converted;
+  };
+}
+
+function reviewer(
+  webhook: WebhookConversion,
+  client: WebhookClient,
+): (objects: KubeObject[], apiVersion: string) => Promise<KubeObject[]> {
   const version = webhook.conversionReviewVersions.find((each) => each === 'v1' || each === 'v1beta1');
   return async (objects, apiVersion) => {
     const first = objects[0] as KubeObject;

@@ -25,6 +25,8 @@ export interface OperationsOptions {
   audit?: { policy: Policy; backends(metrics: AuditMetrics): AuditBackend[] };
   /** Serves /debug: profiles, flags, and what priority and fairness holds. Default false. */
   profiling?: boolean;
+  /** Text that is added to /metrics: of components in the same process. */
+  moreMetrics?: () => string;
   /** What /debug/flags/ shows. */
   flags?: Readonly<Record<string, unknown>>;
   /** The part of HTTP/2 requests whose connection is asked to be opened anew, 0 to 0.02. Default 0. */

@@ -237,6 +237,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     health,
     debug: options.profiling ? new Debug({ flows: operations.flows, flags: options.flags ?? {}, clock }) : undefined,
     metrics,
+    moreMetrics: options.moreMetrics,
     signer,
     issuer,
     discovery: discovery.serve,

@@ -68,6 +68,12 @@ const withNode = (command: Command) =>
     .option('--cluster-domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)');
 
+const withMetrics = (command: Command) =>
+  command.option(
+    '--metrics-bind-address <address>',
+    'address:port of /metrics and /healthz, in plain text (default: none)',
+  );
+
 const connected = (command: Command) =>
   command
     .addOption(dataDir())
@@ -152,10 +158,10 @@ client('exec', 'run a command in a container')
 withApiServer(program.command('apiserver').description('run the API server alone'))
   .option('--node-name <name>', 'node of this machine, whose certificates are made too (default: the host name)')
   .action(async (options) => (await import('./commands/components.ts')).apiserverCommand(options));
-connected(program.command('scheduler').description('run the scheduler alone'))
+withMetrics(connected(program.command('scheduler').description('run the scheduler alone')))
   .option('--leader-elect', 'be one of several: only the holder of the lease works')
   .action(async (options) => (await import('./commands/components.ts')).schedulerCommand(options));
-connected(program.command('controller-manager').description('run the controllers alone'))
+withMetrics(connected(program.command('controller-manager').description('run the controllers alone')))
   .option('--controllers <names>', "comma-separated: '*' for all, -name to leave one out", '*')
   .option(
     '--use-service-account-credentials <bool>',

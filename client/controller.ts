@@ -34,6 +34,7 @@ export interface ControllerOptions<K = string> {
 /** Settles when `signal` aborts and the workers have ended; shuts the queue down. */
 export async function runController<K = string>(options: ControllerOptions<K>, signal: AbortSignal): Promise<void> {
   const { queue, log } = options;
+  queue.measure(options.name);
   const stop = () => queue.shutDown();
   if (signal.aborted) return stop();
   signal.addEventListener('abort', stop, { once: true });

@@ -17,6 +17,7 @@ import {
   type ResourceClient,
   type ResourceRef,
 } from './port.ts';
+import { measureRequests } from './metrics.ts';
 import { apiErrorOfText } from './status.ts';
 import { watchEvents } from './watch.ts';
 
@@ -45,7 +46,21 @@ export function createClient(config: ClientConfig, { clock, log }: ClientDepende
 
 /** `user`: whom every request impersonates. */
 function clientOver(connection: Connection, config: ClientConfig, clock: Clock, user?: string): Client {
+  const measure = measureRequests(config.server);
+
   async function send(request: Outgoing): Promise<Answer> {
+    const started = performance.now();
+    try {
+      const answer = await sendAgain(request);
+      measure(request.method, answer.status, (performance.now() - started) / 1000);
+      return answer;
+    } catch (error) {
+      measure(request.method, '<error>', (performance.now() - started) / 1000);
+      throw error;
+    }
+  }
+
+  async function sendAgain(request: Outgoing): Promise<Answer> {
     const outgoing =
       user === undefined ? request : { ...request, headers: { ...request.headers, 'impersonate-user': user } };
     let unsent = 0;

@@ -6,6 +6,7 @@
 import { type BackoffPolicy, backoffMs } from '../lib/backoff.ts';
 import type { Clock, Random, Timer } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
+import { QueueMetrics } from './metrics.ts';
 
 export interface WorkQueueOptions {
   clock: Clock;
@@ -35,11 +36,17 @@ export class WorkQueue<K = string> {
   #timer: { dueMs: number; timer: Timer } | undefined;
   #waiting: ((key: K | undefined) => void)[] = [];
   #isShutDown = false;
+  #metrics: QueueMetrics | undefined;
 
   constructor(options: WorkQueueOptions) {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#backoff = options.backoff ?? defaultBackoff;
+  }
+
+  /** Tells the process's metrics of it under this name, from now on. */
+  measure(name: string): void {
+    this.#metrics ??= new QueueMetrics(name);
   }
 
   /** Keys waiting for a worker. */
@@ -76,6 +83,7 @@ export class WorkQueue<K = string> {
   /** The key failed: later, with exponential back-off until `forget`; `maxMs` caps this one delay. */
   addRateLimited(key: K, maxMs = Number.POSITIVE_INFINITY): void {
     const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#metrics?.retried();
     this.#failures.set(key, failures);
     this.addAfter(key, Math.min(maxMs, backoffMs(this.#backoff, failures, this.#random)));
   }
@@ -98,6 +106,7 @@ export class WorkQueue<K = string> {
 
   done(key: K): void {
     this.#processing.delete(key);
+    this.#metrics?.done(key);
     if (this.#dirty.has(key) && !this.#isShutDown) this.#enqueue(key);
   }
 
@@ -108,12 +117,14 @@ export class WorkQueue<K = string> {
     this.#timer = undefined;
     this.#queue = [];
     this.#head = 0;
+    this.#metrics?.cleared();
     this.#dirty.clear();
     this.#delayed.clear();
     for (const resolve of this.#waiting.splice(0)) resolve(undefined);
   }
 
   #enqueue(key: K): void {
+    this.#metrics?.added(key);
     const worker = this.#waiting.shift();
     if (!worker) {
       this.#queue.push(key);
@@ -121,6 +132,7 @@ export class WorkQueue<K = string> {
     }
     this.#dirty.delete(key);
     this.#processing.add(key);
+    this.#metrics?.taken(key);
     worker(key);
   }
 
@@ -132,6 +144,7 @@ export class WorkQueue<K = string> {
     }
     this.#dirty.delete(key);
     this.#processing.add(key);
+    this.#metrics?.taken(key);
     return key;
   }
 

@@ -13,6 +13,7 @@ import { scheduleOne } from './cycle.ts';
 import type { ClusterEvent, Diagnosis, PodInfo, Profile } from './framework.ts';
 import { unschedulableMessage } from './message.ts';
 import { defaultProfile } from './plugins/index.ts';
+import { SchedulerMetrics } from './metrics.ts';
 import { preempt } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
 import * as refs from './refs.ts';
@@ -52,12 +53,14 @@ class Scheduler {
   #awaitingVolumes = new Set<Promise<void>>();
   #start = 0;
   #inFlight = new Set<Promise<void>>();
+  #metrics: SchedulerMetrics;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#name = options.schedulerName ?? 'default-scheduler';
     this.#profile = options.profile ?? defaultProfile;
     this.#queue = new SchedulingQueue({ clock: options.clock });
+    this.#metrics = new SchedulerMetrics(this.#name, this.#queue);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -76,6 +79,7 @@ class Scheduler {
     signal.removeEventListener('abort', onAbort);
     this.#queue.stop();
     await Promise.allSettled([...this.#inFlight, ...this.#awaitingVolumes]);
+    this.#metrics.close();
   }
 
   /** Resolves when all that is scheduled by is in the cache. Everything else comes first, so that no pod is too early. */
@@ -207,13 +211,17 @@ class Scheduler {
   }
 
   #schedule(pod: PodInfo, signal: AbortSignal): void {
+    const started = performance.now();
     const decision = scheduleOne(pod, this.#cache, this.#profile, this.#start, this.#options.random);
-    if (decision.kind === 'none') return this.#unschedulable(pod, decision.diagnosis, signal);
+    if (decision.kind === 'none') {
+      this.#metrics.attempt('unschedulable', started);
+      return this.#unschedulable(pod, decision.diagnosis, signal);
+    }
     this.#start = (this.#start + decision.evaluated) % this.#cache.nodes.length;
     this.#cache.assume(pod, decision.node);
     const node = this.#cache.node(decision.node)?.node;
     const match = node && this.#volumes?.assume(pod.pod, node);
-    if (!match) return this.#track(this.#bind(pod, decision.node, signal), pod, signal);
+    if (!match) return this.#track(this.#bind(pod, decision.node, started, signal), pod, signal);
     const waiting = this.#bindVolumes(pod, decision.node, match, signal).finally(() =>
       this.#awaitingVolumes.delete(waiting),
     );
@@ -235,7 +243,8 @@ class Scheduler {
       this.#queue.event('pod-removed');
       return;
     }
-    if (!signal.aborted && this.#cache.isAssumed(pod.uid)) this.#track(this.#bind(pod, node, signal), pod, signal);
+    if (!signal.aborted && this.#cache.isAssumed(pod.uid))
+      this.#track(this.#bind(pod, node, performance.now(), signal), pod, signal);
   }
 
   #unschedulable(pod: PodInfo, diagnosis: Diagnosis, signal: AbortSignal): void {
@@ -249,6 +258,7 @@ class Scheduler {
     const message = unschedulableMessage(diagnosis, found.kind === 'evict' ? undefined : found.message);
     this.#options.events.event(pod.pod, 'Warning', 'FailedScheduling', message);
     if (found.kind === 'evict') {
+      this.#metrics.preempts(found.victims.length);
       const displaced = [...this.#cache.nominatedTo(found.node)].filter((each) => each.priority < pod.priority);
       this.#cache.nominate(pod, found.node);
       for (const each of displaced) this.#displace(each, signal);
@@ -278,12 +288,13 @@ class Scheduler {
     this.#inFlight.add(settled);
   }
 
-  async #bind(pod: PodInfo, node: string, signal: AbortSignal): Promise<void> {
+  async #bind(pod: PodInfo, node: string, started: number, signal: AbortSignal): Promise<void> {
     const { events, log } = this.#options;
     const { uid } = pod;
     const result = await bind(pod, node, this.#options, () => this.#cache.isAssumed(uid), signal);
     switch (result.kind) {
       case 'bound':
+        this.#metrics.attempt('scheduled', started);
         this.#queue.delete(uid);
         // Another scheduler was quicker; the informer will say the same.
         if (result.node !== node && this.#cache.isAssumed(uid)) this.#cache.assume(pod, result.node);
@@ -296,6 +307,7 @@ class Scheduler {
       case 'gone':
         return this.#drop(uid);
       case 'refused': {
+        this.#metrics.attempt('error', started);
         this.#cache.forget(uid);
         log.warn({ pod: pod.key, node, err: result.error }, 'binding failed');
         const message = result.error instanceof Error ? result.error.message : String(result.error);

@@ -55,6 +55,13 @@ export class SchedulingQueue {
     this.#unschedulableMaxMs = options.unschedulableMaxMs ?? 5 * 60_000;
   }
 
+  /** For metrics: walks all. */
+  counts(): Record<'active' | 'backoff' | 'unschedulable' | 'cycle', number> {
+    const counts = { active: 0, backoff: 0, unschedulable: 0, cycle: 0 };
+    for (const { place } of this.#byUid.values()) counts[place]++;
+    return counts;
+  }
+
   get size(): number {
     return this.#byUid.size;
   }

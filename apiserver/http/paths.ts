@@ -13,6 +13,8 @@ export interface PathsContext {
   /** Absent: there is no /debug. */
   debug: Debug | undefined;
   metrics: ServerMetrics;
+  /** More text for /metrics. */
+  moreMetrics: (() => string) | undefined;
   signer: TokenSigner;
   issuer: string;
   /** Answers /api, /apis and below; false when the path is not one of them. */
@@ -35,7 +37,7 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
     case '/version':
       return exchange.sendJson(200, JSON.stringify(context.version));
     case '/metrics':
-      return sendMetrics(exchange, context.metrics.registry);
+      return sendMetrics(exchange, context.metrics.registry, context.moreMetrics);
     case '/metrics/slis':
       return sendMetrics(exchange, context.health.registry);
     case '/.well-known/openid-configuration':
@@ -50,8 +52,12 @@ export async function servePath(context: PathsContext, exchange: Exchange): Prom
   throw errors.unknownPath();
 }
 
-const sendMetrics = (exchange: Exchange, registry: MetricsRegistry) =>
-  exchange.send(200, 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores', Buffer.from(registry.render()));
+const sendMetrics = (exchange: Exchange, registry: MetricsRegistry, more = () => '') =>
+  exchange.send(
+    200,
+    'text/plain; version=0.0.4; charset=utf-8; escaping=underscores',
+    Buffer.from(registry.render() + more()),
+  );
 
 const KNOWN = /^\/(apis?|version|metrics|healthz|livez|readyz|openapi|openid|\.well-known)(\/|$)/;
 

@@ -5,6 +5,7 @@ import { type ClusterPki, ensureClusterPki, renderKubeconfig } from '../../apise
 import { type ClusterSigning, clusterSigning } from '../../apiserver/auth/signing.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import type { Store } from '../../apiserver/storage/port.ts';
+import { componentMetrics } from '../../client/metrics.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -70,6 +71,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   });
   const server = createApiServer({
     ...operations,
+    // Scheduler and controllers of `sampan up` have no server of their own.
+    moreMetrics: () => componentMetrics.render(),
     store,
     scheme,
     pki,

@@ -12,6 +12,7 @@ import { UserError } from '../user-error.ts';
 import { interrupted } from './interrupted.ts';
 
 interface ConnectedFlags {
+  metricsBindAddress?: string;
   dataDir: string;
   kubeconfig?: string;
   logLevel: LogLevel;
@@ -207,12 +208,15 @@ async function untilInterrupted(work: (signal: AbortSignal) => Promise<unknown>)
 
 /** Works at once, or as the holder of a lease when asked to be one of several. */
 async function lead(
-  flags: { leaderElect?: boolean },
+  flags: { leaderElect?: boolean; metricsBindAddress?: string },
   lease: string,
   context: Parameters<typeof electable>[1],
   work: (signal: AbortSignal) => Promise<unknown>,
 ): Promise<void> {
+  const { serveMetrics } = await import('../cluster/serve-metrics.ts');
+  const metrics = flags.metricsBindAddress ? await serveMetrics(flags.metricsBindAddress) : undefined;
   await untilInterrupted((signal) => (flags.leaderElect ? electable(lease, context, work, signal) : work(signal)));
+  metrics?.close();
   await context.events.flush();
   context.client.close();
 }

@@ -140,6 +140,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const lenient = { anyAge: true } as const;
   const admitting = composeAdmission({
     registry,
+    authorizer,
     clock,
     random,
     egress: options.egress,

@@ -18,7 +18,7 @@ import type {
   Program,
 } from './port.ts';
 import { type CelType, formatType } from './types.ts';
-import { Substitutions } from './unify.ts';
+import { isExactly } from './unify.ts';
 import { validateLiterals } from './validate-literals.ts';
 import { CelError, type CelValue } from './values.ts';
 import { wrapper } from './wrap.ts';
@@ -40,18 +40,19 @@ export function compile(environment: Environment, source: string, options: Compi
   if (literals.length > 0) return fail('check', literals);
   const { expects } = options;
   const output = expr.type as CelType;
-  if (expects && !expects.some((each) => fits(each, output))) {
-    return { ok: false, phase: 'result', issues: `must evaluate to ${expectation(expects)}` };
+  if (expects && !expects.some((each) => isExactly(each, output))) {
+    const issues = `must evaluate to ${expectation(expects)} but got ${nameOfType(output)}`;
+    return { ok: false, phase: 'result', issues };
   }
   return { ok: true, program: new CompiledProgram(source, expr, declared) };
 }
 
-const fits = (expected: CelType, output: CelType) => new Substitutions().assign(expected, output);
-
 function expectation(expected: readonly CelType[]): string {
-  const names = expected.map(formatType);
+  const names = expected.map(nameOfType);
   return names.length === 1 ? (names[0] as string) : `one of [${names.join(' ')}]`;
 }
+
+const nameOfType = (type: CelType) => (type.kind === 'null' ? 'null_type' : formatType(type));
 
 class CompiledProgram implements Program {
   readonly source: string;

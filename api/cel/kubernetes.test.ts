@@ -156,9 +156,11 @@ test('a result of another type than asked for', () => {
   expect(compile(environment, '1 + 1', { expects: [types.bool] })).toEqual({
     ok: false,
     phase: 'result',
-    issues: 'must evaluate to bool',
+    issues: 'must evaluate to bool but got int',
   });
-  expect(compile(environment, 'self.x', { expects: [types.bool] })).toMatchObject({ ok: true });
+  expect(compile(environment, 'self.x', { expects: [types.string, types.null] })).toMatchObject({
+    issues: 'must evaluate to one of [string null_type] but got dyn',
+  });
 });
 
 test('schemas give types, names are escaped, JSON is read as the schema says', () => {

@@ -31,7 +31,7 @@ export interface Environment {
 }
 
 export interface CompileOptions {
-  /** Types of which the result must be one; without it any type will do. `dyn` satisfies each of them. */
+  /** Types of which the result must be one, exactly: `dyn` is none of them. Without it any type will do. */
   expects?: readonly CelType[];
 }
 
@@ -40,7 +40,7 @@ export type Compiled =
   /**
    * `issues` as cel-go prints them, one after the other:
    * `ERROR: <input>:1:1: undeclared reference to 'x' (in container '')\n | x.y\n | ^`.
-   * For a result of a wrong type it is `must evaluate to bool` (or to the list of expected types); `phase` tells them apart.
+   * For a result of a wrong type it is `must evaluate to bool but got int`; `phase` tells them apart.
    */
   | { ok: false; phase: 'syntax' | 'check' | 'result'; issues: string };
 

@@ -121,6 +121,24 @@ export function appliedFields(shape: Shape, value: unknown): FieldSet {
   return node(false, children);
 }
 
+/** Paths of lists, maps and structs in a configuration that are replaced as a whole. */
+export function atomicParts(shape: Shape, value: unknown, path = ''): string[] {
+  const own = isAtomic(shape) && typeof value === 'object' && value !== null ? [path] : [];
+  if (Array.isArray(value)) {
+    return shape.kind === 'list'
+      ? [...own, ...value.flatMap((each, at) => atomicParts(shape.item(), each, `${path}[${at}]`))]
+      : own;
+  }
+  if (!isMap(value)) return own;
+  return [
+    ...own,
+    ...Object.entries(value).flatMap(([name, each]) => {
+      const child = shape.kind === 'struct' ? shape.field(name) : undefined;
+      return child ? atomicParts(child, each, `${path}.${name}`) : [];
+    }),
+  ];
+}
+
 /** `base` with what `config` says laid over it; neither is touched, the result is the caller's own. */
 export function mergeApplied(shape: Shape, base: unknown, config: unknown): unknown {
   if (config === undefined) return deepClone(base);

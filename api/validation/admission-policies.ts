@@ -1,5 +1,6 @@
-// Admission policies and their bindings (k8s.io/kubernetes/pkg/apis/admissionregistration/validation). Whether an expression
-// compiles is asked where policies are run; here is everything that the objects alone can tell.
+// Admission policies and their bindings (k8s.io/kubernetes/pkg/apis/admissionregistration/validation): their form, and
+// whether their expressions compile.
+import { compileErrors, compileMutating, compileValidating } from '../cel/policies.ts';
 import { fieldErrors } from '../field-error.ts';
 import { isDns1035Label, isDns1123Subdomain, nameIsDnsSubdomain, nameIsPathSegment } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
@@ -56,6 +57,9 @@ function* policy(spec: AnyPolicySpec): Findings {
 
 export function* validateValidatingPolicy(spec: ValidatingAdmissionPolicySpec, name: string): Findings {
   yield* policy(spec);
+  const { matchConditions, variables, ...others } = compileValidating(spec);
+  yield* compileErrors([...matchConditions, ...variables, ...others.validations, ...others.messages]);
+  yield* compileErrors(others.auditAnnotations);
   const { validations = [], auditAnnotations = [] } = spec;
   if (validations.length === 0 && auditAnnotations.length === 0) {
     const text = 'validations or auditAnnotations must contain at least one item';
@@ -78,6 +82,8 @@ export function* validateValidatingPolicy(spec: ValidatingAdmissionPolicySpec, n
 
 export function* validateMutatingPolicy(spec: MutatingAdmissionPolicySpec): Findings {
   yield* policy(spec);
+  const { matchConditions, variables, mutations } = compileMutating(spec);
+  yield* compileErrors([...matchConditions, ...variables, ...mutations]);
   if (!spec.mutations?.length) yield required('spec.mutations', 'mutations must contain at least one item');
   for (const [i, each] of (spec.mutations ?? []).entries()) yield* mutation(each, `spec.mutations[${i}]`);
   yield* oneOf(spec.reinvocationPolicy, REINVOCATION_POLICIES, 'spec.reinvocationPolicy');

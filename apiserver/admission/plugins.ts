@@ -7,6 +7,7 @@ import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { type Follower, follow } from '../auth/follow.ts';
+import type { Authorizer } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
 import { WebhookClient } from '../webhooks/client.ts';
 import { serviceAddress } from '../webhooks/resolve.ts';
@@ -15,28 +16,26 @@ import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { registryLookup } from './lookup.ts';
+import { webhookConditions } from './match-conditions.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
 import { type PodSecurityOptions, podSecurity } from './pod-security/plugin.ts';
 import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
+import { admissionPolicies } from './policy/index.ts';
 import { priorityAdmission } from './priority.ts';
 import { resourceQuota } from './quota/plugin.ts';
 import { runtimeClassAdmission } from './runtime-class.ts';
 import { serviceAccountAdmission } from './service-account.ts';
 import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
 import { mutatingWebhooks, validatingWebhooks } from './webhooks/dispatch.ts';
-import { type ConditionCompiler, HookIndex } from './webhooks/hook-index.ts';
+import { HookIndex } from './webhooks/hook-index.ts';
 
 export interface AdmissionOptions {
   registry: Registry;
-  /** Evaluates the match conditions of webhooks; without it a webhook with conditions fails, as its failurePolicy says. */
-  conditions?: ConditionCompiler;
+  /** What expressions of policies and match conditions ask. */
+  authorizer: Authorizer;
   /** CertificateApproval, CertificateSigning, CertificateSubjectRestriction. */
   certificates?: readonly AdmissionPlugin[];
-  /** MutatingAdmissionPolicy. */
-  mutatingPolicies?: readonly AdmissionPlugin[];
-  /** ValidatingAdmissionPolicy. */
-  validatingPolicies?: readonly AdmissionPlugin[];
   podSecurity?: PodSecurityOptions | undefined;
   /** Where an address of a service is really reached. Default: there. */
   egress?: ((to: { host: string; port: number }) => { host: string; port: number }) | undefined;
@@ -48,7 +47,7 @@ export interface Admission {
   plugins: readonly AdmissionPlugin[];
   /** Calls webhooks of all sorts, conversion ones too. */
   client: WebhookClient;
-  /** Keeps the index of webhooks in step with their configurations. */
+  /** Keeps the indexes of webhooks and policies in step with their configurations. */
   follow(how: { signal: AbortSignal; clock: Clock; log: Logger }): Follower[];
   close(): void;
 }
@@ -69,10 +68,17 @@ export function composeAdmission(options: AdmissionOptions): Admission {
       return options.egress ? options.egress(address) : address;
     },
   });
-  const compile = options.conditions ?? noConditions;
+  const compile = webhookConditions(() => options.authorizer);
   const mutating = new HookIndex({ scheme, compile });
   const validating = new HookIndex({ scheme, compile });
   const dispatch = { client, findNamespace, convert };
+  const policies = admissionPolicies({
+    scheme,
+    lookup,
+    authorizer: () => options.authorizer,
+    findNamespace,
+    convert,
+  });
   const plugins: AdmissionPlugin[] = [
     namespaceLifecycle(findNamespace),
     limitRanger(lookup),
@@ -92,9 +98,9 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     ...(options.certificates ?? []),
     defaultIngressClass(lookup),
     podTopologyLabels(lookup),
-    ...(options.mutatingPolicies ?? []),
+    policies.mutating,
     mutatingWebhooks({ ...dispatch, hooks: mutating }),
-    ...(options.validatingPolicies ?? []),
+    policies.validating,
     validatingWebhooks({ ...dispatch, hooks: validating }),
     resourceQuota({ registry, lookup, clock: options.clock }),
   ];
@@ -106,16 +112,15 @@ export function composeAdmission(options: AdmissionOptions): Admission {
         ['mutatingwebhookconfigurations', mutating],
         ['validatingwebhookconfigurations', validating],
       ];
-      return indexes.flatMap(([resource, index]) => {
+      const webhooks = indexes.flatMap(([resource, index]) => {
         const kind = scheme.byGroupResource(GROUP, resource);
         return kind ? [follow(caches.of(kind), (_namespace, name, object) => index.apply(name, object), how)] : [];
       });
+      return [...webhooks, ...policies.follow(caches, how)];
     },
     close: () => client.close(),
   };
 }
-
-const noConditions: ConditionCompiler = () => () => ({ matches: false, error: 'match conditions cannot be evaluated' });
 
 /** An object of one version of a resource as one of another. */
 async function convert(object: KubeObject, from: Kind, to: Kind): Promise<KubeObject> {

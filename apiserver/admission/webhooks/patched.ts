@@ -15,19 +15,34 @@ export function patched(
   target: Kind | GroupVersionKind,
   request: Pick<AdmissionRequest, 'warn'>,
 ): KubeObject | undefined {
-  const { kind: _k, apiVersion: _a, ...rest } = object;
-  const before = { kind: target.kind, apiVersion: apiVersionOf(target), ...rest };
+  const before = asWritten(object, target);
   const after = applyJsonPatch(deepClone(before), patch) as KubeObject;
+  return readBack(before, after, target, request);
+}
+
+/** The object with the kind and version that it is seen as. */
+export function asWritten(object: KubeObject, target: Kind | GroupVersionKind): KubeObject {
+  const { kind: _k, apiVersion: _a, ...rest } = object;
+  return { kind: target.kind, apiVersion: apiVersionOf(target), ...rest };
+}
+
+/** What `before` became, as the server reads such an object; undefined when nothing changed. */
+export function readBack(
+  before: KubeObject,
+  after: KubeObject,
+  target: Kind | GroupVersionKind,
+  request: Pick<AdmissionRequest, 'warn'>,
+): KubeObject | undefined {
   if (deepEqual(before, after)) return undefined;
   const as = decodeTarget(target);
   // Options of connections have no metadata and no form that must be kept.
   const result = as && 'metadata' in before ? decodePatched(as, after).object : after;
   if ('setDefaults' in target) target.setDefaults?.(result);
-  if (result.metadata) keepManagedFields(result, object, request);
+  if (result.metadata) keepManagedFields(result, before, request);
   return result;
 }
 
-function decodeTarget(target: Kind | GroupVersionKind): DecodeTarget | undefined {
+export function decodeTarget(target: Kind | GroupVersionKind): DecodeTarget | undefined {
   if ('schema' in target) return target;
   const schema = `${target.group === '' ? 'core' : target.group.split('.')[0]}.${target.version}.${target.kind}`;
   return findDefinition(schema) ? { ...target, schema } : undefined;

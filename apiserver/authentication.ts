@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { KubeObject } from '../api/object.ts';
 import type { Secret } from '../api/types/core-v1.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { webhookTokens } from './auth/webhook-tokens.ts';
 import { type Authenticator, createAuthenticator } from './auth/authenticate.ts';
 import { bootstrapTokens } from './auth/bootstrap-token.ts';
 import { createTokenSigner, type TokenSigner } from './auth/jwt.ts';
@@ -11,6 +13,7 @@ import type { Compile } from './auth/oidc-claims.ts';
 import type { AuthenticationConfig, JwtAuthenticator } from './auth/oidc-config.ts';
 import { DEFAULT_REQUEST_HEADERS, type RequestHeaderConfig } from './auth/request-header.ts';
 import { type BoundObjects, ServiceAccountTokens } from './auth/service-account-token.ts';
+import { type ReviewWebhookConfig, reviewWebhook } from './auth/review-webhook.ts';
 import { staticTokens } from './auth/static-tokens.ts';
 
 export interface AuthenticationOptions {
@@ -33,6 +36,8 @@ export interface AuthenticationOptions {
   /** In the place of the key in the PKI directory. */
   signingKeyPem?: string | undefined;
   requestHeaders?: RequestHeaderConfig | undefined;
+  /** Asked about tokens that nobody here knows. */
+  tokenWebhook?: ReviewWebhookConfig | undefined;
   /** Default true: tokens of pods live for a year, as upstream. */
   extendExpiration?: boolean | undefined;
   /** The longest life of a token, in seconds. */
@@ -56,9 +61,10 @@ export function createAuthentication(
     serviceAccountKeyPem: string;
     objects: BoundObjects;
     clock: Clock;
+    log: Logger;
   },
 ): Authentication {
-  const { clock, objects, config } = options;
+  const { clock, log, objects, config, tokenWebhook } = options;
   const issuers = options.issuers?.length ? options.issuers : [options.defaultIssuer];
   const audiences = options.audiences?.length ? options.audiences : issuers;
   const signer = createTokenSigner(options.signingKeyPem ?? options.serviceAccountKeyPem, [
@@ -86,6 +92,9 @@ export function createAuthentication(
         ...(options.compile && { compile: options.compile }),
       }),
     ),
+    ...(tokenWebhook
+      ? [webhookTokens({ ask: reviewWebhook(tokenWebhook), serverAudiences: audiences, clock, log })]
+      : []),
   ];
   const requestHeaders = options.requestHeaders ?? DEFAULT_REQUEST_HEADERS;
   const authenticator = createAuthenticator({

@@ -9,6 +9,8 @@ import type { Authorizer } from './auth/identity.ts';
 import { NodeAuthorizer } from './auth/node-authorizer.ts';
 import { NodeGraph, ownerNode } from './auth/node-graph.ts';
 import { RbacAuthorizer } from './auth/rbac.ts';
+import { type ReviewWebhookConfig, reviewWebhook } from './auth/review-webhook.ts';
+import { webhookAuthorizer } from './auth/webhook-authorizer.ts';
 import { unionAuthorizer } from './auth/union.ts';
 import type { CacheSet } from './cache/port.ts';
 
@@ -37,8 +39,8 @@ export function createAuthorization(options: {
   log: Logger;
   /** Default: Node, RBAC. */
   modes?: readonly AuthorizationMode[];
-  /** Asked in the place of the mode Webhook. */
-  webhook?: Authorizer;
+  /** Asked in the mode Webhook. */
+  webhook?: ReviewWebhookConfig | undefined;
 }): Authorization {
   const { scheme, caches, clock, log } = options;
   const defaults = loadBootstrapRbac();
@@ -48,7 +50,7 @@ export function createAuthorization(options: {
   const byMode: Record<AuthorizationMode, Authorizer | undefined> = {
     Node: new NodeAuthorizer(graph, nodeRole?.rules ?? []),
     RBAC: rbac,
-    Webhook: options.webhook,
+    Webhook: options.webhook && webhookAuthorizer({ ask: reviewWebhook(options.webhook), clock, log }),
     AlwaysAllow: { authorize: () => ({ allowed: true, reason: '' }) },
     AlwaysDeny: { authorize: () => ({ allowed: false, reason: 'Everything is forbidden.' }) },
   };

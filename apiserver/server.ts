@@ -13,6 +13,7 @@ import { rbacEscalation } from './admission/rbac-escalation.ts';
 import type { Follower } from './auth/follow.ts';
 import type { ClusterPki } from './auth/pki.ts';
 import type { Attributes } from './auth/identity.ts';
+import type { ReviewWebhookConfig } from './auth/review-webhook.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
@@ -69,6 +70,8 @@ export interface ApiServerOptions extends OperationsOptions {
   authentication?: AuthenticationOptions;
   /** Default: Node, RBAC. */
   authorizationModes?: readonly AuthorizationMode[];
+  /** Of the mode Webhook. */
+  authorizationWebhook?: ReviewWebhookConfig;
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
@@ -111,6 +114,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     log,
     ...(options.authorizationModes && { modes: options.authorizationModes }),
+    webhook: options.authorizationWebhook,
   });
   const { authorizer, rbac } = authorization;
 
@@ -164,6 +168,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     defaultIssuer: `https://kubernetes.default.svc.${options.clusterDomain ?? 'cluster.local'}`,
     serviceAccountKeyPem: pki.serviceAccountKeyPem,
     clock,
+    log,
     objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
   });
 

@@ -3,14 +3,15 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { AuthorizationMode } from '../../apiserver/authorization.ts';
 
-/** What can be asked for; Webhook is not among them. */
-const MODES: readonly AuthorizationMode[] = ['Node', 'RBAC', 'AlwaysAllow', 'AlwaysDeny'];
+const MODES: readonly AuthorizationMode[] = ['Node', 'RBAC', 'Webhook', 'AlwaysAllow', 'AlwaysDeny'];
 
 export interface AccessFlags {
   tokenAuthFile?: string;
   anonymousAuth?: boolean;
   enableBootstrapTokenAuth?: boolean;
   authorizationMode?: AuthorizationMode[];
+  authorizationWebhookConfigFile?: string;
+  authenticationTokenWebhookConfigFile?: string;
   authenticationConfig?: string;
   oidcIssuerUrl?: string;
   oidcClientId?: string;
@@ -35,6 +36,8 @@ export const withAccess = (command: Command): Command =>
     .option('--anonymous-auth <bool>', 'let requests without credentials in as system:anonymous (default: true)', bool)
     .option('--enable-bootstrap-token-auth <bool>', 'take bootstrap tokens of kube-system (default: true)', bool)
     .option('--authorization-mode <list>', `in order, of ${MODES.join(', ')} (default: Node,RBAC)`, modes)
+    .option('--authorization-webhook-config-file <file>', 'kubeconfig of the server that the mode Webhook asks')
+    .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a server that is asked about tokens')
     .option(
       '--authentication-config <file>',
       'AuthenticationConfiguration: issuers of JSON Web Tokens, anonymous users',

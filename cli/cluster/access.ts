@@ -8,12 +8,15 @@ import { configOfFlags, parseAuthenticationConfig } from '../../apiserver/auth/o
 import { parseStaticTokens } from '../../apiserver/auth/static-tokens.ts';
 import type { AuthenticationOptions } from '../../apiserver/authentication.ts';
 import type { AuthorizationMode } from '../../apiserver/authorization.ts';
+import type { ReviewWebhookConfig } from '../../apiserver/auth/review-webhook.ts';
+import { loadKubeconfig } from '../../client/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
 import type { AccessFlags } from './access-flags.ts';
 
 export interface AccessOptions {
   authentication: AuthenticationOptions;
   authorizationModes?: AuthorizationMode[];
+  authorizationWebhook?: ReviewWebhookConfig;
 }
 
 /** Reads the files that the flags name. */
@@ -56,12 +59,17 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
   for (const each of config?.jwt ?? []) {
     named('--authentication-config', () => identityOfClaims(each, compile ?? noExpressions));
   }
+  const authorizationWebhook = webhook('--authorization-webhook-config-file', flags.authorizationWebhookConfigFile);
+  if (!authorizationWebhook !== !flags.authorizationMode?.includes('Webhook')) {
+    throw new UserError('--authorization-mode=Webhook and --authorization-webhook-config-file need each other');
+  }
   return {
     authentication: {
       tokenAuthFile: flags.tokenAuthFile,
       anonymous: flags.anonymousAuth,
       bootstrapTokens: flags.enableBootstrapTokenAuth,
       oidc,
+      tokenWebhook: webhook('--authentication-token-webhook-config-file', flags.authenticationTokenWebhookConfigFile),
       config,
       compile,
       issuers: flags.serviceAccountIssuer,
@@ -72,7 +80,17 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
       maxExpirationSeconds: flags.serviceAccountMaxTokenExpiration,
     },
     ...(flags.authorizationMode && { authorizationModes: flags.authorizationMode }),
+    ...(authorizationWebhook && { authorizationWebhook }),
   };
+}
+
+function webhook(flag: string, file: string | undefined): ReviewWebhookConfig | undefined {
+  if (file === undefined) return undefined;
+  const { config } = named(flag, () =>
+    loadKubeconfig({ path: file, env: {}, homeDir: '/', userAgent: 'sampan-apiserver' }),
+  );
+  if (!config.server.startsWith('https://')) throw new UserError(`${flag}: the server must be https://`);
+  return config;
 }
 
 function read(flag: string, file: string | undefined): string | undefined {

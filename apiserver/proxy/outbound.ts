@@ -102,5 +102,16 @@ export function dialError(to: Location, error: NodeJS.ErrnoException): string {
   if (known) return `dial tcp ${address}: ${known}`;
   if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN') return `dial tcp: lookup ${to.host}: no such host`;
   if (error.code === 'ECONNRESET') return 'EOF';
+  const certificate: Record<string, string> = {
+    SELF_SIGNED_CERT_IN_CHAIN: 'certificate signed by unknown authority',
+    DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate signed by unknown authority',
+    UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate signed by unknown authority',
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate signed by unknown authority',
+    CERT_HAS_EXPIRED: 'certificate has expired or is not yet valid',
+    CERT_NOT_YET_VALID: 'certificate has expired or is not yet valid',
+    ERR_TLS_CERT_ALTNAME_INVALID: `certificate is not valid for ${to.host}`,
+  };
+  const problem = certificate[error.code ?? ''];
+  if (problem) return `tls: failed to verify certificate: x509: ${problem}`;
   return error.message;
 }

@@ -12,6 +12,7 @@ import type { StreamBackend, StreamTargets } from './targets.ts';
 import { TokenCache } from './tokens.ts';
 import { webSocketTunnel } from './tunnel.ts';
 import { execProtocols, webSocketChannels } from './websocket.ts';
+import { portForwardChannels, serveChannelPortForward } from './websocket-port-forward.ts';
 
 // An import would also load what `node:http` exports of fetch: 13 MB that nobody here uses.
 const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
@@ -76,11 +77,19 @@ export async function serveStreaming(options: {
   async function overWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, target: Target): Promise<void> {
     const protocols = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((p) => p.trim());
     if (target.kind === 'portforward') {
+      if (!protocols.includes(tunnelledPortForward) && protocols.includes(portForwardChannels)) {
+        if (target.ports.length === 0)
+          return refuse(socket, 400, 'unable to upgrade: query parameter "port" is required');
+        accepting ??= webSocketServers();
+        const webSocket = await accept((await accepting).channels, request, socket, head);
+        serveChannelPortForward(webSocket, target, backend);
+        return;
+      }
       if (!protocols.includes(tunnelledPortForward)) {
         return refuse(
           socket,
           400,
-          `unable to upgrade: port-forward needs the WebSocket protocol ${tunnelledPortForward}`,
+          `unable to upgrade: port-forward needs the WebSocket protocol ${tunnelledPortForward} or ${portForwardChannels}`,
         );
       }
       delete request.headers['sec-websocket-protocol'];

@@ -66,7 +66,9 @@ const withNode = (command: Command) =>
       'DNS server for pods (default: the node answers for the cluster, and asks the resolvers of the host)',
     )
     .option('--cluster-domain <domain>', 'DNS domain of the cluster', 'cluster.local')
-    .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)');
+    .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)')
+    .option('--pod-manifest-path <path>', 'file or directory of static pods: this node runs them whatever the API says')
+    .option('--kubelet-config <file>', 'KubeletConfiguration; what it says wins over options');
 
 const withMetrics = (command: Command) =>
   command.option(
@@ -172,7 +174,12 @@ withMetrics(connected(program.command('controller-manager').description('run the
   .action(async (options) => (await import('./commands/components.ts')).controllerManagerCommand(options));
 withNode(connected(program.command('kubelet').description('run the node agent alone, against any CRI runtime')))
   .option('--cri-socket <path>', "the runtime's socket (default: below the data directory)")
-  .action(async (options) => (await import('./commands/components.ts')).kubeletCommand(options));
+  .option(
+    '--bootstrap-kubeconfig <file>',
+    'ask the cluster for a client certificate, with the token in this kubeconfig',
+  )
+  .option('--rotate-server-certificates', 'ask the cluster for the certificate of the node server')
+  .action(async (options) => (await import('./commands/kubelet.ts')).kubeletCommand(options));
 program
   .command('runtime')
   .description('run the container runtime alone: CRI on a unix socket')

@@ -34,6 +34,7 @@ export interface KubeletSettings {
   allowedSysctls?: string[];
   crashLoopMaxMs?: number;
   containerLogs?: { maxBytes?: number; maxFiles?: number };
+  podPidsLimit?: number;
   cpuManagerPolicy?: 'none' | 'static';
   memoryManagerPolicy?: 'None' | 'Static';
   reservedCpus?: string;
@@ -147,7 +148,9 @@ const readers: Record<string, Reader> = {
   maxPods: (value, field, into) => (into.maxPods = whole(value, field, 1)),
   podCIDR: (value, field, into) => (into.podCidr = text(value, field)),
   cgroupRoot: (value, field, into) => (into.cgroupRoot = text(value, field)),
-  podPidsLimit: only(-1),
+  podPidsLimit(value, field, into) {
+    if (value !== -1) into.podPidsLimit = whole(value, field, 1);
+  },
   registerWithTaints(value, field, into) {
     if (!Array.isArray(value)) fail(field, 'is not a list');
     into.taints = value as Taint[];

@@ -20,7 +20,7 @@ import { defaultNodeIp, type HostFacts, readHostFacts } from './node/host.ts';
 import { SHUTDOWN_MESSAGE, SHUTDOWN_REASON, type ShutdownGroup, shutDown } from './pods/shutdown.ts';
 import { allocatableOf, type NodeFacts } from './node/node-object.ts';
 import { NodeRegistration } from './node/registration.ts';
-import { BackoffTable } from './pods/crash-backoff.ts';
+import { BackoffTable, CRASH_INITIAL_MS, CRASH_MAX_MS } from './pods/crash-backoff.ts';
 import type { PodContext } from './pods/context.ts';
 import { podEvents } from './pods/events.ts';
 import { rotateLogs } from './pods/log-rotation.ts';
@@ -33,7 +33,10 @@ import { createHooks } from './probes/hooks.ts';
 import { Prober } from './probes/prober.ts';
 import { refs } from '../client/refs.ts';
 import { NodeAccess } from './server/access.ts';
+import { CertificateRotation } from './certificates/rotation.ts';
+import { serveHealth } from './server/healthz.ts';
 import { KubeletMetrics, measuredCri } from './stats/metrics.ts';
+import { NodeUsageReader } from './stats/node-usage.ts';
 import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
@@ -56,6 +59,20 @@ export interface KubeletOptions {
   localVolumesDir?: string;
   /** A file or directory of manifests of pods that this node runs whatever the API says. */
   staticPodPath?: string;
+  /** Sysctls that pods may set besides the safe ones. */
+  allowedSysctls?: readonly string[];
+  /** The longest that a crashed container waits; default 5 minutes. */
+  crashLoopMaxMs?: number;
+  /** When a log is set aside, and how many files there are then; default 10 MiB and 5. */
+  containerLogs?: { maxBytes?: number; maxFiles?: number };
+  /** Processes and threads of one pod; default: a quarter of the machine's, so that no pod takes them all. */
+  podPidsLimit?: number;
+  /** What `/configz` shows. */
+  configz?: object;
+  /** Plain HTTP `/healthz` on this address, for whoever watches over the process. */
+  healthz?: { address: string; port: number };
+  /** The node server's certificate comes from the API server, and is replaced in time. */
+  rotateServing?: boolean;
   /** Container logs; default `<stateDir>/logs`. */
   podLogsDir?: string;
   /** Address that the Node object reports; default: the default route's. */
@@ -137,6 +154,12 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     memoryBytes: hostFacts.memoryBytes,
     allocatable: allocatableOf(nodeFacts),
     runtimeName: version.name,
+    allowedSysctls: options.allowedSysctls ?? [],
+    // Runtimes on cgroup v1 may refuse what they cannot map; ours can.
+    ...(version.name === 'sampan' && {
+      podPidsLimit:
+        options.podPidsLimit ?? Math.floor(new NodeUsageReader(stateDir).read(clock.now()).maxProcesses / 4),
+    }),
   };
 
   const events = podEvents(context.events, clock);
@@ -189,7 +212,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     hooks: createHooks(cri, clock),
     events,
     statuses: new StatusWriter({ client, clock, random, log }),
-    backoffs: new BackoffTable(),
+    backoffs: new BackoffTable(CRASH_INITIAL_MS, options.crashLoopMaxMs ?? CRASH_MAX_MS),
     settings,
     metrics,
     services: { synced: services.synced(signal), list: () => services.list() },
@@ -283,7 +306,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
           keys: options.server,
           clientCaPem: options.server.clientCaPem,
           access: new NodeAccess({ client, clock, nodeName }),
-          config: {},
+          config: options.configz ?? {},
           hostLogsDir: '/var/log',
           nodeName,
           cri,
@@ -303,6 +326,24 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
       )
     : undefined;
   if (server) nodeFacts.port = server.port;
+  const serving =
+    server && options.rotateServing
+      ? new CertificateRotation({
+          client,
+          wanted: {
+            signerName: 'kubernetes.io/kubelet-serving',
+            nodeName,
+            dnsNames: [hostFacts.hostname],
+            ips: [nodeFacts.nodeIp],
+          },
+          dir: join(stateDir, 'pki'),
+          name: 'kubelet-server',
+          clock,
+          random,
+          log,
+        })
+      : undefined;
+  if (options.healthz) serveHealth(options.healthz, problems, log, signal);
 
   let statics: StaticSource | undefined;
   if (options.staticPodPath) {
@@ -326,9 +367,10 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
     registration.run(signal),
     localVolumes.run(signal),
+    serving?.run(({ certificatePem, keyPem }) => server?.replaceKeys({ certPem: certificatePem, keyPem }), signal),
     imageCollector.run(signal),
     eviction.run(signal),
-    rotateLogs({ cri, cache, clock, log }, signal),
+    rotateLogs({ cri, cache, clock, log, ...options.containerLogs }, signal),
   ];
   await Promise.race([Promise.all([listed, informer.synced(signal)]), aborted(signal)]).catch(() => {});
   if (!signal.aborted) {

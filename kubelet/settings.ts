@@ -20,6 +20,8 @@ export interface NodeSettings {
   allocatable: Record<string, string | number>;
   /** The CPU or the memory manager gives Guaranteed pods processors or memory of their own. */
   pinned?: { cpu: boolean; memory: boolean };
+  /** Processes and threads of one pod; undefined: no limit of its own. */
+  podPidsLimit?: number;
   /** Sysctls allowed besides the safe ones: `kernel.msg*`. */
   allowedSysctls?: readonly string[];
   /** `sampan` of `sampan://<id>`: what the runtime calls itself. */

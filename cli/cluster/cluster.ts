@@ -1,6 +1,7 @@
 // A whole cluster on this machine: the control plane in this process, the node in a child process that is started at once,
 // so that both load at the same time, and started again when it dies.
 import { mkdirSync, openSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { createScheme } from '../../api/kinds/index.ts';
 import type { Node } from '../../api/types/core-v1.ts';
 import type { Client } from '../../client/port.ts';
@@ -8,6 +9,7 @@ import { createClient, refs } from '../../client/index.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createLogger, type Logger } from '../../lib/log.ts';
 import { cgroupRootOf, defaultNodeName, gatewayOf, hostAddress, type Layout, layoutOf } from '../layout.ts';
+import { readSettings } from '../kubelet-settings.ts';
 import type { Progress } from '../progress.ts';
 import { UserError } from '../user-error.ts';
 import { startApiServer } from './control-plane.ts';
@@ -29,6 +31,7 @@ export interface Cluster {
 }
 
 export async function startCluster(flags: UpFlags, progress: Progress): Promise<Cluster> {
+  const kubeletSettings = await readSettings(flags.kubeletConfig);
   if (process.getuid?.() !== 0) throw new UserError('sampan up runs containers and needs root: run it with sudo');
   const layout = layoutOf(flags.dataDir);
   mkdirSync(layout.logDir, { recursive: true, mode: 0o700 });
@@ -82,6 +85,8 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       bridge: flags.bridge,
       maxPods: flags.maxPods,
       kubeletPort: flags.kubeletPort,
+      staticPodPath: flags.podManifestPath && resolve(flags.podManifestPath),
+      kubeletSettings,
       clusterDns: flags.clusterDns,
       clusterDomain: flags.clusterDomain,
       cgroupRoot: flags.cgroupRoot ?? cgroupRootOf(layout.dataDir),

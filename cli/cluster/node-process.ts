@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { KeyPair } from '../../apiserver/auth/pki.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Logger } from '../../lib/log.ts';
+import type { KubeletSettings } from '../../kubelet/config.ts';
 import type { Layout } from '../layout.ts';
 
 /** What the node process is told. Keys travel over the IPC pipe only. */
@@ -22,6 +23,10 @@ export interface NodeConfig {
   bridge: string;
   maxPods: number;
   kubeletPort: number;
+  /** A file or directory of static pods. */
+  staticPodPath: string | undefined;
+  /** Of a KubeletConfiguration. */
+  kubeletSettings: KubeletSettings;
   clusterDns: string | undefined;
   clusterDomain: string;
   cgroupRoot: string;

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/index.ts';
+import { optionsOf } from '../../kubelet/config-options.ts';
 import { createCriClient } from '../../kubelet/cri/client.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
@@ -113,6 +114,8 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
         clusterDomain: config.clusterDomain,
         podCidr: config.podCidr,
         maxPods: config.maxPods,
+        ...(config.staticPodPath && { staticPodPath: config.staticPodPath }),
+        ...optionsOf(config.kubeletSettings),
         clock: systemClock,
         random: Math.random,
         log: log.child({ part: 'kubelet' }),

@@ -13,6 +13,10 @@ export interface NodeFlags {
   clusterDns?: string;
   clusterDomain: string;
   cgroupRoot?: string;
+  /** A file or directory of static pods. */
+  podManifestPath?: string;
+  /** A KubeletConfiguration. */
+  kubeletConfig?: string;
 }
 
 export interface ApiServerFlags extends AccessFlags, OperationsFlags {

@@ -6,19 +6,19 @@ import { join } from 'node:path';
 import { loadKubeconfig, runLeaderElected } from '../../client/index.ts';
 import type { ClientConfig } from '../../client/port.ts';
 import { createLogger, type Logger, type LogLevel } from '../../lib/log.ts';
-import type { ApiServerFlags, NodeFlags } from '../cluster/options.ts';
-import { cgroupRootOf, defaultNodeName, gatewayOf, hostAddress, layoutOf } from '../layout.ts';
+import type { ApiServerFlags } from '../cluster/options.ts';
+import { cgroupRootOf, defaultNodeName, hostAddress, layoutOf } from '../layout.ts';
 import { UserError } from '../user-error.ts';
 import { interrupted } from './interrupted.ts';
 
-interface ConnectedFlags {
+export interface ConnectedFlags {
   metricsBindAddress?: string;
   dataDir: string;
   kubeconfig?: string;
   logLevel: LogLevel;
 }
 
-type Credentials = Omit<ClientConfig, 'userAgent'>;
+export type Credentials = Omit<ClientConfig, 'userAgent'>;
 
 export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: string }): Promise<void> {
   const { startApiServer } = await import('../cluster/control-plane.ts');
@@ -82,48 +82,6 @@ export async function controllerManagerCommand(
   );
 }
 
-export async function kubeletCommand(flags: ConnectedFlags & NodeFlags & { criSocket?: string }): Promise<void> {
-  const [{ connect }, { runKubelet }] = await Promise.all([
-    import('../cluster/connect.ts'),
-    import('../../kubelet/index.ts'),
-  ]);
-  const layout = layoutOf(flags.dataDir);
-  const nodeName = flags.nodeName ?? defaultNodeName();
-  const config = credentials(flags, `nodes/${nodeName}`);
-  const log = createLogger('kubelet', { level: flags.logLevel });
-  const context = connect(config, 'kubelet', log, nodeName);
-  await untilInterrupted((signal) =>
-    Promise.all([
-      context.informers.run(signal),
-      runKubelet(
-        {
-          nodeName,
-          context,
-          criSocket: flags.criSocket ?? layout.criSocket,
-          stateDir: layout.kubeletDir,
-          nodeIp: flags.nodeIp ?? hostAddress(gatewayOf(flags.podCidr)),
-          server: {
-            address: '0.0.0.0',
-            port: flags.kubeletPort,
-            certPem: readPki(layout.pkiDir, `nodes/${nodeName}-serving.crt`),
-            keyPem: readPki(layout.pkiDir, `nodes/${nodeName}-serving.key`),
-            clientCaPem: readPki(layout.pkiDir, 'ca.crt'),
-          },
-          // Our runtime keeps everything below a root of its own; another one gets its root from here.
-          cgroupRoot: flags.cgroupRoot,
-          clusterDns: flags.clusterDns ? [flags.clusterDns] : [],
-          clusterDomain: flags.clusterDomain,
-          podCidr: flags.podCidr,
-          maxPods: flags.maxPods,
-          log,
-        },
-        signal,
-      ),
-    ]),
-  );
-  context.client.close();
-}
-
 export async function runtimeCommand(flags: {
   dataDir: string;
   criSocket?: string;
@@ -172,7 +130,7 @@ function disabledControllers(chosen: string, known: readonly string[]): string[]
 }
 
 /** Of --kubeconfig, else the component's certificate below the data directory and the server of the kubeconfig there. */
-function credentials(flags: ConnectedFlags, user: string): Credentials {
+export function credentials(flags: ConnectedFlags, user: string): Credentials {
   const layout = layoutOf(flags.dataDir);
   const base = { context: undefined, env: {}, homeDir: homedir(), userAgent: 'sampan' };
   if (flags.kubeconfig) return loadKubeconfig({ ...base, path: flags.kubeconfig }).config;
@@ -190,7 +148,7 @@ function credentials(flags: ConnectedFlags, user: string): Credentials {
   };
 }
 
-function readPki(dir: string, name: string): string {
+export function readPki(dir: string, name: string): string {
   try {
     return readFileSync(join(dir, name), 'utf8');
   } catch {
@@ -200,7 +158,7 @@ function readPki(dir: string, name: string): string {
   }
 }
 
-async function untilInterrupted(work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+export async function untilInterrupted(work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
   const controller = new AbortController();
   void interrupted().then(() => controller.abort());
   await work(controller.signal);

@@ -54,7 +54,10 @@ export function sandboxConfig(
       sysctls: Object.fromEntries(
         (pod.spec?.securityContext?.sysctls ?? []).map((each) => [each.name.replaceAll('/', '.'), each.value]),
       ),
-      resources: podResources(pod),
+      resources: {
+        ...podResources(pod),
+        ...(settings.podPidsLimit && { unified: { 'pids.max': String(settings.podPidsLimit) } }),
+      },
     },
   };
   return { config, warnings: dns.warnings };

@@ -1,14 +1,19 @@
 // What a node does for its pods beyond running them, with real containers: volumes that last, containers added for debugging, resizes.
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { PersistentVolume, PersistentVolumeClaim } from '../../api/types/core-v1.ts';
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../api/types/core-v1.ts';
 import { TestCluster, TestHost } from './harness.ts';
 
 let host: TestHost;
 let cluster: TestCluster;
+let manifests: string;
 
 beforeAll(async () => {
   host = new TestHost('node');
-  cluster = new TestCluster(host);
+  manifests = join(host.dir, 'manifests');
+  mkdirSync(manifests);
+  cluster = new TestCluster(host, { args: ['--pod-manifest-path', manifests] });
   await cluster.start();
   await cluster.buildTools();
 }, 120_000);
@@ -68,3 +73,31 @@ test('the API server passes statistics and metrics of the node on', async () => 
   const metrics = await cluster.must('get', '--raw', '/api/v1/nodes/node-1/proxy/metrics/resource');
   expect(metrics).toMatch(/^node_memory_working_set_bytes \d/m);
 });
+
+test('a file in the manifests makes a pod that kubectl shows, reads and cannot end', async () => {
+  writeFileSync(
+    join(host.dir, 'static.yaml'),
+    `apiVersion: v1
+kind: Pod
+metadata: {name: static, labels: {from: file}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: 'localhost/tools:1', command: [sh, -c, 'echo from a file; exec sleep 1000']}]
+`,
+  );
+  renameSync(join(host.dir, 'static.yaml'), join(manifests, 'static.yaml'));
+  await expect
+    .poll(async () => (await cluster.kubectl('get', 'pod', 'static-node-1')).code, { timeout: 10_000 })
+    .toBe(0);
+  await cluster.must('wait', '--for=condition=Ready', 'pod/static-node-1', '--timeout=20s');
+  expect(await cluster.must('logs', 'static-node-1')).toBe('from a file\n');
+  const id = (await cluster.get<Pod>('pod', 'static-node-1')).status?.containerStatuses?.[0]?.containerID;
+  await cluster.must('delete', 'pod', 'static-node-1', '--timeout=20s');
+  await expect
+    .poll(async () => (await cluster.kubectl('get', 'pod', 'static-node-1')).code, { timeout: 10_000 })
+    .toBe(0);
+  await cluster.must('wait', '--for=condition=Ready', 'pod/static-node-1', '--timeout=20s');
+  expect((await cluster.get<Pod>('pod', 'static-node-1')).status?.containerStatuses?.[0]?.containerID).toBe(id);
+  rmSync(join(manifests, 'static.yaml'));
+  await cluster.must('wait', '--for=delete', 'pod/static-node-1', '--timeout=20s');
+}, 90_000);

@@ -383,10 +383,10 @@ describe('answers', () => {
     expect(plain.headers['cache-control']).toBe('no-cache, private');
     const { text } = await call('GET', '/metrics');
     expect(text).toMatch(
-      /^apiserver_request_total\{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="GET",version="v1"\} \d+$/m,
+      /^apiserver_request_total\{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",system_client="",verb="GET",version="v1"\} \d+$/m,
     );
     expect(text).toMatch(/^apiserver_storage_objects\{resource="configmaps"\} \d+$/m);
-    expect(text).toMatch(/^process_resident_memory_bytes \d+$/m);
+    expect(text).toMatch(/^process_resident_memory_bytes [\d.e+]+$/m);
   });
   it('of discovery are not repeated', async () => {
     const first = await call('GET', '/apis', {

@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from '../lib/log.ts';
 import { certificateAdmission } from './admission/certificates.ts';
 import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { followDefinitions } from './apiextensions/compose.ts';
-import { composeAdmission } from './admission/plugins.ts';
+import { type AdmissionOptions, composeAdmission } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
 import type { Follower } from './auth/follow.ts';
 import type { ClusterPki } from './auth/pki.ts';
@@ -76,6 +76,8 @@ export interface ApiServerOptions extends OperationsOptions {
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
   components?: Readonly<Record<string, ComponentCheck>>;
+  /** Optional admission plugins to run and default ones not to, by name; levels of PodSecurity. */
+  admissionPlugins?: Pick<AdmissionOptions, 'enable' | 'disable' | 'podSecurity'>;
   /** More admission plugins, after the built-in ones. */
   admission?: readonly AdmissionPlugin[];
   clock?: Clock;
@@ -149,8 +151,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     random,
     egress: options.egress,
     certificates: certificateAdmission(authorizer),
+    more: [...(options.admission ?? []), rbacEscalation(rbac, authorizer)],
+    ...options.admissionPlugins,
   });
-  admission.use([...admitting.plugins, ...(options.admission ?? []), rbacEscalation(rbac, authorizer)]);
+  admission.use(admitting.plugins);
 
   const addresses = new AddressAllocator({ store, range, clock, random });
   const portRange = options.nodePorts ?? { first: 30000, last: 32767 };

@@ -7,7 +7,7 @@ import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { type Follower, follow } from '../auth/follow.ts';
-import type { Authorizer } from '../auth/identity.ts';
+import type { Attributes, Authorizer } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
 import { WebhookClient } from '../webhooks/client.ts';
 import { serviceAddress } from '../webhooks/resolve.ts';
@@ -15,6 +15,7 @@ import type { AdmissionPlugin } from './chain.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { limitRanger } from './limit-ranger.ts';
+import { OPTIONAL_PLUGINS, type OptionalPlugin, optionalPlugin } from './optional.ts';
 import { registryLookup } from './lookup.ts';
 import { webhookConditions } from './match-conditions.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
@@ -37,6 +38,11 @@ export interface AdmissionOptions {
   /** CertificateApproval, CertificateSigning, CertificateSubjectRestriction. */
   certificates?: readonly AdmissionPlugin[];
   podSecurity?: PodSecurityOptions | undefined;
+  /** Names of optional plugins to run, and of default ones not to. Unknown names are errors. */
+  enable?: readonly string[] | undefined;
+  disable?: readonly string[] | undefined;
+  /** Run after the webhooks and before quotas are charged. */
+  more?: readonly AdmissionPlugin[];
   /** Where an address of a service is really reached. Default: there. */
   egress?: ((to: { host: string; port: number }) => { host: string; port: number }) | undefined;
   clock: Clock;
@@ -79,20 +85,29 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     findNamespace,
     convert,
   });
-  const plugins: AdmissionPlugin[] = [
+  const { clock, authorizer, enable = [] } = options;
+  const allows = async (attributes: Attributes) => (await authorizer.authorize(attributes)).allowed;
+  const optional = (name: OptionalPlugin) =>
+    enable.includes(name) ? [optionalPlugin(name, { lookup, scheme, clock, allows })] : [];
+  const all: AdmissionPlugin[] = [
     namespaceLifecycle(findNamespace),
+    ...optional('LimitPodHardAntiAffinityTopology'),
     limitRanger(lookup),
-    serviceAccountAdmission(lookup, { clock: options.clock, random }),
+    serviceAccountAdmission(lookup, { clock, random }),
     nodeRestriction(lookup),
     taintNodesByCondition,
+    ...optional('AlwaysPullImages'),
     podSecurity(lookup, options.podSecurity),
+    ...optional('PodNodeSelector'),
     priorityAdmission({
       find: (name) => lookup.find<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses', '', name),
       list: () => lookup.list<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses'),
     }),
     defaultTolerationSeconds,
+    ...optional('EventRateLimit'),
     defaultStorageClass(lookup),
     storageObjectInUseProtection,
+    ...optional('OwnerReferencesPermissionEnforcement'),
     persistentVolumeClaimResize(lookup),
     runtimeClassAdmission(lookup),
     ...(options.certificates ?? []),
@@ -102,8 +117,10 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     mutatingWebhooks({ ...dispatch, hooks: mutating }),
     policies.validating,
     validatingWebhooks({ ...dispatch, hooks: validating }),
-    resourceQuota({ registry, lookup, clock: options.clock }),
+    ...(options.more ?? []),
+    resourceQuota({ registry, lookup, clock }),
   ];
+  const plugins = chosen(all, enable, options.disable ?? []);
   return {
     plugins,
     client,
@@ -120,6 +137,24 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     },
     close: () => client.close(),
   };
+}
+
+function chosen(
+  all: readonly AdmissionPlugin[],
+  enable: readonly string[],
+  disable: readonly string[],
+): AdmissionPlugin[] {
+  const known = new Set<string>([...all.map((each) => each.name), ...OPTIONAL_PLUGINS]);
+  const check = (flag: string, names: readonly string[]) => {
+    for (const name of names) {
+      if (!known.has(name)) throw new TypeError(`${flag} plugin ${JSON.stringify(name)} is unknown`);
+    }
+  };
+  check('enable-admission-plugins', enable);
+  check('disable-admission-plugins', disable);
+  const both = enable.find((each) => disable.includes(each));
+  if (both) throw new TypeError(`${both} in enable-admission-plugins and disable-admission-plugins overlapped`);
+  return all.filter((each) => !disable.includes(each.name));
 }
 
 /** An object of one version of a resource as one of another. */

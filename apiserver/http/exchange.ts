@@ -11,6 +11,7 @@ import type { Flow } from '../flowcontrol/flow-control.ts';
 import { readBody } from './body.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
+import { warningTexts } from './warnings.ts';
 
 /** A request as it arrived; over HTTP/2 body and response are the same stream. */
 export interface RawRequest {
@@ -264,7 +265,7 @@ export class Exchange {
       headers['x-kubernetes-pf-flowschema-uid'] = flow.schema.uid;
       headers['x-kubernetes-pf-prioritylevel-uid'] = flow.level.uid;
     }
-    if (this.warnings.size > 0) headers['warning'] = [...this.warnings].map(warningHeader);
+    if (this.warnings.size > 0) headers['warning'] = warningTexts(this.warnings).map(warningHeader);
     return headers;
   }
 

@@ -12,6 +12,8 @@ export interface AccessFlags {
   authorizationMode?: AuthorizationMode[];
   authorizationWebhookConfigFile?: string;
   authenticationTokenWebhookConfigFile?: string;
+  enableAdmissionPlugins?: string[];
+  disableAdmissionPlugins?: string[];
   authenticationConfig?: string;
   oidcIssuerUrl?: string;
   oidcClientId?: string;
@@ -38,6 +40,8 @@ export const withAccess = (command: Command): Command =>
     .option('--authorization-mode <list>', `in order, of ${MODES.join(', ')} (default: Node,RBAC)`, modes)
     .option('--authorization-webhook-config-file <file>', 'kubeconfig of the server that the mode Webhook asks')
     .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a server that is asked about tokens')
+    .option('--enable-admission-plugins <list>', 'optional admission plugins to run', list)
+    .option('--disable-admission-plugins <list>', 'default admission plugins not to run', list)
     .option(
       '--authentication-config <file>',
       'AuthenticationConfiguration: issuers of JSON Web Tokens, anonymous users',

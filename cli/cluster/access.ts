@@ -17,6 +17,7 @@ export interface AccessOptions {
   authentication: AuthenticationOptions;
   authorizationModes?: AuthorizationMode[];
   authorizationWebhook?: ReviewWebhookConfig;
+  admissionPlugins: { enable: string[] | undefined; disable: string[] | undefined };
 }
 
 /** Reads the files that the flags name. */
@@ -81,6 +82,7 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
     },
     ...(flags.authorizationMode && { authorizationModes: flags.authorizationMode }),
     ...(authorizationWebhook && { authorizationWebhook }),
+    admissionPlugins: { enable: flags.enableAdmissionPlugins, disable: flags.disableAdmissionPlugins },
   };
 }
 

@@ -1,7 +1,7 @@
 // Everybody who may come in, over real connections: OpenID Connect with a provider beside the server, bootstrap tokens,
 // tokens kept in Secrets, proxies in front, WebSocket subprotocols, and who must stay out.
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -343,6 +343,24 @@ describe('the cluster', () => {
       'requestheader-username-headers',
     ]);
     expect(facts['requestheader-allowed-names']).toBe('["front-proxy-client"]');
+  });
+
+  it('takes no certificate of others, and none that is not for clients', async () => {
+    const nowMs = Date.now();
+    const stranger = await issueAuthority({ commonName: 'sampan-ca', days: 1, nowMs, serial: randomBytes(16) });
+    const spec = { commonName: 'admin', organization: 'system:masters', usage: 'client', sans: [], days: 1 } as const;
+    const forged = await issueCertificate(spec, stranger, nowMs, randomBytes(16));
+    const unauthorized = { code: 401, body: { reason: 'Unauthorized' } };
+    expect(await server.call('GET', '/version', { as: forged })).toMatchObject(unauthorized);
+    const { serving } = server.pki.nodes['node-a'] as { serving: KeyPair };
+    expect(await server.call('GET', '/version', { as: serving })).toMatchObject(unauthorized);
+    // Nor one that the CA of the proxies has signed for somebody else.
+    const read = (name: string) => readFileSync(join(server.dir, 'pki', name), 'utf8');
+    const proxies = { certificatePem: read('front-proxy-ca.crt'), keyPem: read('front-proxy-ca.key') };
+    const admin = await issueCertificate(spec, proxies, nowMs, randomBytes(16));
+    const headers = { 'x-remote-user': 'root', 'x-remote-group': 'system:masters' };
+    const answer = await server.call('GET', '/api/v1/pods', { as: admin, headers });
+    expect(answer.body.message).toMatch(/User "system:anonymous" cannot list/);
   });
 
   it('takes a token as a WebSocket subprotocol', async () => {

@@ -1,6 +1,6 @@
 // CEL expressions of an AuthenticationConfiguration: over the claims of a token, or over the user they make. A file of its own,
 // loaded only when a configuration has expressions.
-import { type CelType, createEnvironment, compile, type Environment, toJson, types } from '../../api/cel/index.ts';
+import { createEnvironment, compile, type Environment, toJson, types } from '../../api/cel/index.ts';
 import type { Compile } from './oidc-claims.ts';
 
 const strings = types.list(types.string);
@@ -18,14 +18,10 @@ const environments: Readonly<Record<'claims' | 'user', Environment>> = {
   }),
 };
 
-const RESULTS: Readonly<Record<'bool' | 'string' | 'strings', readonly CelType[]>> = {
-  bool: [types.bool],
-  string: [types.string],
-  strings: [types.string, strings],
-};
-
 export const celCompile: Compile = (text, over, result) => {
-  const compiled = compile(environments[over], text, { expects: RESULTS[result] });
+  // What a claim holds is known when it is there: only rules have a type before.
+  const expects = result === 'bool' ? { expects: [types.bool] } : {};
+  const compiled = compile(environments[over], text, expects);
   if (!compiled.ok) throw new Error(`compilation failed: ${compiled.issues.split('\n')[0]}`);
   const { program } = compiled;
   return {

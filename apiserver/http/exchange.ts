@@ -205,7 +205,6 @@ export class Exchange {
     const retryAfter = error.status.details?.retryAfterSeconds;
     await this.sendJson(error.code, JSON.stringify(error.status), 'application/json', {
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
-      ...(error.code === 401 && { 'www-authenticate': 'Bearer realm="kubernetes-master"' }),
     });
     this.#discardBody();
   }

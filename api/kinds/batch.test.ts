@@ -138,14 +138,72 @@ describe('Job', () => {
     ]);
   });
 
-  it('refuses a status that contradicts itself', () => {
-    const object = created(job, jobOf());
-    object.status = { conditions: [{ type: 'Complete', status: 'True' }], active: 1 };
-    expect(messagesOf(job.validateStatusUpdate?.(object, object) ?? [])).toEqual([
-      'status.completionTime: Required value: completionTime is required for Complete jobs',
-      'status.active: Invalid value: 1: active>0 is invalid for finished job',
-      'status.startTime: Required value: startTime is required for finished job',
-    ]);
+  const met = { type: 'SuccessCriteriaMet', status: 'True' };
+  const complete = { type: 'Complete', status: 'True' };
+  const failed = { type: 'Failed', status: 'True' };
+  const target = { type: 'FailureTarget', status: 'True' };
+  const [t1, t2] = ['2026-01-01T00:00:00Z', '2026-01-01T00:01:00Z'];
+  it.each<[object, object, string[]]>([
+    [{ startTime: t1 }, { startTime: t1, completionTime: t2, succeeded: 1, conditions: [met, complete] }, []],
+    [
+      {},
+      { conditions: [complete], active: 1, terminating: 2, uncountedTerminatedPods: { succeeded: ['u'] } },
+      [
+        'status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition',
+        'status.completionTime: Required value: completionTime is required for Complete jobs',
+        'status.active: Invalid value: 1: active>0 is invalid for finished job',
+        'status.terminating: Invalid value: 2: terminating>0 is invalid for finished job',
+        'status.uncountedTerminatedPods: Invalid value: {"succeeded":["u"]}: uncountedTerminatedPods needs to be empty for finished job',
+        'status.startTime: Required value: startTime is required for finished job',
+      ],
+    ],
+    [
+      { startTime: t1 },
+      { startTime: t1, conditions: [failed, met] },
+      [
+        'status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition',
+        'status.conditions: Invalid value: cannot set Failed=True and SuccessCriteriaMet=true conditions',
+      ],
+    ],
+    [
+      { startTime: t2, failed: 2, succeeded: 2 },
+      { startTime: t1, completionTime: t1, failed: 1, succeeded: 1, ready: 1 },
+      [
+        'status.completionTime: Invalid value: "2026-01-01T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
+        'status.startTime: Invalid value: "2026-01-01T00:00:00Z": startTime cannot be updated for unsuspended job',
+        'status.ready: Invalid value: 1: cannot set more ready pods than active',
+        'status.failed: Invalid value: 1: cannot decrease the failed counter',
+        'status.succeeded: Invalid value: 1: cannot decrease the succeeded counter',
+      ],
+    ],
+    [
+      { startTime: t1, completionTime: t1, conditions: [met, complete] },
+      { startTime: t1, completionTime: t2, conditions: [met, complete] },
+      ['status.completionTime: Invalid value: "2026-01-01T00:01:00Z": field is immutable'],
+    ],
+    [
+      { startTime: t1, conditions: [target, failed] },
+      { startTime: t1 },
+      [
+        'status.conditions: Invalid value: cannot disable the terminal Failed=True condition',
+        'status.conditions: Invalid value: cannot disable the terminal FailureTarget=True condition',
+      ],
+    ],
+    [
+      {},
+      { completedIndexes: '0,2-4', failedIndexes: '1,3' },
+      [
+        'status.completedIndexes: Invalid value: "0,2-4": cannot set non-empty completedIndexes when non-indexed completion mode',
+        'status.completedIndexes: Invalid value: "0,2-4": error parsing completedIndexes: too large index: "2"',
+        'status.failedIndexes: Invalid value: "1,3": cannot set non-null failedIndexes when backoffLimitPerIndex is null',
+        'status.failedIndexes: Invalid value: "1,3": error parsing failedIndexes: too large index: "1"',
+        'status.failedIndexes: Invalid value: "1,3": failedIndexes and completedIndexes overlap at index: 3',
+      ],
+    ],
+  ])('status %j to %j', (before, after, messages) => {
+    const old = { ...created(job, jobOf()), status: before };
+    const object = { ...created(job, jobOf()), status: after };
+    expect(messagesOf(job.validateStatusUpdate?.(object, old) ?? [])).toEqual(messages);
   });
 
   it('prints its table', () => {

@@ -1,15 +1,15 @@
 // Jobs and the job templates of CronJobs (k8s.io/kubernetes/pkg/apis/batch/validation).
 import { deepClone, semanticEqual } from '../equality.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
+import { fieldErrors } from '../field-error.ts';
 import { isDns1123Label } from '../names.ts';
 import { selectorFromObject, validateLabelSelector } from '../selectors.ts';
-import type { Job, JobSpec, JobStatus, JobTemplateSpec } from '../types/batch-v1.ts';
+import type { Job, JobSpec, JobTemplateSpec } from '../types/batch-v1.ts';
 import type { PodTemplateSpec } from '../types/core-v1.ts';
 import { domainPrefixedPath, type Findings, IMMUTABLE, nonNegative, optionalOneOf } from './checks.ts';
-import { countIndexes, invalidWithoutValue, validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
+import { validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
 import { validatePodTemplate } from './pod-template.ts';
 
-const { duplicate, invalid, notSupported, required, tooLong } = fieldErrors;
+const { invalid, notSupported, required, tooLong } = fieldErrors;
 
 const MAX_INDEXED = 100_000;
 const MAX_WITH_MANY_COMPLETIONS = 10_000;
@@ -201,56 +201,4 @@ function withSchedulingOf(was: PodTemplateSpec | undefined, now: PodTemplateSpec
     if (!now.spec.affinity) delete copy.spec.affinity;
   }
   return copy;
-}
-
-export function validateJobStatusUpdate(job: Job): FieldError[] {
-  return [...statusFindings(job.status ?? {}, job.spec ?? ({} as JobSpec))];
-}
-
-function* statusFindings(status: JobStatus, spec: JobSpec): Findings {
-  for (const name of ['active', 'succeeded', 'failed', 'ready', 'terminating'] as const) {
-    yield* nonNegative(status[name], `status.${name}`);
-  }
-  yield* uncounted(status);
-  const is = (type: string) => (status.conditions ?? []).some((each) => each.type === type && each.status === 'True');
-  const isComplete = is('Complete');
-  const isFinished = isComplete || is('Failed');
-  if (isComplete && is('Failed')) {
-    yield invalidWithoutValue('status.conditions', 'cannot set Complete=True and Failed=true conditions');
-  }
-  if (isComplete && is('FailureTarget')) {
-    yield invalidWithoutValue('status.conditions', 'cannot set Complete=True and FailureTarget=true conditions');
-  }
-  const { completionTime, startTime, active = 0 } = status;
-  if (completionTime && !isComplete) {
-    const detail = 'cannot set completionTime when there is no Complete=True condition';
-    yield invalid('status.completionTime', completionTime, detail);
-  }
-  if (isComplete && !completionTime) {
-    yield required('status.completionTime', 'completionTime is required for Complete jobs');
-  }
-  if (isFinished && active > 0) yield invalid('status.active', active, 'active>0 is invalid for finished job');
-  if (isFinished && !startTime) yield required('status.startTime', 'startTime is required for finished job');
-  if (startTime && completionTime && Date.parse(completionTime) < Date.parse(startTime)) {
-    yield invalid('status.completionTime', completionTime, 'completionTime cannot be set before startTime');
-  }
-  if (status.completedIndexes && spec.completions !== undefined) {
-    const found = countIndexes(status.completedIndexes, spec.completions);
-    if (typeof found !== 'number') {
-      const detail = `error parsing completedIndexes: ${found.error}`;
-      yield invalid('status.completedIndexes', status.completedIndexes, detail);
-    }
-  }
-}
-
-function* uncounted({ uncountedTerminatedPods: pods }: JobStatus): Findings {
-  const seen = new Set<string>();
-  for (const name of ['succeeded', 'failed'] as const) {
-    for (const [i, uid] of (pods?.[name] ?? []).entries()) {
-      const field = `status.uncountedTerminatedPods.${name}[${i}]`;
-      if (!uid) yield invalid(field, uid, 'must not be empty');
-      else if (seen.has(uid)) yield duplicate(field, uid);
-      seen.add(uid);
-    }
-  }
 }

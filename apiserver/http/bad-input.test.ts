@@ -290,7 +290,12 @@ describe('queries', () => {
   it.each([
     ['labelSelector=a+in+(', 400, 'BadRequest', /unable to parse requirement/],
     ['fieldSelector=metadata.name', 400, 'BadRequest', /invalid selector/],
-    ['fieldSelector=spec.color%3Dred', 400, 'BadRequest', 'field label not supported: spec.color'],
+    [
+      'fieldSelector=spec.color%3Dred',
+      400,
+      'BadRequest',
+      '"spec.color" is not a known field selector: only "metadata.name", "metadata.namespace"',
+    ],
     ['limit=many', 400, 'BadRequest', /invalid syntax/],
     ['resourceVersion=new', 400, 'BadRequest', /resourceVersion: Invalid value: "new"/],
     ['continue=%25%25', 400, 'BadRequest', /^continue key is not valid/],

@@ -49,9 +49,15 @@ function fieldReaders(kind: Kind, selector: FieldSelector): Map<string, (object:
     else if (field === 'metadata.namespace') readers.set(field, (object) => object.metadata.namespace ?? '');
     else {
       const own = kind.selectableFields?.[field];
-      if (!own) throw errors.badRequest(`field label not supported: ${field}`);
+      if (!own) throw errors.badRequest(unknownField(kind, field));
       readers.set(field, own);
     }
   }
   return readers;
+}
+
+/** Upstream has one text for kinds with fields of their own, and custom ones, and another for all others. */
+function unknownField(kind: Kind, field: string): string {
+  if (kind.selectableFields || kind.schema === '') return `field label not supported: ${field}`;
+  return `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
 }

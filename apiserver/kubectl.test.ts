@@ -1,4 +1,4 @@
-// The server as real kubectl binaries see it: `kubectl` of the PATH, or those that SAMPAN_KUBECTL names (with spaces
+// The server as real kubectl binaries see it (the commands one by one are in kubectl-commands.test.ts): `kubectl` of the PATH, or those that SAMPAN_KUBECTL names (with spaces
 // between). Without any the suite is skipped.
 import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
@@ -154,53 +154,6 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
     expect(await ok('describe svc web')).toMatch(/Selector:\s+app=web/);
   });
 
-  it('changes what is there', async () => {
-    expect(await ok('scale deploy web --replicas=5')).toContain('scaled');
-    expect(await ok('label deploy web tier=front')).toContain('labeled');
-    expect(await ok('annotate deploy web note=hi')).toContain('annotated');
-    expect(await ok('patch deploy web -p {"spec":{"replicas":4}}')).toContain('patched');
-    expect(await ok('patch deploy web --type=merge -p {"spec":{"replicas":3}}')).toContain('patched');
-    expect(await ok('patch deploy web --type=json -p [{"op":"replace","path":"/spec/replicas","value":2}]')).toContain(
-      'patched',
-    );
-    expect(await ok('set image deploy/web c=nginx:2')).toContain('image updated');
-    expect(await ok('rollout restart deploy web')).toContain('restarted');
-    expect(await ok('rollout pause deploy web')).toContain('paused');
-    expect(await ok('rollout resume deploy web')).toContain('resumed');
-    expect(await ok('rollout history deploy web')).toContain('deployment.apps/web');
-    environment['EDITOR'] = 'sed -i s/blue/green/';
-    expect(await ok('edit cm settings')).toContain('configmap/settings edited');
-    expect(await ok('get cm settings -o jsonpath={.data.color}')).toBe('green');
-    expect(await ok('wait --for=jsonpath={.spec.replicas}=2 deploy/web')).toContain('condition met');
-  });
-
-  it('creates with its own commands', async () => {
-    expect(await ok('create deployment made --image=nginx')).toBe('deployment.apps/made created\n');
-    expect(await ok('create secret generic s --from-literal=a=b')).toBe('secret/s created\n');
-    expect(await ok('create configmap c --from-literal=a=b')).toBe('configmap/c created\n');
-    expect(await ok('create namespace n')).toBe('namespace/n created\n');
-    expect(await ok('create role r --verb=get --resource=pods')).toContain('created');
-    expect(await ok('create rolebinding rb --role=r --user=u')).toContain('created');
-    expect(await ok('run p --image=nginx')).toBe('pod/p created\n');
-    expect(await ok('expose deploy made --port=80')).toBe('service/made exposed\n');
-    expect(await ok('create -f -', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-file}\n')).toContain(
-      'created',
-    );
-    expect((await ok('create token default')).split('.')).toHaveLength(3);
-    expect(await ok('describe pod p')).toMatch(/Service Account:\s+default/);
-    expect(await ok('get secret s -o jsonpath={.data.a}')).toBe('Yg==');
-  });
-
-  it('asks who it is and what it may', async () => {
-    expect(await ok('auth can-i delete pods')).toBe('yes\n');
-    expect(await ok('auth whoami')).toContain('kubernetes-admin');
-    expect(await ok('auth can-i --list')).toContain('*.*');
-    const refused = await kubectl('get secrets --as bob');
-    expect(refused.err).toContain(
-      'secrets is forbidden: User "bob" cannot list resource "secrets" in API group "" in the namespace "default"',
-    );
-  });
-
   it('watches', async () => {
     const child = spawn(binary, ['get', 'cm', '-w', '-o', 'name'], { env: environment });
     let seen = '';
@@ -221,8 +174,6 @@ describe.skipIf(binaries.length === 0).each(binaries)('%s', (binary) => {
   });
 
   it('deletes and waits', async () => {
-    expect(await ok('delete pod p')).toContain('pod "p" deleted');
-    expect(await ok('delete deploy made')).toContain('deleted');
     expect(await ok('delete -f -', MANIFEST.replace('REPLICAS', '1'))).toContain('deployment.apps "web" deleted');
     expect(await ok('delete cm --all')).toContain('deleted');
     expect((await kubectl('get deploy web')).err).toBe(

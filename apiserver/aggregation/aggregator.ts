@@ -176,7 +176,9 @@ export class Aggregator {
       headers: userHeaders(exchange.user),
     };
     try {
-      await (exchange.isUpgrade ? forwardUpgrade : forward)(outbound, exchange, onward);
+      // Joined, an upgraded connection is no request any more: it gives its seat back.
+      if (exchange.isUpgrade) await forwardUpgrade(outbound, exchange, onward);
+      else await forward(outbound, exchange, onward);
     } catch (error) {
       if (!(error instanceof ApiError) || exchange.isAnswered) throw error;
       await exchange.sendText(503, `${error.message}\n`);

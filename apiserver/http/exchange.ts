@@ -127,6 +127,7 @@ export class Exchange {
     const { upgrade } = this.request;
     if (!upgrade || this.isAnswered) throw new Error('there is no connection to take over');
     this.#isHandedOn = true;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
     this.code = 101;
     upgrade.socket.once('close', () => this.abort());
     (this.response as ServerResponse).detachSocket(upgrade.socket as Socket);

@@ -172,7 +172,8 @@ export class Pipeline {
 
   /** Its handler may go on; what it sends goes nowhere. */
   #expire(exchange: Exchange): void {
-    if (exchange.isExpired || !this.#running.has(exchange)) return;
+    const isEndless = exchange.deadlineMs === Number.POSITIVE_INFINITY;
+    if (isEndless || exchange.isExpired || !this.#running.has(exchange)) return;
     const isAnswered = exchange.isAnswered;
     exchange.isExpired = true;
     this.#options.operations.metrics.terminated(exchange, this.#options.isKnown(exchange.info), 504);

@@ -76,12 +76,13 @@ export async function serveStream(context: ConnectContext, exchange: Exchange, k
   }
   const kubelet = await kubeletOfPod(context, pod);
   if (!exchange.isUpgrade) throw errors.badRequest('Upgrade request required');
-  await forwardUpgrade(context.outbound, exchange, {
+  const { closed } = await forwardUpgrade(context.outbound, exchange, {
     ...kubelet,
     path,
     hostHeader: `${kubelet.host}:${kubelet.port}`,
     unreachable: (text) => new ApiError(500, '', `error dialing backend: ${text}`),
   });
+  await closed;
 }
 
 const isWebSocket = (exchange: Exchange) => /^websocket$/i.test(exchange.header('upgrade') ?? '');
@@ -116,7 +117,11 @@ export async function serveProxy(context: ConnectContext, exchange: Exchange, ki
   const mark = exchange.request.url.indexOf('?');
   const query = mark < 0 ? '' : exchange.request.url.slice(mark);
   if (exchange.isUpgrade) {
-    return forwardUpgrade(context.outbound, exchange, { ...onward, path: `${encodePath(below) || '/'}${query}` });
+    const { closed } = await forwardUpgrade(context.outbound, exchange, {
+      ...onward,
+      path: `${encodePath(below) || '/'}${query}`,
+    });
+    return closed;
   }
   if (below === '' && (exchange.method === 'GET' || exchange.method === 'HEAD')) {
     // Relative links of the page would otherwise lead one level too high.

@@ -117,10 +117,15 @@ function rewriting(
 }
 
 /**
- * Passes an upgrade on and joins the two connections; resolves when they are closed. A refusal of the backend goes back as
- * it came. Throws when the backend cannot be reached, or answers as if nobody had asked for an upgrade.
+ * Passes an upgrade on and joins the two connections; resolves when they are joined, `closed` when they are closed. A refusal
+ * of the backend goes back as it came. Throws when the backend cannot be reached, or answers as if nobody had asked for an
+ * upgrade.
  */
-export function forwardUpgrade(outbound: Outbound, exchange: Exchange, onward: Onward): Promise<void> {
+export function forwardUpgrade(
+  outbound: Outbound,
+  exchange: Exchange,
+  onward: Onward,
+): Promise<{ closed: Promise<void> }> {
   const headers = headersFor(exchange, onward, true);
   const request = outbound.request({ ...onward, method: exchange.method, headers, isAlone: true });
   return new Promise((resolve, reject) => {
@@ -130,7 +135,7 @@ export function forwardUpgrade(outbound: Outbound, exchange: Exchange, onward: O
       exchange.signal.removeEventListener('abort', onAbort);
       const { socket, head } = exchange.takeConnection();
       socket.write(headOf(answer, 101));
-      join(socket, backend as Duplex, head, backendHead).then(resolve);
+      resolve({ closed: join(socket, backend as Duplex, head, backendHead) });
     });
     request.on('response', (answer) => {
       exchange.signal.removeEventListener('abort', onAbort);
@@ -140,7 +145,7 @@ export function forwardUpgrade(outbound: Outbound, exchange: Exchange, onward: O
         reject(errors.internal(`invalid upgrade response: status code ${code}`));
         return;
       }
-      passBack(exchange, answer, onward).then(resolve, reject);
+      passBack(exchange, answer, onward).then(() => resolve({ closed: Promise.resolve() }), reject);
     });
     request.on('error', (error) => reject(unreachable(onward, error)));
     request.end();

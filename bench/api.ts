@@ -2,17 +2,25 @@
 // The server is a process of its own (the bundle when it is there, else the sources), driven over TLS and HTTP/2 as the
 // administrator; its CPU is what the kernel counted for it. The floor, in the same run and by the same client: a node:http2
 // server that answers a constant body. Upstream's figures are kube-apiserver 1.36.2's with etcd, on two cores.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodeObject } from '../api/protobuf.ts';
+import {
+  Client,
+  connect,
+  inFlight,
+  IN_FLIGHT,
+  json,
+  measure,
+  type Row,
+  type Server,
+  sleep,
+  startServer,
+} from './processes.ts';
 
-const MILLIS_PER_TICK = 10;
-const IN_FLIGHT = 16;
-const SESSIONS = 4;
 const LISTED = 5_000;
 const NAMESPACE = 'bench';
 const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
@@ -29,16 +37,6 @@ const { values: flags } = parseArgs({
     times: { type: 'string', default: '1' },
   },
 });
-
-interface Row {
-  name: string;
-  count: number;
-  cpuMillis: number;
-  wallMillis: number;
-  /** Of upstream, CPU milliseconds per operation. */
-  upstream?: number;
-  floorMillis?: number;
-}
 
 async function main(): Promise<void> {
   const root = new URL('..', import.meta.url).pathname;
@@ -223,72 +221,6 @@ function format({ name, count, cpuMillis, wallMillis, upstream, floorMillis }: R
 
 // ── The processes ──────────────────────────────────────────────────────
 
-class Server {
-  readonly url: string;
-  readonly readyMillis: number;
-  #child: ChildProcess;
-
-  constructor(child: ChildProcess, url: string, readyMillis: number) {
-    this.#child = child;
-    this.url = url;
-    this.readyMillis = readyMillis;
-  }
-
-  /** User and system time of all its threads. */
-  cpuMillis(): number {
-    const fields = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * MILLIS_PER_TICK;
-  }
-
-  /** Where its CPU went: JavaScript's main thread, the store's writer and the pool, V8's own. */
-  threads(): string {
-    const tasks = `/proc/${this.#child.pid}/task`;
-    const each = readdirSync(tasks).map((id) => {
-      const [head = '', tail = ''] = readFileSync(`${tasks}/${id}/stat`, 'utf8').split(') ');
-      const fields = tail.split(' ');
-      const [user, system] = [Number(fields[11]) * MILLIS_PER_TICK, Number(fields[12]) * MILLIS_PER_TICK];
-      const name = Number(id) === this.#child.pid ? 'main' : head.slice(head.indexOf('(') + 1);
-      return { text: `${name} ${user}+${system}`, total: user + system };
-    });
-    const busy = each.filter(({ total }) => total >= 50).sort((a, b) => b.total - a.total);
-    return busy.map(({ text }) => text).join(', ');
-  }
-
-  residentBytes(): number {
-    return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.#child.pid}/status`, 'utf8'))?.[1]) * 1024;
-  }
-
-  memory(): string {
-    const text = readFileSync(`/proc/${this.#child.pid}/smaps_rollup`, 'utf8');
-    const megabytes = (name: string) =>
-      (Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]) / 1024).toFixed(0);
-    const threads = readdirSync(`/proc/${this.#child.pid}/task`).length;
-    return `${megabytes('Rss')} MB resident (${megabytes('Private_Dirty')} MB of its own), ${threads} threads`;
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGTERM');
-    await gone;
-  }
-}
-
-/** Ready when it says so on its standard error: `... ready at URL`. */
-function startServer(args: readonly string[]): Promise<Server> {
-  const startMs = performance.now();
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  return new Promise((resolve, reject) => {
-    let said = '';
-    child.stderr?.on('data', (chunk) => {
-      said += chunk;
-      const url = /ready at (\S+)/.exec(said)?.[1];
-      if (url) resolve(new Server(child, url, performance.now() - startMs));
-    });
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${said}`)));
-  });
-}
-
 function serveFloor(directory: string): void {
   const pki = join(directory, 'pki');
   const answer = Buffer.from(JSON.stringify(podOf('constant')).padEnd(1800));
@@ -310,87 +242,6 @@ function serveFloor(directory: string): void {
     process.stderr.write(`floor ready at https://127.0.0.1:${(server.address() as { port: number }).port}\n`);
   });
   process.on('SIGTERM', () => process.exit(0));
-}
-
-// ── The client ─────────────────────────────────────────────────────────
-
-class Client {
-  readonly #sessions: http2.ClientHttp2Session[];
-  #next = 0;
-
-  constructor(url: string, directory: string, sessions = SESSIONS) {
-    this.#sessions = Array.from({ length: sessions }, () => connect(url, directory));
-  }
-
-  /** The answer's text; throws when it is not a success. */
-  must(
-    method: string,
-    path: string,
-    body?: Uint8Array,
-    headers: Record<string, string> = {},
-  ): Promise<{ status: number; text: string }> {
-    const session = this.#sessions[this.#next++ % this.#sessions.length] as http2.ClientHttp2Session;
-    const type = body && !headers['content-type'] ? { 'content-type': 'application/json' } : {};
-    const length = body && { 'content-length': body.length };
-    return new Promise((resolve, reject) => {
-      const stream = session.request(
-        { ':method': method, ':path': path, ...type, ...length, ...headers },
-        { endStream: !body },
-      );
-      let status = 0;
-      const chunks: Buffer[] = [];
-      stream.on('response', (answer) => {
-        status = answer[':status'] ?? 0;
-      });
-      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.on('error', reject);
-      stream.on('end', () => {
-        const text = Buffer.concat(chunks).toString();
-        if (status >= 200 && status < 300) resolve({ status, text });
-        else reject(new Error(`${method} ${path}: ${status} ${text}`));
-      });
-      if (body) stream.end(body);
-    });
-  }
-
-  async close(): Promise<void> {
-    for (const session of this.#sessions) session.destroy();
-  }
-}
-
-function connect(url: string, directory: string): http2.ClientHttp2Session {
-  const read = (name: string) => readFileSync(join(directory, 'pki', name));
-  const session = http2.connect(url, {
-    ca: read('ca.crt'),
-    cert: read('admin.crt'),
-    key: read('admin.key'),
-    settings: { initialWindowSize: 4 << 20 },
-  });
-  session.on('connect', () => session.setLocalWindowSize(16 << 20));
-  session.on('error', () => {});
-  return session;
-}
-
-async function inFlight(count: number, one: (n: number) => Promise<unknown>, width = IN_FLIGHT): Promise<void> {
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      while (next < count) await one(next++);
-    }),
-  );
-}
-
-async function measure(
-  server: Server,
-  name: string,
-  count: number,
-  one: (n: number) => Promise<unknown>,
-  width = IN_FLIGHT,
-): Promise<Row> {
-  const cpu = server.cpuMillis();
-  const startMs = performance.now();
-  await inFlight(count, one, width);
-  return { name, count, cpuMillis: server.cpuMillis() - cpu, wallMillis: performance.now() - startMs };
 }
 
 /** Changes of pods that every watcher gets; the CPU is that of the writes and of all deliveries together. */
@@ -468,14 +319,6 @@ function statusOf(n: number) {
       conditions: [{ type: 'Ready', status: n % 2 === 0 ? 'True' : 'False', lastTransitionTime: now }],
     },
   };
-}
-
-function json(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value));
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (flags.floor) serveFloor(flags.floor);

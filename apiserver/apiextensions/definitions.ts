@@ -1,13 +1,13 @@
 // Follows the definitions: decides their names, serves what is established as kinds of the scheme, takes away what is
-// gone. One definition at a time, because names are decided one after the other.
+// gone. Names are decided one definition after the other; what was decided is written side by side.
 //
 //   watch of definitions ─▶ serve: scheme and caches, at once ─▶ queue ─▶ status (names, established), cleanup
-import { deepClone } from '../../api/equality.ts';
+import { deepClone, deepEqual } from '../../api/equality.ts';
 import { customKinds, type CustomKinds, renameVersion, servesOtherwise } from '../../api/custom/kinds.ts';
 import { ApiError } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/object.ts';
-import type { CustomResourceDefinition } from '../../api/types/apiextensions-v1.ts';
+import type { CustomResourceDefinition, CustomResourceDefinitionStatus } from '../../api/types/apiextensions-v1.ts';
 import { isEstablished } from '../../api/validation/custom-resource-definition.ts';
 import { childAbort, sleep } from '../../lib/abort.ts';
 import { backoffMs } from '../../lib/backoff.ts';
@@ -28,6 +28,8 @@ interface Known {
   definition: Definition;
   kinds: CustomKinds | undefined;
   cleanup: AbortController | undefined;
+  /** A status on its way to the store: its names are taken already. */
+  writing: CustomResourceDefinitionStatus | undefined;
 }
 
 export interface DefinitionsOptions {
@@ -49,8 +51,9 @@ export class Definitions {
   /** Names to look at, in order. */
   #queue = new Set<string>();
   #failures = new Map<string, number>();
-  #running: Promise<void> | undefined;
-  #cleanups = new Set<Promise<void>>();
+  #isScheduled = false;
+  /** Writes and cleanups under way. */
+  #work = new Set<Promise<void>>();
 
   constructor(options: DefinitionsOptions) {
     this.#options = options;
@@ -75,19 +78,20 @@ export class Definitions {
 
   /** Settles when everything that was begun has ended. */
   async done(): Promise<void> {
-    await this.#running;
-    await Promise.all(this.#cleanups);
+    while (this.#work.size > 0) await Promise.all(this.#work);
   }
 
   #update(name: string, definition: Definition): void {
     const known = this.#known.get(name);
-    if (!known) this.#known.set(name, { definition, kinds: this.#serve(definition, undefined), cleanup: undefined });
-    else {
-      if (isOlder(definition, known.definition)) return;
-      const isSame = known.kinds && !servesOtherwise(known.definition, definition);
-      const kinds = isSame ? known.kinds : this.#serve(definition, known.kinds);
-      this.#known.set(name, { ...known, definition, kinds });
+    if (!known) {
+      const kinds = this.#serve(definition, undefined);
+      this.#known.set(name, { definition, kinds, cleanup: undefined, writing: undefined });
+      return;
     }
+    if (isOlder(definition, known.definition)) return;
+    if (!known.kinds || servesOtherwise(known.definition, definition))
+      known.kinds = this.#serve(definition, known.kinds);
+    known.definition = definition;
   }
 
   /** Puts the definition's kinds in the place of `old`. */
@@ -133,27 +137,14 @@ export class Definitions {
 
   #enqueue(name: string): void {
     this.#queue.add(name);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-      const [next] = this.#queue;
-      if (next !== undefined && !this.#options.signal.aborted) this.#enqueue(next);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      const names = [...this.#queue];
+      this.#queue.clear();
+      for (const each of names) if (!this.#options.signal.aborted) this.#settle(each);
     });
-  }
-
-  async #run(): Promise<void> {
-    const { signal, log } = this.#options;
-    for (const name of this.#queue) {
-      if (signal.aborted) return;
-      this.#queue.delete(name);
-      try {
-        await this.#settle(name);
-        this.#failures.delete(name);
-      } catch (err) {
-        if (signal.aborted) return;
-        log.warn({ err, definition: name }, 'custom resource definition cannot be settled; trying again');
-        this.#retry(name);
-      }
-    }
   }
 
   #retry(name: string): void {
@@ -165,26 +156,44 @@ export class Definitions {
     });
   }
 
-  async #settle(name: string): Promise<void> {
+  #settle(name: string): void {
     const known = this.#known.get(name);
-    if (!known) return;
-    if (needsCleanup(known.definition)) return this.#startCleanup(name, known);
-    if (known.definition.metadata.deletionTimestamp) return;
-    const before = known.definition.status?.acceptedNames;
-    const plan = (definition: Definition) => planStatus(definition, this.#others(definition), this.#now());
-    if (plan(known.definition) === known.definition.status) return;
-    const written = await this.#write(name, 'status', (old) => ({ ...deepClone(old), status: plan(old) }));
-    if (!written) return;
-    this.#update(name, written);
-    if (JSON.stringify(before) !== JSON.stringify(written.status?.acceptedNames)) {
-      this.#enqueueGroup(written.spec.group, name);
-    }
+    if (!known || known.writing) return;
+    const { definition } = known;
+    if (needsCleanup(definition)) return this.#startCleanup(name, known);
+    if (definition.metadata.deletionTimestamp) return;
+    const plan = (each: Definition) => planStatus(each, this.#others(each), this.#now());
+    const planned = plan(definition);
+    if (planned === definition.status) return;
+    known.writing = planned;
+    const before = definition.status?.acceptedNames;
+    const work = this.#write(name, 'status', (old) => ({ ...deepClone(old), status: plan(old) }))
+      .then((written) => {
+        this.#failures.delete(name);
+        known.writing = undefined;
+        if (!written || this.#known.get(name) !== known) return;
+        this.#update(name, written);
+        this.#enqueue(name);
+        if (!deepEqual(before, written.status?.acceptedNames)) this.#enqueueGroup(written.spec.group, name);
+      })
+      .catch((err: unknown) => {
+        known.writing = undefined;
+        if (this.#options.signal.aborted) return;
+        this.#options.log.warn({ err, definition: name }, 'the status of a definition is not written; trying again');
+        this.#retry(name);
+      })
+      .finally(() => this.#work.delete(work));
+    this.#work.add(work);
   }
 
+  /** With what is decided for them, though it may not be written yet. */
   #others({ spec, metadata }: Definition): Definition[] {
-    return [...this.#known.values()]
-      .map((each) => each.definition)
-      .filter((each) => each.spec.group === spec.group && each.metadata.name !== metadata.name);
+    const found: Definition[] = [];
+    for (const { definition, writing } of this.#known.values()) {
+      if (definition.spec.group !== spec.group || definition.metadata.name === metadata.name) continue;
+      found.push(writing ? { ...definition, status: writing } : definition);
+    }
+    return found;
   }
 
   #startCleanup(name: string, known: Known): void {
@@ -212,9 +221,9 @@ export class Definitions {
       })
       .finally(() => {
         scope.dispose();
-        this.#cleanups.delete(work);
+        this.#work.delete(work);
       });
-    this.#cleanups.add(work);
+    this.#work.add(work);
   }
 
   async #report(name: string, condition: ConditionFacts, isLast: boolean): Promise<void> {

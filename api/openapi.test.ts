@@ -76,8 +76,11 @@ describe('OpenAPI 3.0', () => {
     const first = open.v3('api/v1');
     expect(open.v3('api/v1')).toBe(first);
     const hash = open.hash('apis/apps/v1');
+    const apps = open.v3('apis/apps/v1');
     scheme.remove({ group: 'apps', version: 'v1', resource: 'deployments' });
-    expect(open.v3('api/v1')).not.toBe(first);
+    // Another group's document stays.
+    expect(open.v3('api/v1')).toBe(first);
+    expect(open.v3('apis/apps/v1')?.etag).not.toBe(apps?.etag);
     expect(open.hash('apis/apps/v1')).not.toBe(hash);
   });
   it('describes custom resources as objects', () => {

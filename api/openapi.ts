@@ -27,6 +27,8 @@ export class OpenApiDocuments {
   #options: OpenApiOptions;
   #revision = -1;
   #documents = new Map<string, OpenApiDocument>();
+  /** The 3.0 documents of group versions, each with the hash of what it was made from. */
+  #groups = new Map<string, { hash: string; document: OpenApiDocument }>();
 
   constructor(scheme: Scheme, options: OpenApiOptions) {
     this.#scheme = scheme;
@@ -74,17 +76,22 @@ export class OpenApiDocuments {
   v3(path: string): OpenApiDocument | undefined {
     const place = this.#place(path);
     if (!place) return undefined;
-    return this.#kept(`v3 ${path}`, () => {
-      const { paths, schemas } = this.#describe('v3', this.#scheme.inGroupVersion(place.group, place.version));
-      return Buffer.from(
-        JSON.stringify({
-          openapi: '3.0.0',
-          info: { title: 'Kubernetes', version: this.#options.version },
-          paths,
-          components: { schemas, securitySchemes: BEARER },
-        }),
-      );
-    });
+    // A change of another group leaves this document as it is.
+    const hash = this.hash(path);
+    const kept = this.#groups.get(path);
+    if (kept?.hash === hash) return kept.document;
+    const { paths, schemas } = this.#describe('v3', this.#scheme.inGroupVersion(place.group, place.version));
+    const bytes = Buffer.from(
+      JSON.stringify({
+        openapi: '3.0.0',
+        info: { title: 'Kubernetes', version: this.#options.version },
+        paths,
+        components: { schemas, securitySchemes: BEARER },
+      }),
+    );
+    const document = documentOf(bytes);
+    this.#groups.set(path, { hash, document });
+    return document;
   }
 
   /** GET /openapi/v2 as JSON. */
@@ -133,17 +140,22 @@ export class OpenApiDocuments {
   #kept(name: string, build: () => Buffer): OpenApiDocument {
     if (this.#revision !== this.#scheme.revision) {
       this.#documents.clear();
+      for (const path of this.#groups.keys()) if (!this.#place(path)) this.#groups.delete(path);
       this.#revision = this.#scheme.revision;
     }
     let found = this.#documents.get(name);
     if (!found) {
-      const bytes = build();
-      found = { bytes, etag: createHash('sha512').update(bytes).digest('hex').toUpperCase() };
+      found = documentOf(build());
       this.#documents.set(name, found);
     }
     return found;
   }
 }
+
+const documentOf = (bytes: Buffer): OpenApiDocument => ({
+  bytes,
+  etag: createHash('sha512').update(bytes).digest('hex').toUpperCase(),
+});
 
 const BEARER = {
   BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'Bearer Token authentication' },
@@ -179,7 +191,7 @@ function customList(kind: Kind, set: SchemaSet, own: JsonSchema): JsonSchema {
   };
 }
 
-const API_VERSION_TEXT = 'The version of the schema that this object is written in.';
+const API_VERSION_TEXT = 'APIVersion defines the version of the schema that this object is written in.';
 const KIND_TEXT = 'What this object is.';
 const METADATA_TEXT = "The object's metadata.";
 

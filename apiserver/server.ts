@@ -40,6 +40,7 @@ import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
 import { type Egress, Outbound } from './proxy/outbound.ts';
 import { connectSubresources } from './proxy/connect.ts';
 import { Registry } from './registry/registry.ts';
+import { hookKey } from './registry/types.ts';
 import { serviceAddresses } from './registry/service-addresses.ts';
 import { ListSnapshots } from './registry/snapshots.ts';
 import { serveBinding } from './registry/subresources/binding.ts';
@@ -177,7 +178,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
 
   const operations = createOperations(options, { metrics, scheme, registry, caches, clock, log });
-  exposeStorage(metrics.registry, () => [...used].map((kind) => ({ kind, cache: caches.of(kind) })), store);
+  exposeStorage(metrics.registry, () => usedNow().map((kind) => ({ kind, cache: caches.of(kind) })), store);
   exposeBuild(metrics.registry, sampanVersion());
   const outbound = new Outbound(options.egress);
   const authorize = (attributes: Attributes) => authorizeOrThrow(authorizer, attributes);
@@ -273,6 +274,15 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
 
   const used = new Set<Kind>();
+  /** Of each resource one version; definitions change and go. */
+  function usedNow(): Kind[] {
+    const byResource = new Map<string, Kind>();
+    for (const kind of used) {
+      if (scheme.byResource(kind.group, kind.version, kind.resource) === kind) byResource.set(hookKey(kind), kind);
+      else used.delete(kind);
+    }
+    return [...byResource.values()];
+  }
   let listener: Listener | undefined;
   let boundPort = options.port ?? 6443;
   let followers: Follower[] = [];

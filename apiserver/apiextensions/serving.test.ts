@@ -298,3 +298,38 @@ test('several versions: None renames, the storage version may move, updates migr
   expect(dropped.code).toBe(200);
   expect((await server.call('GET', path('hats', 'a', 'v2'))).body.spec).toEqual({ size: 1, color: 'red' });
 });
+
+test('metrics and registrations follow definitions that change and go', async () => {
+  await establish(server, definitionOf('pens', 'Pen', [versionOf('v3', schemaOf({ type: 'object' }))]));
+  await server.call('GET', path('pens', '', 'v3'));
+  for (const priority of [1, 0]) {
+    const definition = (await server.call('GET', `${DEFINITIONS}/pens.${GROUP}`)).body;
+    definition.spec.versions[0].additionalPrinterColumns = [
+      { name: 'Ink', type: 'string', jsonPath: '.spec.ink', priority },
+    ];
+    expect((await server.call('PUT', `${DEFINITIONS}/pens.${GROUP}`, { body: definition })).code).toBe(200);
+    await server.call('GET', path('pens', '', 'v3'));
+  }
+  const metrics = await server.call('GET', '/metrics');
+  expect(metrics.code).toBe(200);
+  expect(metrics.text.match(/apiserver_resource_objects\{[^}]*"pens"[^}]*\}/g)).toHaveLength(1);
+  const services = `/apis/apiregistration.k8s.io/v1/apiservices/v3.${GROUP}`;
+  for (let attempt = 0; attempt < 200 && (await server.call('GET', services)).code !== 200; attempt++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  expect((await server.call('GET', services)).code).toBe(200);
+  await server.call('DELETE', `${DEFINITIONS}/pens.${GROUP}`);
+  await untilDefinition(server, `pens.${GROUP}`, (each) => each === undefined);
+  expect((await server.call('GET', '/metrics')).text).not.toMatch(/resource_objects\{[^}]*"pens"/);
+});
+
+test('a hundred definitions at once are served soon, and take each other no time', async () => {
+  const names = Array.from({ length: 100 }, (_, i) => `mass${i}`);
+  await Promise.all(
+    names.map((name, i) => establish(server, definitionOf(name, `Mass${i}`, [versionOf('v1', schemaOf(cronSpec))]))),
+  );
+  const list = await server.call('GET', `/apis/${GROUP}/v1`);
+  expect(list.body.resources.filter((each: any) => each.name.startsWith('mass'))).toHaveLength(100);
+  expect((await server.call('DELETE', DEFINITIONS)).code).toBe(200);
+  await untilDefinition(server, `mass99.${GROUP}`, (each) => each === undefined);
+});

@@ -35,9 +35,6 @@ export interface KubeletSettings {
   crashLoopMaxMs?: number;
   containerLogs?: { maxBytes?: number; maxFiles?: number };
   podPidsLimit?: number;
-  cpuManagerPolicy?: 'none' | 'static';
-  memoryManagerPolicy?: 'None' | 'Static';
-  reservedCpus?: string;
   rotateCertificates?: boolean;
   serverTlsBootstrap?: boolean;
   runtimeEndpoint?: string;
@@ -157,7 +154,7 @@ const readers: Record<string, Reader> = {
   },
   systemReserved: reserve,
   kubeReserved: reserve,
-  reservedSystemCPUs: (value, field, into) => (into.reservedCpus = text(value, field)),
+  reservedSystemCPUs: only(''),
   evictionHard: (value, field, into) => (eviction(into).hard = { ...DEFAULT_HARD, ...map(value, field) }),
   evictionSoft: (value, field, into) => (eviction(into).soft = map(value, field)),
   evictionSoftGracePeriod(value, field, into) {
@@ -181,16 +178,8 @@ const readers: Record<string, Reader> = {
     for (const key of Object.keys(rest)) fail(`${field}.${key}`, 'is not known');
     if (max !== undefined) into.crashLoopMaxMs = durationMs(max, `${field}.maxContainerRestartPeriod`);
   },
-  cpuManagerPolicy(value, field, into) {
-    const policy = text(value, field);
-    if (policy !== 'none' && policy !== 'static') return fail(field, `${JSON.stringify(policy)} is not none or static`);
-    into.cpuManagerPolicy = policy;
-  },
-  memoryManagerPolicy(value, field, into) {
-    const policy = text(value, field);
-    if (policy !== 'None' && policy !== 'Static') return fail(field, `${JSON.stringify(policy)} is not None or Static`);
-    into.memoryManagerPolicy = policy;
-  },
+  cpuManagerPolicy: only('none'),
+  memoryManagerPolicy: only('None'),
   rotateCertificates: (value, field, into) => (into.rotateCertificates = flag(value, field)),
   serverTLSBootstrap: (value, field, into) => (into.serverTlsBootstrap = flag(value, field)),
   containerRuntimeEndpoint: (value, field, into) =>

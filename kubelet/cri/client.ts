@@ -23,7 +23,14 @@ export interface CriCallOptions {
   signal?: AbortSignal;
 }
 
-export type CriErrorCode = 'notFound' | 'unavailable' | 'deadline' | 'cancelled' | 'alreadyExists' | 'other';
+export type CriErrorCode =
+  | 'notFound'
+  | 'unavailable'
+  | 'deadline'
+  | 'cancelled'
+  | 'alreadyExists'
+  | 'unimplemented'
+  | 'other';
 
 /** What a runtime answered, or that it did not: `message` is the runtime's own text. */
 export class CriError extends Error {
@@ -53,6 +60,7 @@ const codes: Partial<Record<status, CriErrorCode>> = {
   [status.DEADLINE_EXCEEDED]: 'deadline',
   [status.CANCELLED]: 'cancelled',
   [status.ALREADY_EXISTS]: 'alreadyExists',
+  [status.UNIMPLEMENTED]: 'unimplemented',
 };
 
 function toCriError(method: string, error: ServiceError): CriError {

@@ -49,8 +49,7 @@ async function updateSandbox(context: PodContext, sandbox: ObservedSandbox, reso
     await context.cri.call('UpdatePodSandboxResources', { podSandboxId: sandbox.id, resources });
   } catch (error) {
     // Older runtimes leave the pod's own cgroup to whoever made it, and say so.
-    if (!(error instanceof CriError) || !/unimplemented|unknown method|not implemented/i.test(error.message))
-      throw error;
+    if (!(error instanceof CriError) || error.code !== 'unimplemented') throw error;
   }
 }
 

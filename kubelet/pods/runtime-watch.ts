@@ -4,7 +4,7 @@ import { sleep } from '../../lib/abort.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { type CriClient, isNotFound } from '../cri/client.ts';
+import { type CriClient, CriError, isNotFound } from '../cri/client.ts';
 import type { RuntimeCache } from './runtime-cache.ts';
 
 export interface RuntimeWatchOptions {
@@ -18,6 +18,7 @@ export interface RuntimeWatchOptions {
 }
 
 const LISTING_PERIOD_MS = 60_000;
+const POLL_MS = 1000;
 
 /** Asks for everything the runtime has and merges it. */
 export async function listRuntime({ cri, cache }: Pick<RuntimeWatchOptions, 'cri' | 'cache'>): Promise<void> {
@@ -79,7 +80,13 @@ export async function watchRuntime(options: RuntimeWatchOptions, signal: AbortSi
     return listing;
   };
 
-  const follow = async () => {
+  // A runtime without events is asked every second, as upstream asks every runtime.
+  const poll = async () => {
+    log.info({}, 'the runtime sends no events of containers: it is asked every second');
+    while (await sleep(clock, POLL_MS, signal)) await list();
+  };
+
+  const follow = async (): Promise<void> => {
     let failures = 0;
     while (!signal.aborted) {
       try {
@@ -96,6 +103,7 @@ export async function watchRuntime(options: RuntimeWatchOptions, signal: AbortSi
         }
       } catch (error) {
         if (signal.aborted) break;
+        if (error instanceof CriError && error.code === 'unimplemented') return poll();
         log.warn({ err: error }, 'the stream of container events broke');
       }
       failures++;

@@ -50,7 +50,7 @@ export async function readPodUsage(cri: CriClient, signal?: AbortSignal): Promis
     const { stats = [] } = await cri.call('ListPodSandboxStats', {}, options);
     return stats.map(podUsage).filter((each) => each !== undefined);
   } catch (error) {
-    if (!(error instanceof CriError) || error.code !== 'other') throw error;
+    if (!(error instanceof CriError) || !['other', 'unimplemented'].includes(error.code)) throw error;
   }
   const { stats = [] } = await cri.call('ListContainerStats', {}, options);
   return addedUp(stats);

@@ -12,6 +12,7 @@ import { cgroupRootOf, defaultNodeName, gatewayOf, hostAddress, type Layout, lay
 import { readSettings } from '../kubelet-settings.ts';
 import type { Progress } from '../progress.ts';
 import { UserError } from '../user-error.ts';
+import type { Beside, BesideComponent } from './beside.ts';
 import { startApiServer } from './control-plane.ts';
 import { holdDataDir } from './hold.ts';
 import { superviseNode } from './node-process.ts';
@@ -48,7 +49,14 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
   };
   try {
     const apiStep = progress.step('API server');
+    // They start after the server that they talk to.
+    let beside: Beside | undefined;
+    const check = (component: BesideComponent) => async () => {
+      if (!beside) throw new Error('not started yet');
+      return beside.check(component);
+    };
     const server = await startApiServer({
+      components: { scheduler: check('scheduler'), 'controller-manager': check('controller-manager') },
       layout,
       store: flags.store,
       address: flags.address,
@@ -94,8 +102,9 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
     });
     // Loaded only now, so that the API answers sooner. The node ends while it still does: its last words are heard.
     const { runBesideApiServer } = await import('./beside.ts');
-    const beside = runBesideApiServer(server, createScheme(), log);
-    stops.push(() => beside.stop());
+    const running = runBesideApiServer(server, createScheme(), log);
+    beside = running;
+    stops.push(() => running.stop());
     stops.push(() => node.stop());
 
     const client = createClient(

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { createScheme } from '../../api/kinds/index.ts';
 import { type ClusterPki, ensureClusterPki, renderKubeconfig } from '../../apiserver/auth/pki.ts';
 import { type ClusterSigning, clusterSigning } from '../../apiserver/auth/signing.ts';
-import { createApiServer } from '../../apiserver/server.ts';
+import { createApiServer, type ApiServerOptions as ServerOptions } from '../../apiserver/server.ts';
 import type { Store } from '../../apiserver/storage/port.ts';
 import { componentMetrics } from '../../client/metrics.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -30,6 +30,8 @@ export interface ApiServerOptions {
   tlsSans: readonly string[];
   access?: AccessFlags;
   operations?: OperationsFlags;
+  /** What `kubectl get componentstatuses` asks; default: each component's usual port on this host. */
+  components?: ServerOptions['components'];
   /** The node of this machine, whose certificates are made with the others. */
   nodeName: string;
   nodeIp: string;
@@ -81,6 +83,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     advertiseAddress,
     serviceCidr: options.serviceCidr,
     ...access,
+    ...(options.components && { components: options.components }),
     clock: systemClock,
     random: Math.random,
     log,

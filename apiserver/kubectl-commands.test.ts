@@ -283,6 +283,8 @@ describe.each(ends)('kubectl %s', (version, binary) => {
       ],
       ['!logs nope', /pods "nope" not found/],
       ['!logs p1 -c nope', /container nope is not valid for pod p1/],
+      ['debug p1 --image=busybox -c eph --attach=false', ''],
+      ['get pod p1 -o jsonpath={.spec.ephemeralContainers[*].name}', 'eph'],
       ['debug p1 --copy-to=p1c --image=busybox -c dbg --attach=false', ''],
       ['get pod p1c -o jsonpath={.spec.containers[*].name}', 'p1 dbg'],
     ]),

@@ -31,6 +31,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   // As upstream: tokens of accounts are written by the manager itself.
   'serviceaccount-token': MANAGER,
   'clusterrole-aggregation': 'clusterrole-aggregation-controller',
+  'validatingadmissionpolicy-status': 'validatingadmissionpolicy-status-controller',
   csrapproving: 'certificate-controller',
   csrsigning: 'certificate-controller',
   csrcleaner: 'certificate-controller',

@@ -1,5 +1,6 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
 import { certificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
+import { validatingAdmissionPolicy } from '../api/kinds/validating-admission-policy.ts';
 import type { Client } from '../client/port.ts';
 import { customResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
 import { childAbort } from '../lib/abort.ts';
@@ -38,6 +39,7 @@ import { runResourceQuotaController } from './resourcequota/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 import { runServiceAccountTokenController } from './serviceaccount/token-controller.ts';
 import { runStatefulSetController } from './statefulset/controller.ts';
+import { runValidatingPolicyStatus } from './validatingadmissionpolicy/controller.ts';
 
 export type { Controller, ControllersContext, Signing } from './context.ts';
 
@@ -67,6 +69,7 @@ const table = {
   'root-ca-publisher': runRootCaPublisher,
   'serviceaccount-token': runServiceAccountTokenController,
   'clusterrole-aggregation': runClusterRoleAggregation,
+  'validatingadmissionpolicy-status': whereServed([validatingAdmissionPolicy], runValidatingPolicyStatus),
   csrapproving: whereServed([certificateSigningRequest], runCsrApproving),
   csrsigning: whereServed([certificateSigningRequest], runCsrSigning),
   csrcleaner: whereServed([certificateSigningRequest], runCsrCleaner),

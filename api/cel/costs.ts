@@ -12,8 +12,8 @@ export const STRING_FACTOR = 0.1;
 export const REGEX_FACTOR = 0.25;
 export const AUTHORIZATION_CHECK = 350_000;
 
-/** A fixed cost, or one that depends on arguments (receiver first) and result. */
-export type CallCost = number | ((args: readonly CelValue[], result: CelValue) => number);
+/** A fixed cost, one that depends on the arguments (receiver first), or one that only the result tells. */
+export type CallCost = number | ((args: readonly CelValue[]) => number) | { ofResult: (result: CelValue) => number };
 
 const first = (args: readonly CelValue[]) => sizeOf(args[0] as CelValue);
 const second = (args: readonly CelValue[]) => sizeOf(args[1] as CelValue);
@@ -38,7 +38,7 @@ function traversal(value: CelValue): number {
 }
 
 /** Kubernetes' figures, by function name. */
-const byFunction: Record<string, CallCost | ((overload: string) => CallCost)> = {
+const byFunction: Record<string, CallCost> = {
   check: AUTHORIZATION_CHECK,
   fieldSelector: (args: readonly CelValue[]) => selectorCost(second(args)),
   labelSelector: (args: readonly CelValue[]) => selectorCost(second(args)),
@@ -56,7 +56,7 @@ const byFunction: Record<string, CallCost | ((overload: string) => CallCost)> = 
   'jsonpatch.escapeKey': traverse(STRING_FACTOR),
   replace: traverse(2 * STRING_FACTOR),
   split: traverse(2 * STRING_FACTOR),
-  join: (_args: readonly CelValue[], result: CelValue) => Math.ceil(sizeOf(result) * 2 * STRING_FACTOR),
+  join: { ofResult: (result: CelValue) => Math.ceil(sizeOf(result) * 2 * STRING_FACTOR) },
   find: regex,
   findAll: regex,
   cidr: traverse(STRING_FACTOR),
@@ -114,5 +114,5 @@ export function selectorCost(length: number): number {
 
 /** `overload` is empty where the types of the arguments leave several. */
 export function callCost(name: string, overload: string): CallCost {
-  return byOverload[overload] ?? (byFunction[name] as CallCost | undefined) ?? 1;
+  return byOverload[overload] ?? byFunction[name] ?? 1;
 }

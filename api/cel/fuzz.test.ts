@@ -118,3 +118,19 @@ test('loops within loops end at the limit', () => {
   if (!free.ok) throw new Error(free.issues);
   expect(free.program.evaluate({ self: long }).ok).toBeTypeOf('boolean');
 });
+
+test('what is too dear is not begun', () => {
+  const text = 'a'.repeat(1_000_000);
+  const pattern = '(a?){500}b'.repeat(20);
+  const compiled = compile(environment, 's.findAll(self).size() > 0');
+  if (!compiled.ok) throw new Error(compiled.issues);
+  const started = performance.now();
+  expect(compiled.program.evaluate({ s: text, self: pattern })).toMatchObject({ ok: false, isCostExceeded: true });
+  expect(performance.now() - started).toBeLessThan(1_000);
+  const grown = compile(environment, "s.replace('', self)");
+  if (!grown.ok) throw new Error(grown.issues);
+  expect(grown.program.evaluate({ s: text, self: text })).toMatchObject({
+    ok: false,
+    error: 'result is longer than 16777216 characters',
+  });
+});

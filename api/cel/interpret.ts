@@ -484,17 +484,16 @@ function dispatch(
   };
 }
 
+/** What grows with its arguments is paid for before it is done: a call that is too dear never begins. */
 function strictCall(steps: readonly Step[], apply: Overload['call'], cost: CallCost): Step {
-  const price = typeof cost === 'number' ? undefined : cost;
-  const fixed = typeof cost === 'number' ? cost : 0;
   const [first, second] = steps as [Step, Step];
-  if (steps.length === 2 && !price) {
+  if (steps.length === 2 && typeof cost === 'number') {
     return (run) => {
       const left = first(run);
       if (left instanceof CelError) return left;
       const right = second(run);
       if (right instanceof CelError) return right;
-      run.charge(fixed);
+      run.charge(cost);
       return apply(left, right);
     };
   }
@@ -505,13 +504,12 @@ function strictCall(steps: readonly Step[], apply: Overload['call'], cost: CallC
       if (value instanceof CelError) return value;
       args.push(value);
     }
-    // What grows with its arguments is paid for before it is done, where the result does not matter.
-    if (!price) {
-      run.charge(fixed);
-      return apply(...args);
+    if (typeof cost === 'object') {
+      const result = apply(...args);
+      run.charge(cost.ofResult(result));
+      return result;
     }
-    const result = apply(...args);
-    run.charge(result instanceof CelError ? 1 : price(args, result));
-    return result;
+    run.charge(typeof cost === 'number' ? cost : cost(args));
+    return apply(...args);
   };
 }

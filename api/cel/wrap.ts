@@ -52,6 +52,8 @@ export function wrapAny(json: unknown): CelValue {
 }
 
 function isValue(value: object): value is CelValue & object {
+  // Nearly everything is plain JSON.
+  if (Object.getPrototypeOf(value) === Object.prototype) return false;
   return (
     value instanceof CelList ||
     isMap(value as CelValue) ||

@@ -50,7 +50,13 @@ function substring(text: string, start: number | bigint, end?: number | bigint):
   return typeof part === 'string' ? part : part.join('');
 }
 
+/** Characters that a result may have; far more than any request. */
+const MAX_RESULT = 16 * 1024 * 1024;
+const tooLong = () => failure(`result is longer than ${MAX_RESULT} characters`);
+
 function replace(text: string, old: string, by: string, limit: number | bigint = -1): CelValue {
+  const most = Math.min(text.length / Math.max(1, old.length) + 1, limit < 0 ? text.length + 1 : Number(limit));
+  if (text.length + most * by.length > MAX_RESULT) return tooLong();
   if (limit < 0 && old !== '') return text.replaceAll(old, () => by);
   const count = limit < 0 ? Number.POSITIVE_INFINITY : Number(limit);
   if (old === '') return interleave(text, by, count);
@@ -78,9 +84,12 @@ function split(text: string, separator: string, limit: number | bigint = -1): Ce
 
 function join(list: CelList, separator = ''): CelValue {
   const parts: string[] = [];
+  let length = 0;
   for (const each of list) {
     if (typeof each !== 'string') return failure('no such overload');
     parts.push(each);
+    length += each.length + separator.length;
+    if (length > MAX_RESULT) return tooLong();
   }
   return parts.join(separator);
 }

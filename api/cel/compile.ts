@@ -4,7 +4,7 @@ import { check } from './checker.ts';
 import { PER_CALL_LIMIT } from './costs.ts';
 import { DeclaredEnvironment } from './environment.ts';
 import { estimateCost, sizesOf } from './estimate.ts';
-import { compileSteps, CostExceeded, Run, type Step } from './interpret.ts';
+import { compileSteps } from './interpret.ts';
 import { formatIssues, type Issue } from './issues.ts';
 import { parse } from './parser.ts';
 import type {
@@ -17,6 +17,7 @@ import type {
   EvaluateOptions,
   Program,
 } from './port.ts';
+import { CostExceeded, Run, type Step } from './run.ts';
 import { type CelType, formatType } from './types.ts';
 import { isExactly } from './unify.ts';
 import { validateLiterals } from './validate-literals.ts';

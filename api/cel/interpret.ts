@@ -1,7 +1,9 @@
 // The checked tree as closures. Errors are values; each step adds its cost to the run, which ends beyond its limit.
 import type { CallExpr, ComprehensionExpr, Expr } from './ast.ts';
-import { type CallCost, callCost, COST } from './costs.ts';
-import { argumentTest, type FunctionDecl, noSuchOverload, type Overload } from './functions.ts';
+import { constantSet, dispatch, isKey, strictCall } from './calls.ts';
+import { callCost, COST } from './costs.ts';
+import type { FunctionDecl, Overload } from './functions.ts';
+import { Run, type Step } from './run.ts';
 import { index, isPresent, optionalIndex, select } from './select.ts';
 import type { CelType } from './types.ts';
 import { formatType } from './types.ts';
@@ -12,43 +14,11 @@ import {
   CelTypeValue,
   type CelValue,
   EntryMap,
-  equals,
   FieldStruct,
   isMap,
   ListBuilder,
   MapBuilder,
-  normalKey,
 } from './values.ts';
-import { isWildcard } from './unify.ts';
-
-/** One evaluation. */
-export class Run {
-  cost = 0;
-  readonly limit: number;
-  /** Values of comprehension variables, by place. */
-  readonly slots: CelValue[] = [];
-  readonly variable: (name: string) => CelValue;
-  #iterations = 0;
-
-  constructor(limit: number, variable: (name: string) => CelValue) {
-    this.limit = limit;
-    this.variable = variable;
-  }
-  charge(cost: number): void {
-    this.cost += cost;
-    if (this.cost > this.limit) throw new CostExceeded();
-  }
-  /** Loops that cost nothing end too. */
-  iterate(): void {
-    if (++this.#iterations > MAX_ITERATIONS) throw new CostExceeded();
-  }
-}
-
-export class CostExceeded extends Error {}
-
-const MAX_ITERATIONS = 5_000_000;
-
-export type Step = (run: Run) => CelValue;
 
 export interface CompilerOptions {
   /** Makes constant lists, maps and conversions once. */
@@ -242,7 +212,8 @@ class Compiler {
     const nodes = expr.target ? [expr.target, ...expr.args] : expr.args;
     const parts = nodes.map((each) => this.compile(each));
     const overloads = expr.overloads ?? [];
-    const membership = this.#options.optimize && expr.name === '@in' ? constantSet(overloads, parts[1]) : undefined;
+    const membership =
+      this.#options.optimize && expr.name === '@in' ? constantSet(overloads, parts[1]?.constant) : undefined;
     if (membership) {
       const { step } = parts[0] as Compiled;
       return {
@@ -408,8 +379,6 @@ class Compiler {
 }
 
 const constant = (value: CelValue): Compiled => ({ step: () => value, constant: value });
-const isKey = (value: CelValue) =>
-  value !== null && normalKey(value) !== undefined && typeof normalKey(value) !== 'object';
 const notOptional = (what: string, value: CelValue) =>
   new CelError(`cannot initialize optional ${what} from non-optional value ${String(value)}`);
 
@@ -444,72 +413,5 @@ function initialStep(expr: Expr): Step | undefined {
   return (run) => {
     run.charge(COST.map);
     return new MapBuilder();
-  };
-}
-
-/** `x in [1, 2, 3]` of plain constants is a look-up, and costs nothing. */
-function constantSet(
-  overloads: readonly Overload[],
-  list: Compiled | undefined,
-): ((value: CelValue) => boolean) | undefined {
-  if (overloads.length !== 1 || overloads[0]?.id !== 'in_list') return undefined;
-  if (!(list?.constant instanceof CelList) || list.constant.length === 0) return undefined;
-  const items = [...list.constant];
-  if (!items.every((each) => each !== null && isKey(each))) return undefined;
-  const set = new Set(items.map(normalKey));
-  return (value) =>
-    set.has(normalKey(value)) || (typeof value === 'object' && items.some((each) => equals(each, value)));
-}
-
-/** The implementation for whatever arguments come; those whose types are not known before are tested. */
-function dispatch(
-  name: string,
-  declared: FunctionDecl,
-  overloads: readonly Overload[],
-  nodes: readonly Expr[],
-): Overload['call'] {
-  if (declared.dynamic) return declared.dynamic;
-  const isKnown = nodes.map((each) => each.type !== undefined && !isWildcard(each.type));
-  const candidates = overloads.map(({ args, call }) => ({
-    call,
-    tests: args.map((type, at) => (overloads.length === 1 && isKnown[at] ? undefined : argumentTest(type))),
-  }));
-  const [only] = candidates;
-  if (candidates.length === 1 && only?.tests.every((test) => test === undefined)) return only.call;
-  return (...args) => {
-    for (const { call, tests } of candidates) {
-      if (tests.every((test, at) => test === undefined || test(args[at] as CelValue))) return call(...args);
-    }
-    return noSuchOverload(name, args);
-  };
-}
-
-/** What grows with its arguments is paid for before it is done: a call that is too dear never begins. */
-function strictCall(steps: readonly Step[], apply: Overload['call'], cost: CallCost): Step {
-  const [first, second] = steps as [Step, Step];
-  if (steps.length === 2 && typeof cost === 'number') {
-    return (run) => {
-      const left = first(run);
-      if (left instanceof CelError) return left;
-      const right = second(run);
-      if (right instanceof CelError) return right;
-      run.charge(cost);
-      return apply(left, right);
-    };
-  }
-  return (run) => {
-    const args: CelValue[] = [];
-    for (const step of steps) {
-      const value = step(run);
-      if (value instanceof CelError) return value;
-      args.push(value);
-    }
-    if (typeof cost === 'object') {
-      const result = apply(...args);
-      run.charge(cost.ofResult(result));
-      return result;
-    }
-    run.charge(typeof cost === 'number' ? cost : cost(args));
-    return apply(...args);
   };
 }

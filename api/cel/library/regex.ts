@@ -1,22 +1,37 @@
 // Kubernetes' `find` and `findAll`.
 import { types } from '../types.ts';
 import { fn, type Library, member } from '../functions.ts';
-import { compilePattern } from '../regex/index.ts';
+import { type Pattern, compilePattern, PatternTooSlow } from '../regex/index.ts';
 import { CelList, type CelValue } from '../values.ts';
 import { failure } from './arithmetic.ts';
 
 const { string, int } = types;
 
-function find(text: string, pattern: string): CelValue {
+/** What `use` makes of the compiled pattern, or an error that begins with `prefix`. */
+export function withPattern(pattern: string, prefix: string, use: (compiled: Pattern) => CelValue): CelValue {
   const compiled = compilePattern(pattern);
-  if ('problem' in compiled) return failure(`Illegal regex: ${compiled.problem}`);
-  const match = compiled.find(text, 0);
-  return match ? text.slice(match.start, match.end) : '';
+  if ('problem' in compiled) return failure(prefix + compiled.problem);
+  try {
+    return use(compiled);
+  } catch (error) {
+    if (error instanceof PatternTooSlow) return failure(error.message);
+    throw error;
+  }
+}
+const ILLEGAL = 'Illegal regex: ';
+
+function find(text: string, pattern: string): CelValue {
+  return withPattern(pattern, ILLEGAL, (compiled) => {
+    const match = compiled.find(text, 0);
+    return match ? text.slice(match.start, match.end) : '';
+  });
 }
 
 function findAll(text: string, pattern: string, limit: number | bigint = -1): CelValue {
-  const compiled = compilePattern(pattern);
-  if ('problem' in compiled) return failure(`Illegal regex: ${compiled.problem}`);
+  return withPattern(pattern, ILLEGAL, (compiled) => new CelList(allMatches(compiled, text, limit)));
+}
+
+function allMatches(compiled: Pattern, text: string, limit: number | bigint): string[] {
   const found: string[] = [];
   let from = 0;
   let lastEnd = -1;
@@ -28,7 +43,7 @@ function findAll(text: string, pattern: string, limit: number | bigint = -1): Ce
     lastEnd = match.end;
     from = match.end > match.start ? match.end : match.end + ((text.codePointAt(match.end) ?? 0) > 0xffff ? 2 : 1);
   }
-  return new CelList(found);
+  return found;
 }
 
 export const regexLibrary: Library = {

@@ -1,8 +1,8 @@
 // The standard functions and operators of CEL (https://github.com/google/cel-spec/blob/master/doc/langdef.md#list-of-standard-definitions).
 import { type CelType, types } from '../types.ts';
-import { compilePattern } from '../regex/index.ts';
 import { add, divide, failure, modulo, multiply, negate, subtract } from './arithmetic.ts';
 import { ordering } from './comparison.ts';
+import { withPattern } from './regex.ts';
 import { toBool, toDouble, toDuration, toInt, toText, toTimestamp, toUint } from './conversions.ts';
 import { durationPart, timestampPart } from './time.ts';
 import { fn, type FunctionDecl, type Library, member, noSuchOverload, operator, overload } from '../functions.ts';
@@ -215,8 +215,7 @@ const strings: FunctionDecl[] = [
 ];
 
 function matches(text: string, pattern: string): CelValue {
-  const compiled = compilePattern(pattern);
-  return 'problem' in compiled ? failure(compiled.problem) : compiled.test(text);
+  return withPattern(pattern, '', (compiled) => compiled.test(text));
 }
 
 const times: FunctionDecl[] = [

@@ -3,6 +3,7 @@ import { Matcher } from './match.ts';
 import { parsePattern, PatternError } from './parse.ts';
 import { compileProgram } from './program.ts';
 
+export { PatternTooSlow } from './match.ts';
 export type Pattern = Matcher;
 export type CompiledPattern = Matcher | { problem: string };
 

@@ -1,7 +1,7 @@
 // Runs a program over a text: whether it matches anywhere (by a table of states that is filled as it goes), and where the
 // leftmost match is (by threads in order of preference).
 import type { Instruction } from './program.ts';
-import type { Ranges } from './parse.ts';
+import type { Ranges } from './ranges.ts';
 
 export interface Match {
   start: number;
@@ -10,6 +10,16 @@ export interface Match {
 
 /** States of the table before it starts anew; bounds its memory. */
 const MAX_STATES = 2_000;
+
+/** Steps of threads that one text may take; a second or so. Beyond it the text is too long for the pattern. */
+const MAX_STEPS = 50_000_000;
+
+/** Thrown by `test` and `find`. */
+export class PatternTooSlow extends Error {
+  constructor() {
+    super('the pattern takes too many steps on a text of this length');
+  }
+}
 
 /** A set of program counters, closed over jumps and splits. */
 interface State {
@@ -28,6 +38,7 @@ export class Matcher {
   readonly #states = new Map<string, State>();
   readonly #mark: Int32Array;
   #generation = 0;
+  #steps = 0;
   #start: State | undefined;
 
   constructor(program: readonly Instruction[]) {
@@ -62,6 +73,7 @@ export class Matcher {
   #scan(text: string): boolean {
     this.#start ??= this.#state(this.#closure([0], true));
     let state = this.#start;
+    this.#steps = 0;
     for (let at = 0; at < text.length; at++) {
       if (state.isMatch) return true;
       let code = text.charCodeAt(at);
@@ -77,6 +89,7 @@ export class Matcher {
 
   #step(state: State, code: number): State {
     const reached: number[] = [];
+    this.#spend(state.threads.length);
     for (const at of state.threads) {
       const instruction = this.#program[at] as Instruction;
       if (instruction.op === 'set' && contains(instruction.ranges, code)) reached.push(at + 1);
@@ -120,6 +133,11 @@ export class Matcher {
     return state;
   }
 
+  #spend(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > MAX_STEPS) throw new PatternTooSlow();
+  }
+
   /** Follows jumps and splits; `begin` is passed at the text's beginning only, `end` waits. */
   #closure(from: readonly number[], isBeginning: boolean): Int32Array {
     const generation = ++this.#generation;
@@ -142,12 +160,14 @@ export class Matcher {
   find(text: string, from: number): Match | undefined {
     let threads: Thread[] = [];
     let best: Match | undefined;
+    this.#steps = 0;
     for (let at = from; at <= text.length; ) {
       if (!best) this.#follow(threads, { at: 0, start: at }, text, at, threads.length === 0);
       if (threads.length === 0 && best) return best;
       const code = at < text.length ? (text.codePointAt(at) as number) : -1;
       const after = at + (code > 0xffff ? 2 : 1);
       const next: Thread[] = [];
+      this.#spend(threads.length + 1);
       let isFresh = true;
       for (const thread of threads) {
         const instruction = this.#program[thread.at] as Instruction;

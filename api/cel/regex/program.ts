@@ -1,7 +1,7 @@
 // The tree as a program for a set of threads that advance together (Thompson's construction), so that matching takes time
 // proportional to text length times program length, whatever the pattern.
-import type { Node, Ranges } from './parse.ts';
-import { PatternError } from './parse.ts';
+import { type Node, PatternError } from './parse.ts';
+import type { Ranges } from './ranges.ts';
 
 export type Instruction =
   | { op: 'set'; ranges: Ranges }

@@ -11,8 +11,8 @@ export interface Match {
 /** States of the table before it starts anew; bounds its memory. */
 const MAX_STATES = 2_000;
 
-/** Steps of threads that one text may take; a second or so. Beyond it the text is too long for the pattern. */
-const MAX_STEPS = 50_000_000;
+/** Steps of threads that one text may take; about a second. Beyond it the text is too long for the pattern. */
+const MAX_STEPS = 20_000_000;
 
 /** Thrown by `test` and `find`. */
 export class PatternTooSlow extends Error {

@@ -11,6 +11,7 @@ import { parseResolvConf } from './containers/dns.ts';
 import { type CriClient, createCriClient } from './cri/client.ts';
 import { ImagePuller } from './images/puller.ts';
 import { ReferencedObjects } from './objects.ts';
+import { DeviceManager } from './devices/manager.ts';
 import { EvictionManager } from './eviction/manager.ts';
 import { observationsOf } from './eviction/observe.ts';
 import { DEFAULT_TRANSITION_MS } from './eviction/plan.ts';
@@ -73,6 +74,8 @@ export interface KubeletOptions {
   healthz?: { address: string; port: number };
   /** The node server's certificate comes from the API server, and is replaced in time. */
   rotateServing?: boolean;
+  /** False: none may register. */
+  devicePlugins?: boolean;
   /** Container logs; default `<stateDir>/logs`. */
   podLogsDir?: string;
   /** Address that the Node object reports; default: the default route's. */
@@ -126,6 +129,11 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const version = await runtimeVersion(cri, clock, random, log, signal);
   if (!version) return;
   const hostFacts = options.host?.facts ?? readHostFacts(stateDir);
+  let registration: NodeRegistration | undefined;
+  const devices = new DeviceManager({ stateDir, onChange: () => registration?.poke(), log });
+  if (options.devicePlugins !== false) {
+    await devices.start().catch((err) => log.error({ err }, 'device plugins cannot register'));
+  }
   const nodeFacts: NodeFacts = {
     nodeName,
     nodeIp: options.nodeIp ?? defaultNodeIp(),
@@ -137,6 +145,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     annotations: { [LOCAL_VOLUMES_ANNOTATION]: options.localVolumesDir ?? join(dirname(stateDir), 'local-volumes') },
     podCidr: options.podCidr,
     port: options.server?.port ?? 10250,
+    extended: () => devices.resources(),
     runtime: version,
   };
   const settings: NodeSettings = {
@@ -152,7 +161,10 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     host: parseResolvConf(readText(options.resolvConf ?? '/etc/resolv.conf')),
     hostHostsFile: readText('/etc/hosts'),
     memoryBytes: hostFacts.memoryBytes,
-    allocatable: allocatableOf(nodeFacts),
+    // Devices come and go.
+    get allocatable() {
+      return allocatableOf(nodeFacts);
+    },
     runtimeName: version.name,
     allowedSysctls: options.allowedSysctls ?? [],
     // Runtimes on cgroup v1 may refuse what they cannot map; ours can.
@@ -201,6 +213,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   let eviction: EvictionManager | undefined;
   const podContext: PodContext = {
     nodeState,
+    devices,
     gate: { isOpen: false, isListed: false },
     client,
     cri,
@@ -221,7 +234,6 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     log,
   };
   podContext.services.synced.catch(() => {});
-  let registration: NodeRegistration | undefined;
   const pods: Pods = new Pods(podContext, (): Node | undefined => registration?.node);
 
   let listedAtMs = clock.now();
@@ -407,6 +419,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   unsubscribe();
   statics?.close();
   pods.close();
+  devices.close();
   events.flush();
   prober.close();
   objects.close();

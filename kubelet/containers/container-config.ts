@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Container, Service, VolumeMount } from '../../api/types/core-v1.ts';
 import type { ContainerConfig, Device, Mount, MountPropagation, Signal } from '../../proto/cri-types.ts';
+import type { DeviceGrant } from '../../proto/device-plugin.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';
 import type { NodeSettings } from '../settings.ts';
@@ -25,6 +26,8 @@ export interface ContainerInputs {
   objects: ObjectLookup;
   volumes: Volumes;
   paths: VolumePaths;
+  /** What device plugins hand to it. */
+  devices?: readonly DeviceGrant[];
   /** Id of the container whose processes this one is to see. */
   targetId?: string | undefined;
 }
@@ -49,6 +52,11 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
   if (!mounts.some((each) => each.containerPath === '/etc/hosts')) {
     mounts.push({ containerPath: '/etc/hosts', hostPath: writeHostsFile(inputs), readonly: false });
   }
+  const grants = inputs.devices ?? [];
+  for (const { containerPath, hostPath, readOnly } of grants.flatMap((each) => each.mounts ?? [])) {
+    mounts.push({ containerPath, hostPath, readonly: readOnly ?? false });
+  }
+  const grantedEnv = grants.flatMap((each) => Object.entries(each.envs ?? {}));
   const messageFile = terminationMessageFile(inputs);
   if (messageFile) mounts.push({ containerPath: messageFile.inside, hostPath: messageFile.onHost, readonly: false });
 
@@ -58,9 +66,20 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
     command: (container.command ?? []).map((each) => expand(each, lookup)),
     args: (container.args ?? []).map((each) => expand(each, lookup)),
     workingDir: container.workingDir ?? '',
-    envs: [...environment].map(([key, value]) => ({ key, value })),
+    // What the pod says itself wins.
+    envs: [...new Map([...grantedEnv, ...environment])].map(([key, value]) => ({ key, value })),
     mounts,
-    devices: blockDevices(inputs),
+    devices: [
+      ...blockDevices(inputs),
+      ...grants
+        .flatMap((each) => each.devices ?? [])
+        .map(({ hostPath, containerPath, permissions }) => ({
+          hostPath,
+          containerPath,
+          permissions: permissions ?? 'mrw',
+        })),
+    ],
+    CDIDevices: grants.flatMap((each) => each.cdiDevices ?? []),
     labels: {
       [labels.podName]: pod.metadata.name ?? '',
       [labels.podNamespace]: pod.metadata.namespace ?? '',
@@ -75,6 +94,7 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
       ...(messageFile && { [annotations.terminationMessageHostPath]: messageFile.onHost }),
       [annotations.podTerminationGracePeriod]: String(pod.spec?.terminationGracePeriodSeconds ?? 30),
       ...(container.ports && { [annotations.ports]: JSON.stringify(container.ports) }),
+      ...Object.assign({}, ...grants.map((each) => each.annotations ?? {})),
     },
     logPath: `${container.name}/${restartCount}.log`,
     stdin: container.stdin ?? false,

@@ -19,6 +19,8 @@ export interface NodeFacts {
   annotations: Record<string, string>;
   podCidr: string | undefined;
   port: number;
+  /** Of device plugins, by resource name. */
+  extended(): Record<string, { capacity: number; allocatable: number }>;
   runtime: {
     name: string;
     version: string;
@@ -33,6 +35,7 @@ export function capacityOf(facts: NodeFacts): Record<string, string> {
     ...Object.fromEntries(Object.entries(facts.host.hugepages).map(([name, bytes]) => [name, String(bytes)])),
     memory: `${Math.floor(facts.host.memoryBytes / 1024)}Ki`,
     pods: String(facts.maxPods),
+    ...Object.fromEntries(Object.entries(facts.extended()).map(([name, each]) => [name, String(each.capacity)])),
   };
 }
 
@@ -47,6 +50,7 @@ export function allocatableOf(facts: NodeFacts): Record<string, string> {
     cpu: cpu % 1000 === 0 ? String(cpu / 1000) : `${cpu}m`,
     'ephemeral-storage': String(Math.max(0, disk)),
     memory: `${Math.max(0, Math.floor(memory / 1024))}Ki`,
+    ...Object.fromEntries(Object.entries(facts.extended()).map(([name, each]) => [name, String(each.allocatable)])),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Client } from '../../client/port.ts';
 import type { CriClient } from '../cri/client.ts';
+import type { DeviceManager } from '../devices/manager.ts';
 import type { ImagePuller } from '../images/puller.ts';
 import type { ReferencedObjects } from '../objects.ts';
 import type { Hooks } from '../probes/hooks.ts';
@@ -22,6 +23,7 @@ export interface PodContext {
   gate: { isOpen: boolean; isListed: boolean };
   /** What the node runs short of, and whether it ends. */
   nodeState: { pressure(): ReadonlySet<string>; isShuttingDown: boolean };
+  devices: DeviceManager;
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

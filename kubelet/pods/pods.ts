@@ -48,6 +48,7 @@ export class Pods {
   start(): void {
     this.#context.gate.isOpen = true;
     this.#mirrors.start();
+    this.#context.devices.keepOnly(new Set(this.#workers.keys()));
     for (const worker of this.#workers.values()) worker.wake();
     for (const identity of this.#context.cache.identities()) this.runtimeChanged(identity.uid);
     void this.#removeLeftDirectories();
@@ -77,9 +78,13 @@ export class Pods {
         pressure: this.#context.nodeState.pressure(),
         isShuttingDown: this.#context.nodeState.isShuttingDown,
       });
-      if (!result.admitted) {
-        this.#context.metrics.admissionRejections.add({ reason: result.reason });
-        made.reject(result.reason, result.message);
+      const shortage = result.admitted ? this.#context.devices.admit(pod) : undefined;
+      const refusal = result.admitted
+        ? shortage !== undefined && { reason: 'UnexpectedAdmissionError', message: shortage }
+        : result;
+      if (refusal) {
+        this.#context.metrics.admissionRejections.add({ reason: refusal.reason });
+        made.reject(refusal.reason, refusal.message);
       }
     }
     made.wake();

@@ -74,6 +74,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
       volumes,
       paths: inputs.paths,
       targetId: targetOf(context, pod, container),
+      devices: await context.devices.grantsFor(pod.metadata.uid ?? '', container.name),
     });
   } catch (error) {
     throw refuse(error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError', error);

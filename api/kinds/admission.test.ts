@@ -221,7 +221,7 @@ describe('policies', () => {
       {
         auditAnnotations: [
           { key: 'k', valueExpression: '' },
-          { key: 'k', valueExpression: '1' },
+          { key: 'k', valueExpression: "'1'" },
         ],
       },
       [

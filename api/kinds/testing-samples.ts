@@ -52,7 +52,12 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
     spec: {
       matchConstraints,
       reinvocationPolicy: 'Never',
-      mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: '[]' } }],
+      mutations: [
+        {
+          patchType: 'JSONPatch',
+          jsonPatch: { expression: `[JSONPatch{op: 'add', path: '/metadata/labels/x', value: 'y'}]` },
+        },
+      ],
     },
   },
   'mutatingadmissionpolicybindings.admissionregistration.k8s.io': { spec: { policyName: 'nothing' } },

@@ -35,10 +35,11 @@ export const renameVersion: ConvertVersions = (objects, apiVersion) => {
   return objects;
 };
 
-/** Names are those that were accepted. The definition must have a storage version. */
+/** Names are those that were accepted. Throws TypeError for a definition without a storage version. */
 export function customKinds(definition: CustomResourceDefinition, convert: ConvertVersions): CustomKinds {
   const all = new Map<string, Kind>();
-  const storageName = definition.spec.versions.find((each) => each.storage)?.name as string;
+  const storageName = definition.spec.versions.find((each) => each.storage)?.name;
+  if (storageName === undefined) throw new TypeError(`${definition.metadata.name} has no storage version`);
   const storageOf = () => all.get(storageName) as Kind;
   for (const version of definition.spec.versions) {
     all.set(version.name, customKind(definition, version, convert, storageOf));
@@ -101,10 +102,16 @@ function rootSchema({ spec }: CustomResourceDefinition, { schema }: CustomResour
 
 function customSchema(schema: Structural, version: CustomResourceDefinitionVersion): CustomSchema {
   const published = version.schema?.openAPIV3Schema;
+  const selectable = (version.selectableFields ?? []).map(({ jsonPath }) => ({
+    fieldPath: jsonPath.replace(/^\./, ''),
+  }));
   return {
     prune: (object) => pruneObject(object, schema).map((path) => `unknown field ${JSON.stringify(path)}`),
     shape: customShape(schema),
-    openApi: (dialect) => publishedSchema(published, dialect),
+    openApi: (dialect) => ({
+      ...publishedSchema(published, dialect),
+      ...(selectable.length > 0 && { 'x-kubernetes-selectable-fields': selectable }),
+    }),
   };
 }
 

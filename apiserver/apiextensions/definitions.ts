@@ -96,7 +96,8 @@ export class Definitions {
 
   /** Puts the definition's kinds in the place of `old`. */
   #serve(definition: Definition, old: CustomKinds | undefined): CustomKinds | undefined {
-    const { scheme, caches } = this.#options.registry.context;
+    const { log, registry } = this.#options;
+    const { scheme, caches } = registry.context;
     if (!isEstablished(definition)) {
       if (old) this.#withdraw(old.served, old.storage);
       return undefined;
@@ -104,14 +105,22 @@ export class Definitions {
     const { conversion } = definition.spec;
     const webhook = conversion?.strategy === 'Webhook' ? conversion.webhook : undefined;
     const convert = webhook ? webhookConversion(webhook, this.#options.webhooks) : renameVersion;
-    const kinds = customKinds(definition, convert);
+    let kinds: CustomKinds;
+    try {
+      kinds = customKinds(definition, convert);
+    } catch (err) {
+      // Written past this server's checks: it must not stop those that are sound.
+      log.error({ err, definition: definition.metadata.name }, 'definition cannot be served');
+      if (old) this.#withdraw(old.served, old.storage);
+      return undefined;
+    }
     for (const each of old?.served ?? []) scheme.remove(each);
     for (const each of kinds.served) {
       try {
         scheme.add(each);
       } catch (err) {
         const what = { err, resource: each.resource, group: each.group, version: each.version };
-        this.#options.log.error(what, 'custom resource is not served: its place is taken');
+        log.error(what, 'custom resource is not served: its place is taken');
       }
     }
     const all = new Set([...kinds.served, kinds.storage]);

@@ -112,6 +112,7 @@ describe('a definition', () => {
     const document = await server.call('GET', index.body.paths[`apis/${GROUP}/v1`].serverRelativeURL);
     const schema = document.body.components.schemas['com.example.stable.v1.CronTab'];
     expect(schema.properties.spec.properties.replicas).toEqual(cronSpec.properties.replicas);
+    expect(schema['x-kubernetes-selectable-fields']).toEqual([{ fieldPath: 'spec.image' }]);
     expect(schema['x-kubernetes-group-version-kind']).toEqual([{ group: GROUP, version: 'v1', kind: 'CronTab' }]);
     const v2 = await server.call('GET', '/openapi/v2');
     expect(v2.body.definitions['com.example.stable.v1.CronTabList'].properties.items.items.$ref).toBe(

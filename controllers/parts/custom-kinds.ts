@@ -77,11 +77,19 @@ export function runCustomKinds(
     for (const gone of entry.gone) gone(isDeleted);
   }
 
+  function kindsOf(definition: CustomResourceDefinition & KubeObject): { served: Kind[]; storage: Kind | undefined } {
+    if (!isEstablished(definition)) return { served: [], storage: undefined };
+    try {
+      return customKinds(definition, renameVersion);
+    } catch (err) {
+      log.warn({ err, definition: definition.metadata.name }, 'definition cannot be followed');
+      return { served: [], storage: undefined };
+    }
+  }
+
   function update(definition: CustomResourceDefinition & KubeObject): void {
     const name = definition.metadata.name as string;
-    const { served, storage } = isEstablished(definition)
-      ? customKinds(definition, renameVersion)
-      : { served: [], storage: undefined };
+    const { served, storage } = kindsOf(definition);
     // The stored version needs no conversion.
     const kind = served.find((each) => each === storage) ?? served[0];
     if (!kind) return end(name, false);

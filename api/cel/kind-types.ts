@@ -1,7 +1,17 @@
-// CEL types of the built-in kinds, from the facts in api/schema: what checking a policy against the kinds it means uses.
+// CEL types of kinds, from the facts in api/schema or a custom resource's schema: what policies are checked against.
+import type { Kind } from '../kind.ts';
 import { definition, findDefinition, type Scalar, type TypeRef } from '../schema.ts';
-import { escapeName } from './schema-types.ts';
+import { escapeName, type StructuralSchema, typeFromSchema } from './schema-types.ts';
 import { type CelType, type FieldType, type ObjectType, types } from './types.ts';
+
+/** Undefined for a kind of which nothing is known. */
+export function typeOfKind({ kind, schema, custom }: Pick<Kind, 'kind' | 'schema' | 'custom'>): ObjectType | undefined {
+  if (!custom) return typeOfDefinition(schema);
+  const type = typeFromSchema(custom.openApi('v3') as StructuralSchema, { isResourceRoot: true, name: kind });
+  if (type?.kind !== 'object') return undefined;
+  const metadata = typeOfDefinition('meta.ObjectMeta') as ObjectType;
+  return { ...type, fields: new Map([...type.fields, ['metadata', { type: metadata }]]) };
+}
 
 const known = new Map<string, ObjectType>();
 
@@ -21,10 +31,10 @@ export function typeOfDefinition(name: string): ObjectType | undefined {
   for (const field of facts.fields.values()) {
     const escaped = escapeName(field.name);
     if (escaped === undefined) continue;
-    fields.set(escaped, {
-      type: typeOf(field.type),
-      ...(escaped !== field.name && { jsonName: field.name }),
-    });
+    const type = typeOf(field.type);
+    fields.set(escaped, { type, ...(escaped !== field.name && { jsonName: field.name }) });
+    // Evaluation finds `metadata.namespace` too, so it is no mistake to write it.
+    fields.set(field.name, { type });
   }
   return type;
 }

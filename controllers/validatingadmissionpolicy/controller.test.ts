@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { customKinds, renameVersion } from '../../api/custom/kinds.ts';
 import { createScheme } from '../../api/kinds/index.ts';
 import { validatingAdmissionPolicy as policyKind } from '../../api/kinds/validating-admission-policy.ts';
 import type { KubeObject } from '../../api/object.ts';
@@ -6,6 +7,7 @@ import type {
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicySpec,
 } from '../../api/types/admissionregistration-v1.ts';
+import type { CustomResourceDefinition } from '../../api/types/apiextensions-v1.ts';
 import { startHarness } from '../testing/harness.ts';
 import { runValidatingPolicyStatus } from './controller.ts';
 import { typeWarnings } from './plan.ts';
@@ -46,6 +48,42 @@ it.each([
   const found = typeWarnings(policy, createScheme());
   expect(found.map(({ warning }) => warning)).toEqual(warnings);
   for (const { fieldRef } of found) expect(fieldRef).toBe('spec.validations[0].expression');
+});
+
+it('knows the types of custom resources', () => {
+  const definition = {
+    metadata: { name: 'boats.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'boats', singular: 'boat', kind: 'Boat', listKind: 'BoatList' },
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: {
+            openAPIV3Schema: {
+              type: 'object',
+              properties: { spec: { type: 'object', properties: { replicas: { type: 'integer' } } } },
+            },
+          },
+        },
+      ],
+    },
+    status: { acceptedNames: { plural: 'boats', singular: 'boat', kind: 'Boat', listKind: 'BoatList' } },
+  } as unknown as CustomResourceDefinition;
+  const scheme = createScheme();
+  for (const kind of customKinds(definition, renameVersion).served) scheme.add(kind);
+  const check = (expression: string) => typeWarnings(spec(expression, rule(['example.com'], ['boats'])), scheme);
+  expect(check('object.spec.replicas > 1 && object.metadata.name != object.metadata.namespace')).toEqual([]);
+  expect(check("object.spec.replicas > '0'")).toEqual([
+    {
+      fieldRef: 'spec.validations[0].expression',
+      warning:
+        "example.com/v1, Kind=Boat: ERROR: <input>:1:22: found no matching overload for '_>_' applied to '(int, string)'\n | object.spec.replicas > '0'\n | .....................^",
+    },
+  ]);
 });
 
 it('writes the status once for each generation', async () => {

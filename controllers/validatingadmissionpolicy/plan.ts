@@ -1,5 +1,5 @@
 // What a policy's expressions get wrong about the kinds that its rules name. Pure.
-import { typeOfDefinition } from '../../api/cel/kind-types.ts';
+import { typeOfKind } from '../../api/cel/kind-types.ts';
 import { compileValidating } from '../../api/cel/policies.ts';
 import type { Kind } from '../../api/kind.ts';
 import { apiVersionOf, parseApiVersion } from '../../api/object.ts';
@@ -35,7 +35,7 @@ export function typeWarnings(spec: ValidatingAdmissionPolicySpec, scheme: Scheme
   const texts = new Map<string, string[]>();
   const params = paramType(spec, scheme);
   for (const kind of kindsOf(spec, scheme)) {
-    const object = typeOfDefinition(kind.schema);
+    const object = typeOfKind(kind);
     if (!object) continue;
     const { validations, messages } = compileValidating(spec, { object, ...(params && { params }) });
     // What is wrong whatever the kind was refused when the policy was written.
@@ -56,7 +56,7 @@ function kindsOf(spec: ValidatingAdmissionPolicySpec, scheme: Scheme): Kind[] {
       for (const version of apiVersions) {
         for (const resource of resources) {
           const kind = scheme.byResource(group, version, resource);
-          if (kind && kind.schema !== '') found.set(`${apiVersionOf(kind)} ${kind.kind}`, kind);
+          if (kind) found.set(`${apiVersionOf(kind)} ${kind.kind}`, kind);
         }
       }
     }
@@ -68,5 +68,5 @@ function kindsOf(spec: ValidatingAdmissionPolicySpec, scheme: Scheme): Kind[] {
 function paramType({ paramKind }: ValidatingAdmissionPolicySpec, scheme: Scheme) {
   const gv = paramKind && parseApiVersion(paramKind.apiVersion ?? '');
   const kind = gv && scheme.byKind(gv.group, gv.version, paramKind?.kind ?? '');
-  return kind ? typeOfDefinition(kind.schema) : undefined;
+  return kind ? typeOfKind(kind) : undefined;
 }

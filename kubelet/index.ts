@@ -42,6 +42,7 @@ import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
 import { createMounter, type Mounter } from './volumes/mounter.ts';
+import { CsiDrivers } from './volumes/csi/drivers.ts';
 import { LOCAL_VOLUMES_ANNOTATION, LocalVolumes } from './volumes/local-volumes.ts';
 import { PodTokens } from './volumes/tokens.ts';
 import { removeKubeletState, Volumes } from './volumes/volumes.ts';
@@ -74,8 +75,8 @@ export interface KubeletOptions {
   healthz?: { address: string; port: number };
   /** The node server's certificate comes from the API server, and is replaced in time. */
   rotateServing?: boolean;
-  /** False: none may register. */
-  devicePlugins?: boolean;
+  /** False: neither device plugins nor CSI drivers may register. */
+  plugins?: boolean;
   /** Container logs; default `<stateDir>/logs`. */
   podLogsDir?: string;
   /** Address that the Node object reports; default: the default route's. */
@@ -131,7 +132,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const hostFacts = options.host?.facts ?? readHostFacts(stateDir);
   let registration: NodeRegistration | undefined;
   const devices = new DeviceManager({ stateDir, onChange: () => registration?.poke(), log });
-  if (options.devicePlugins !== false) {
+  if (options.plugins !== false) {
     await devices.start().catch((err) => log.error({ err }, 'device plugins cannot register'));
   }
   const nodeFacts: NodeFacts = {
@@ -184,7 +185,9 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     clock,
     log,
   });
+  const csi = new CsiDrivers({ stateDir, nodeName, client, log });
   const volumes = new Volumes({
+    csi,
     stateDir,
     client,
     localVolumes,
@@ -197,6 +200,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     removeTree: options.removeTree,
   });
   await volumes.prepare();
+  if (options.plugins !== false) csi.start();
   mkdirSync(settings.podLogsDir, { recursive: true, mode: 0o755 });
 
   const listeners = new Set<(podUid: string) => void>();
@@ -420,6 +424,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   statics?.close();
   pods.close();
   devices.close();
+  csi.close();
   events.flush();
   prober.close();
   objects.close();

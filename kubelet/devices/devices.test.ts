@@ -81,7 +81,7 @@ const until = (holds: () => boolean) =>
     .toBe(true);
 
 it('become capacity, go to containers, one to each, and are gone with their plugin', async () => {
-  await test.start({ devicePlugins: true });
+  await test.start({ plugins: true });
   await expect.poll(async () => (await test.quiet(), node() !== undefined)).toBe(true);
   const change = await serve(() => 'Healthy');
   await until(() => node()?.status?.allocatable?.[RESOURCE] === '2');

@@ -105,7 +105,7 @@ export function createHarness(): Harness {
           mounter,
           removeTree: async (path) => rmSync(path, { recursive: true, force: true }),
           clusterDns: ['10.96.0.10'],
-          devicePlugins: false,
+          plugins: false,
           host: {
             facts: hostFacts,
             observe: () =>

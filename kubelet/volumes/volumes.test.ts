@@ -155,6 +155,7 @@ describe('Volumes', () => {
     return new Volumes({
       stateDir: dir,
       client: client as never,
+      csi: { publish: async () => '', unpublish: async () => {} },
       localVolumes: new LocalVolumes({ dir: join(dir, 'local'), client: client as never, clock, log: silentLogger }),
       pullImage: async (_pod, volume) => `sha256:${volume.image?.reference}`,
       mounter,
@@ -317,6 +318,7 @@ describe('persistent volumes', () => {
     const volumes = new Volumes({
       stateDir: dir,
       client: api,
+      csi: { publish: async () => '', unpublish: async () => {} },
       localVolumes,
       pullImage: async () => '',
       mounter: createPlainMounter(),

@@ -16,6 +16,7 @@ import { allContainers } from '../pods/containers-of.ts';
 import type { ObjectLookup } from '../containers/environment.ts';
 import type { PodFieldFacts } from '../containers/field-ref.ts';
 import { type ResolvedClaim, resolveClaim } from './claims.ts';
+import type { CsiDrivers } from './csi/drivers.ts';
 import type { LocalVolumes } from './local-volumes.ts';
 import { writeAtomically } from './atomic-write.ts';
 import { prepareHostPath } from './host-path.ts';
@@ -30,6 +31,7 @@ export interface VolumesOptions {
   client: Client;
   mounter: Mounter;
   localVolumes: LocalVolumes;
+  csi: Pick<CsiDrivers, 'publish' | 'unpublish'>;
   /** Pulls the image of an image volume; what the runtime calls it. */
   pullImage(pod: Pod, volume: Volume): Promise<string>;
   objects: ObjectLookup;
@@ -145,6 +147,7 @@ export class Volumes {
     this.#paths.delete(uid);
     this.#images.delete(uid);
     const { mounter } = this.#options;
+    await this.#options.csi.unpublish(uid);
     for (const point of mounter.below(root)) await mounter.unmount(point);
     if (mounter.below(root).length > 0) throw new VolumeError(`${root} is still mounted`);
     // Off the event loop: an emptyDir may hold a lot.
@@ -201,6 +204,11 @@ export class Volumes {
       return path;
     }
     if (spec.nfs) return this.#nfs(pod, volume, spec.nfs, spec.mountOptions ?? []);
+    if (spec.csi) {
+      const path = await this.#options.csi.publish(pod, volume.name, spec, spec.csi, readOnly);
+      if (spec.volumeMode !== 'Block' && !readOnly) this.#giveToGroup(pod, path, false);
+      return path;
+    }
     const sources = Object.keys(spec).filter((key) => !COMMON_FIELDS.has(key));
     throw new VolumeError(`persistent volumes of type ${sources[0] ?? '(none)'} are not supported by this kubelet`);
   }

@@ -101,3 +101,27 @@ spec:
   rmSync(join(manifests, 'static.yaml'));
   await cluster.must('wait', '--for=delete', 'pod/static-node-1', '--timeout=20s');
 }, 90_000);
+
+test('kubectl debug puts a container beside one that runs, and a resize changes it without a restart', async () => {
+  await cluster.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: live}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: app, image: 'localhost/tools:1', command: [sh, -c, 'exec sleep 12345'], resources: {limits: {cpu: 200m, memory: 64Mi}}}
+`);
+  await cluster.must('wait', '--for=condition=Ready', 'pod/live', '--timeout=30s');
+  const debug = ['--image=localhost/tools:1', '--target=app', '-c', 'eye', '--profile=general'];
+  await cluster.must('debug', 'live', ...debug, '--', 'sh', '-c', 'ps | grep 1234[5]; exec sleep 1000');
+  await expect.poll(() => cluster.must('logs', 'live', '-c', 'eye'), { timeout: 20_000 }).toContain('sleep 12345');
+
+  const amounts = { cpu: '300m', memory: '96Mi' };
+  const patch = { spec: { containers: [{ name: 'app', resources: { limits: amounts, requests: amounts } }] } };
+  await cluster.must('patch', 'pod', 'live', '--subresource=resize', '-p', JSON.stringify(patch));
+  const app = async () => (await cluster.get<Pod>('pod', 'live')).status?.containerStatuses?.[0];
+  await expect.poll(async () => (await app())?.resources?.limits, { timeout: 20_000 }).toEqual(amounts);
+  expect(await app()).toMatchObject({ restartCount: 0, state: { running: {} } });
+  await cluster.must('delete', 'pod', 'live', '--timeout=20s');
+}, 90_000);

@@ -1,5 +1,7 @@
 // One reading of everything that is used: the machine, the image store, each pod. Summaries, metrics and evictions read it.
 import type { Clock } from '../../lib/clock.ts';
+import type { Pod } from '../../api/types/core-v1.ts';
+import { hasLocalLimits } from '../eviction/rank.ts';
 import type { CriClient } from '../cri/client.ts';
 import { podLogDirectory } from '../containers/sandbox-config.ts';
 import type { Pods } from '../pods/pods.ts';
@@ -21,6 +23,10 @@ export interface UsageReaderOptions {
   volumes: Volumes;
   clock: Clock;
 }
+
+/** Pods that may exceed a limit of their own are counted at each look. */
+const LIMITED_AGE_MS = 5000;
+const maxAgeOf = (pod: Pod) => (hasLocalLimits(pod) ? LIMITED_AGE_MS : undefined);
 
 export class UsageReader {
   #options: UsageReaderOptions;
@@ -47,7 +53,7 @@ export class UsageReader {
           usage,
           pod: worker?.pod,
           startedAtMs: started ? Date.parse(started) : atMs,
-          disk: disks && worker?.pod ? await this.#disks.of(this.#places(worker.pod)) : undefined,
+          disk: disks && worker?.pod ? await this.#disks.of(this.#places(worker.pod), maxAgeOf(worker.pod)) : undefined,
           container: (id) => this.#options.cache.container(id),
           containerStart: ({ containerId }) => this.#options.cache.container(containerId)?.startedAtMs || undefined,
         };

@@ -125,3 +125,25 @@ spec:
   expect(await app()).toMatchObject({ restartCount: 0, state: { running: {} } });
   await cluster.must('delete', 'pod', 'live', '--timeout=20s');
 }, 90_000);
+
+test('a pod that writes more than its emptyDir may hold is evicted, and says why', async () => {
+  await cluster.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: hoarder}
+spec:
+  volumes: [{name: scratch, emptyDir: {sizeLimit: 1Mi}}]
+  containers:
+  - name: app
+    image: localhost/tools:1
+    command: [sh, -c, 'dd if=/dev/zero of=/scratch/file bs=1M count=4; exec sleep 1000']
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
+`);
+  const status = async () => (await cluster.get<Pod>('pod', 'hoarder')).status;
+  await expect.poll(async () => (await status())?.phase, { timeout: 60_000, interval: 500 }).toBe('Failed');
+  expect(await status()).toMatchObject({
+    reason: 'Evicted',
+    message: 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ',
+  });
+  await cluster.must('delete', 'pod', 'hoarder', '--timeout=20s');
+}, 90_000);

@@ -12,6 +12,7 @@ import {
 import type { ContainerConfig } from '../../proto/cri-types.ts';
 import type { CriContext } from '../cri/context.ts';
 import { credentialsOf } from '../cri/images.ts';
+import { sandboxUserNamespace } from '../cri/run-pod-sandbox.ts';
 import { invalidField } from '../cri/errors.ts';
 import { type AdditionalService, report } from '../cri/server.ts';
 import { commitContainer, importRootfs } from '../images/commit.ts';
@@ -19,7 +20,8 @@ import { ImageError } from '../images/errors.ts';
 import { readTarFile } from '../images/import-archive.ts';
 import type { ImageRecord } from '../images/index.ts';
 import { inspectImage } from '../images/inspect.ts';
-import type { ContainerRecord } from '../store/records.ts';
+import { type IdShift, shiftOf } from '../snapshots/shift.ts';
+import { type ContainerRecord, layersInUse } from '../store/records.ts';
 import { buildImage, exportArchive, importArchive, type OnProgress, pullImage, pushImage } from '../images/index.ts';
 import { runStepWith } from './run-step.ts';
 
@@ -69,7 +71,7 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
   Untag: async (context, { image }) => {
     const { repoTags } = find(context, image);
     const { removed } = context.images.catalog.untag(image);
-    if (removed) await context.images.collect(context.store.containers.list().map((c) => c.diffIds));
+    if (removed) await context.images.collect(layersInUse(context.store.containers.list()));
     return { names: removed ? repoTags : [image] };
   },
   Inspect: async (context, { image }) => ({ document: JSON.stringify(inspectImage(context.images, image)) }),
@@ -79,6 +81,7 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
     const image = await commitContainer(context.images, {
       imageId: found.imageId,
       snapshotId: found.id,
+      owners: ownersOf(context, found),
       omit: new Set(mountTargets(found.config).filter((path) => !view.find(`/${path}`))),
       names: named(name),
       changes,
@@ -88,7 +91,7 @@ const works: { [M in keyof RuntimeImagesMethods]: Work<M> } = {
     return resultOf([image]);
   },
   Collect: async (context) => {
-    const removed = await context.images.collect(context.store.containers.list().map((c) => c.diffIds));
+    const removed = await context.images.collect(layersInUse(context.store.containers.list()));
     return { removedBlobs: removed.blobs, removedLayers: removed.layers };
   },
 };
@@ -102,6 +105,13 @@ function find(context: CriContext, reference: string): ImageRecord {
   const image = context.images.catalog.find(reference);
   if (!image) throw new ImageError('not-found', `image "${reference}" not found`);
   return image;
+}
+
+/** In a user namespace the files on disk have other owners than the container sees. */
+function ownersOf(context: CriContext, { sandboxId }: ContainerRecord): IdShift | undefined {
+  const sandbox = context.store.sandboxes.get(sandboxId);
+  const userns = sandbox && sandboxUserNamespace(sandbox);
+  return userns && shiftOf(userns, 'container');
 }
 
 function containerNamed(context: CriContext, id: string): ContainerRecord {

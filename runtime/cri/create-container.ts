@@ -8,10 +8,11 @@ import type { CreateContainerRequest, CreateContainerResponse } from '../../prot
 import type { ContainerSpec } from '../launch/port.ts';
 import { type ContainerRecord, sandboxState } from '../store/records.ts';
 import { ensureDirectory } from '../snapshots/ensure-directory.ts';
+import { shiftOf, shiftOwners } from '../snapshots/shift.ts';
 import { type Call, type CriContext, newId, nowNs, requireContainer, requireSandbox } from './context.ts';
 import { CriError, invalidField } from './errors.ts';
 import { emitEvent } from './events.ts';
-import { podFiles } from './run-pod-sandbox.ts';
+import { podFiles, sandboxUserNamespace } from './run-pod-sandbox.ts';
 import { signalName } from './signals.ts';
 import { containerSpec } from './spec/container-spec.ts';
 
@@ -42,6 +43,7 @@ async function create(
   const logPath = directory !== '' && config.logPath ? join(directory, config.logPath) : '';
   if (logPath !== '' && !logPath.startsWith('/')) throw invalidField('config.log_path', `"${logPath}" is not absolute`);
   const ipc = sandbox.config.linux?.securityContext?.namespaceOptions?.ipc === 'NODE' ? 'node' : 'pod';
+  const volumeDiffIds: string[][] = [];
   const spec = containerSpec(config, {
     id,
     sandbox,
@@ -51,6 +53,12 @@ async function create(
     upperDir: context.images.snapshots.upperDir(id),
     workDir: join(dirname(context.images.snapshots.upperDir(id)), 'work'),
     podFiles: podFiles(context, sandbox.id, ipc),
+    imageLayers(name) {
+      const volume = context.images.catalog.find(name);
+      if (!volume) throw new CriError(status.NOT_FOUND, `failed to resolve image "${name}": not found`);
+      volumeDiffIds.push(volume.diffIds);
+      return context.images.snapshots.lowerDirs(context.images.chain(volume));
+    },
     logPath,
   });
   if (spec.pidOf !== undefined) spec.pidOf = targetOf(context, sandbox.id, spec.pidOf);
@@ -61,6 +69,7 @@ async function create(
     imageId: image.id,
     imageRef: image.repoDigests[0] ?? image.id,
     diffIds: image.diffIds,
+    ...(volumeDiffIds.length > 0 && { volumeDiffIds }),
     createdAtNs: nowNs(context),
     logPath,
     stopSignal: stopSignalOf(config.stopSignal, image.run.StopSignal),
@@ -75,6 +84,8 @@ async function create(
     undo.push('writable layer', () => context.images.snapshots.release(id));
     context.images.snapshots.prepare(id, chain);
     ensureDirectory(view, spec.rootfs.upperDir, spec.process.cwd);
+    const userns = sandboxUserNamespace(sandbox);
+    if (userns) shiftOwners(spec.rootfs.upperDir, shiftOf(userns, 'host'));
     makeSources(spec);
     if (logPath !== '') mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
     undo.push('container', () => context.launcher.removeContainer(id));
@@ -95,7 +106,8 @@ async function create(
 
 /** Mount sources that do not exist become directories, as with every CRI runtime. */
 function makeSources(spec: ContainerSpec): void {
-  for (const mount of spec.mounts) if (!existsSync(mount.source)) mkdirSync(mount.source, { recursive: true });
+  for (const mount of spec.mounts)
+    if (!mount.image && !existsSync(mount.source)) mkdirSync(mount.source, { recursive: true });
 }
 
 function targetOf(context: CriContext, sandboxId: string, target: string): string {

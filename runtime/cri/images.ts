@@ -6,6 +6,7 @@ import { pullImage as pull } from '../images/registry/pull.ts';
 import type { Credentials } from '../images/registry/client.ts';
 import { type Call, type CriContext, nowNs, type StreamCall, verboseInfo } from './context.ts';
 import { invalidField } from './errors.ts';
+import { layersInUse } from '../store/records.ts';
 import { inPages } from './pages.ts';
 
 export function imageOf(record: ImageRecord, annotations: Record<string, string> = {}): Image {
@@ -76,7 +77,7 @@ export const removeImage: Call<'RemoveImage'> = async (context, request) => {
   const record = context.images.catalog.find(request.image?.image ?? '');
   if (!record) return {};
   context.images.catalog.remove(record.id);
-  await context.images.collect(context.store.containers.list().map((container) => container.diffIds));
+  await context.images.collect(layersInUse(context.store.containers.list()));
   return {};
 };
 

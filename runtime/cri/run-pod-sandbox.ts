@@ -1,7 +1,9 @@
 // RunPodSandbox: record first, then the launcher, then the record with the handle. What fails half-way is undone; what
 // a crash leaves half-way has a record without a handle and is removed at the next start.
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { UserNamespace } from '../launch/port.ts';
+import { namespaceRoot } from '../launch/user-namespace.ts';
 import type { SandboxRecord } from '../store/records.ts';
 import { UndoStack } from '../../lib/undo.ts';
 import { type Call, type CriContext, newId, nowNs } from './context.ts';
@@ -10,6 +12,7 @@ import { emitEvent } from './events.ts';
 import type { PodFiles } from './spec/mounts.ts';
 import { hostsFile, resolvConf } from './spec/pod-files.ts';
 import { sandboxSpec } from './spec/sandbox-spec.ts';
+import { userNamespace } from './spec/user-namespace.ts';
 
 export const runPodSandbox: Call<'RunPodSandbox'> = async (context, request) => {
   const config = request.config;
@@ -38,12 +41,16 @@ export const runPodSandbox: Call<'RunPodSandbox'> = async (context, request) => 
       mkdirSync(files.shm, { recursive: true });
       chmodSync(files.shm, 0o1777);
     }
+    const owner = spec.userNamespace && namespaceRoot(spec.userNamespace);
+    const own = (path: string) => owner && chownSync(path, owner.uid, owner.gid);
+    if (spec.ipc === 'pod') own(files.shm);
     writeFileSync(files.hostname, `${spec.hostname}\n`, { mode: 0o644 });
     writeFileSync(files.resolvConf, resolv, { mode: 0o644 });
     undo.push('sandbox', () => context.launcher.removeSandbox(id));
     const handle = await context.launcher.createSandbox(spec);
     const hosts = record.hostNetwork ? readHost(context.host.hosts) : hostsFile(spec.hostname, handle.ips);
     writeFileSync(files.hosts, hosts, { mode: 0o644 });
+    for (const path of [files.hostname, files.resolvConf, files.hosts]) own(path);
     context.store.sandboxes.update(id, () => ({ handle }));
     undo.commit();
   } catch (error) {
@@ -56,6 +63,9 @@ export const runPodSandbox: Call<'RunPodSandbox'> = async (context, request) => 
   emitEvent(context, 'CONTAINER_STARTED_EVENT', id, id);
   return { podSandboxId: id };
 };
+
+export const sandboxUserNamespace = ({ config }: Pick<SandboxRecord, 'config'>): UserNamespace | undefined =>
+  userNamespace(config.linux?.securityContext?.namespaceOptions?.usernsOptions, 'userns_options');
 
 export function podFiles(context: CriContext, id: string, ipc: 'pod' | 'node'): PodFiles {
   const directory = context.store.sandboxes.files.directory(id);

@@ -14,6 +14,15 @@ export const runtimeStatus: Call<'Status'> = async (context, request) => ({
     images: context.images.catalog.list().length,
     podCidr: context.podCidr ?? null,
   }),
-  runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: false } }],
+  runtimeHandlers: [
+    {
+      name: '',
+      features: {
+        recursiveReadOnlyMounts: true,
+        userNamespaces:
+          (await context.launcher.userNamespaceObstacle(context.images.snapshots.directory)) === undefined,
+      },
+    },
+  ],
   features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: false },
 });

@@ -6,6 +6,7 @@ import type { ImageRecord } from './catalog.ts';
 import { ImageError } from './errors.ts';
 import type { Images } from './images.ts';
 import type { ImageConfig } from './oci.ts';
+import type { IdShift } from '../snapshots/shift.ts';
 
 export interface CommitOptions {
   /** Of the container, whose image may have lost its name. */
@@ -14,6 +15,8 @@ export interface CommitOptions {
   snapshotId: string;
   /** Paths that the runtime made there, relative: not the container's doing. */
   omit: ReadonlySet<string>;
+  /** From the owners on disk to those the container sees, where they differ. */
+  owners?: IdShift | undefined;
   names: readonly string[];
   author?: string;
   message?: string;
@@ -32,7 +35,7 @@ export async function commitContainer(images: Images, options: CommitOptions): P
       descriptor,
       diffId: base.diffIds[i] as string,
     }));
-    const layer = await storeLayer(images, images.snapshots.diff(options.snapshotId, 0, options.omit));
+    const layer = await storeLayer(images, images.snapshots.diff(options.snapshotId, 0, options.omit, options.owners));
     const note = { created_by: 'commit', ...(options.message && { comment: options.message }) };
     return composeImage(
       images,

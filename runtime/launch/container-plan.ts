@@ -4,8 +4,10 @@ import { defaultDevices } from '../cgroups/driver.ts';
 import { deviceProgram } from './device-program.ts';
 import type { OwnLimits } from './capabilities.ts';
 import type { ContainerSpec, Mount, SandboxSpec } from './port.ts';
-import { finishSteps, limitSteps, oomSteps } from './process-steps.ts';
+import { ownStreams } from './exec-plan.ts';
+import { finishSteps, insideLimits, limitSteps, oomSteps } from './process-steps.ts';
 import { type Step, step } from './steps.ts';
+import { namespaceRoot } from './user-namespace.ts';
 
 export interface DeviceNode {
   type: 'b' | 'c';
@@ -45,13 +47,67 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
   const targets = new Set(spec.mounts.map((mount) => mount.target.replace(/\/+$/, '') || '/'));
   const own = (target: string, steps: Step[]) => (targets.has(target) ? [] : steps);
   const shm = sandbox.ipc === 'node' ? '/dev/shm' : `${host.sandboxDirectory}/shm`;
+  const user = sandbox.userNamespace;
+  const userFile = `${host.sandboxDirectory}/user`;
   const trees: Step[] = [];
-  const tree = (source: string, why: string) => {
-    trees.push(step('tree', [trees.length, source, '1'], why));
-    return trees.length - 1;
-  };
+  const keep = (make: (slot: number) => Step) => trees.push(make(trees.length)) - 1;
+  const tree: TakeTree = (source, why, idMapped) =>
+    keep((slot) => step('tree', [slot, source, '1', ...(user && idMapped ? [userFile] : [])], why));
+  const { rootfs } = spec;
+  const imageTree = ({ image, target, idMapped }: Mount) =>
+    keep((slot) =>
+      step(
+        'overlay-tree',
+        [
+          slot,
+          user && idMapped ? userFile : '',
+          `${host.directory}/rootfs`,
+          '',
+          '',
+          image?.subPath ?? '',
+          ...(image?.layers ?? []),
+        ],
+        `the image for ${target}`,
+      ),
+    );
+  const rootTree = user
+    ? keep((slot) =>
+        step(
+          'overlay-tree',
+          [slot, userFile, `${host.directory}/rootfs`, rootfs.upperDir, rootfs.workDir, '', ...rootfs.lowerDirs],
+          'the image as its user namespace sees it, with a layer of its own to write to',
+        ),
+      )
+    : -1;
   const shmTree = targets.has('/dev/shm') ? -1 : tree(shm, "the pod's shared memory");
-  const mounts = spec.mounts.map((mount) => mountStep(mount, tree));
+  const mounts = spec.mounts.map((mount) => mountStep(mount, mount.image ? () => imageTree(mount) : tree));
+  const devices = [
+    ...(targets.has('/dev') ? [] : defaultNodes(user ? namespaceRoot(user) : { uid: 0, gid: 0 })),
+    ...(targets.has('/dev')
+      ? []
+      : (host.hostDevices ?? []).map(({ path, node }) => mknod(path, node, 'a device of the host'))),
+  ];
+  const asked = host.devices.map((node, at) => {
+    const { containerPath, hostPath } = (spec.devices ?? [])[at] as NonNullable<ContainerSpec['devices']>[number];
+    if (user && (targets.has('/dev') || !containerPath.startsWith('/dev/')))
+      throw new Error(`device ${containerPath} cannot be made outside of the container's own /dev in a user namespace`);
+    return mknod(containerPath, node, `device ${hostPath}`);
+  });
+  // A user namespace may make no devices: its /dev is filled outside, and carried in.
+  const devTree =
+    user && !targets.has('/dev')
+      ? keep((slot) => {
+          const owner = namespaceRoot(user);
+          return step('device-tmpfs', [slot, owner.uid, owner.gid], 'its own devices');
+        })
+      : -1;
+  if (devTree >= 0)
+    trees.push(
+      ...[...devices, ...asked].map((each) => ({
+        ...each,
+        args: [(each.args[0] as string).slice('/dev'.length), ...each.args.slice(1)],
+      })),
+    );
   const session = step(
     'session',
     [
@@ -90,6 +146,7 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
           access: spec.devices?.[at]?.permissions || 'rwm',
         })),
       ];
+  const namespaces = sandbox.pid === 'node' || host.pidNamespace ? 'mnt' : 'mnt,pid';
   const filterAt = host.cgroups.deviceFilter(spec.cgroup);
   const steps = [
     ...cgroupSteps(host.cgroups, spec.cgroup, limits.writes),
@@ -100,40 +157,57 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
       ? [step('device-filter', [filterAt, deviceProgram(devicesRules)], 'the devices it may use')]
       : []),
     step('mkdir', [`${host.directory}/rootfs`, '700'], 'where the root is mounted, in its own mount namespace only'),
+    ...(user ? trees : []),
     session,
+    ...(user ? [ownStreams(process, user)] : []),
     step(
       'clone',
       [
-        sandbox.pid === 'node' || host.pidNamespace ? 'mnt' : 'mnt,pid',
+        user ? '' : namespaces,
         host.cgroups.unifiedDirectory(spec.cgroup),
-        host.pidNamespace ?? '',
+        (!user && host.pidNamespace) || '',
         ...host.cgroups.procsFiles(spec.cgroup),
       ],
       'its first process; the rest happens inside it',
     ),
     ...oomSteps(process.oomScoreAdj, host.own, warnings),
+    // Inside a user namespace nobody may raise a hard limit.
+    ...(user ? limitSteps(process.rlimits, host.own, warnings) : []),
     ...(sandbox.network !== 'node'
       ? [step('setns', [`${host.sandboxDirectory}/net`, 'net'], "the pod's network")]
       : []),
     ...(sandbox.ipc === 'pod' ? [step('setns', [`${host.sandboxDirectory}/ipc`, 'ipc'], "the pod's IPC objects")] : []),
     step('setns', [`${host.sandboxDirectory}/uts`, 'uts'], "the pod's host name"),
-    ...trees,
-    step('private', [], 'nothing mounted from here on is seen outside'),
-    step(
-      'overlay',
-      [`${host.directory}/rootfs`, spec.rootfs.upperDir, spec.rootfs.workDir, ',volatile', ...spec.rootfs.lowerDirs],
-      'the image, with a layer of its own to write to',
-    ),
+    ...(user
+      ? [
+          step('joined', [], 'the shim has put us into our cgroups'),
+          ...(host.pidNamespace ? [step('setns', [host.pidNamespace, 'pid'], 'the pid namespace it joins')] : []),
+          step('enter-user', [userFile, namespaces], "its first process, root of the pod's user namespace"),
+          step('private', [], 'nothing mounted from here on is seen outside'),
+          // Our own directories are out of reach now.
+          step('root', [rootTree, '/dev'], 'the root to be'),
+        ]
+      : [
+          ...trees,
+          step('private', [], 'nothing mounted from here on is seen outside'),
+          step(
+            'overlay',
+            [`${host.directory}/rootfs`, rootfs.upperDir, rootfs.workDir, ...rootfs.lowerDirs],
+            'the image, with a layer of its own to write to',
+          ),
+        ]),
     ...own('/proc', [
       step('mount', ['proc', 'proc', '/proc', 'nosuid,noexec,nodev', ''], 'the processes of its pid namespace'),
     ]),
-    ...own('/dev', deviceSteps(sandbox)),
-    ...own(
-      '/dev',
-      (host.hostDevices ?? []).map(({ path, node }) =>
-        step('mknod', [path, node.type, node.major, node.minor, node.mode.toString(8), 0, 0], 'a device of the host'),
-      ),
-    ),
+    ...(devTree >= 0
+      ? [step('attach', [devTree, '/dev', 'nosuid', 'private'], 'its own devices')]
+      : [
+          ...own('/dev', [
+            step('mount', ['tmpfs', 'tmpfs', '/dev', 'nosuid,strictatime', 'mode=755,size=65536k'], 'its own devices'),
+          ]),
+          ...devices,
+        ]),
+    ...own('/dev', LINKS),
     ...own('/dev/pts', [
       step(
         'mount',
@@ -154,18 +228,11 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
         'devices as its network namespace sees them',
       ),
     ]),
-    step('joined', [], 'the shim has put us into our cgroups meanwhile'),
+    ...(user ? [] : [step('joined', [], 'the shim has put us into our cgroups meanwhile')]),
     step('unshare', ['cgroup'], 'its cgroup is the root of what it sees'),
     ...own('/sys/fs/cgroup', cgroupMounts(host, spec.privileged)),
     ...mounts,
-    ...host.devices.map((node, at) => {
-      const device = spec.devices?.[at] as NonNullable<ContainerSpec['devices']>[number];
-      return step(
-        'mknod',
-        [device.containerPath, node.type, node.major, node.minor, node.mode.toString(8), 0, 0],
-        `device ${device.hostPath}`,
-      );
-    }),
+    ...(devTree >= 0 ? [] : asked),
     ...spec.maskedPaths.map((path) => step('mask', [path], 'not for containers')),
     ...spec.readonlyPaths.map((path) => step('readonly', [path], 'not to be changed')),
     ...(spec.rootfs.readonly ? [step('root-readonly', [], 'a read-only root')] : []),
@@ -180,12 +247,12 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
         ]
       : []),
     step('stdio', [process.uid], 'its session and standard streams'),
-    ...limitSteps(process.rlimits, host.own, warnings),
+    ...(user ? [] : limitSteps(process.rlimits, host.own, warnings)),
     step('cwd', [process.cwd || '/'], 'where it starts'),
     ...finishSteps({
       process,
       seccomp: host.seccomp,
-      own: host.own,
+      own: user ? insideLimits(host.own) : host.own,
       warnings,
       wait: step('wait-start', [], 'created; waits for StartContainer'),
     }),
@@ -224,21 +291,21 @@ const NODES: [name: string, minor: number, major: number][] = [
   ['tty', 0, 5],
 ];
 
-function deviceSteps(_sandbox: SandboxSpec): Step[] {
-  return [
-    step('mount', ['tmpfs', 'tmpfs', '/dev', 'nosuid,strictatime', 'mode=755,size=65536k'], 'its own devices'),
-    ...NODES.map(([name, minor, major]) =>
-      step('mknod', [`/dev/${name}`, 'c', major, minor, '666', 0, 0], 'every program expects it'),
-    ),
-    ...[
-      ['/proc/self/fd', '/dev/fd'],
-      ['/proc/self/fd/0', '/dev/stdin'],
-      ['/proc/self/fd/1', '/dev/stdout'],
-      ['/proc/self/fd/2', '/dev/stderr'],
-      ['pts/ptmx', '/dev/ptmx'],
-    ].map((pair) => step('symlink', pair, 'every program expects it')),
-  ];
-}
+const mknod = (path: string, node: DeviceNode, why: string, owner = { uid: 0, gid: 0 }): Step =>
+  step('mknod', [path, node.type, node.major, node.minor, node.mode.toString(8), owner.uid, owner.gid], why);
+
+const defaultNodes = (owner: { uid: number; gid: number }): Step[] =>
+  NODES.map(([name, minor, major]) =>
+    mknod(`/dev/${name}`, { type: 'c', major, minor, mode: 0o666 }, 'every program expects it', owner),
+  );
+
+const LINKS: Step[] = [
+  ['/proc/self/fd', '/dev/fd'],
+  ['/proc/self/fd/0', '/dev/stdin'],
+  ['/proc/self/fd/1', '/dev/stdout'],
+  ['/proc/self/fd/2', '/dev/stderr'],
+  ['pts/ptmx', '/dev/ptmx'],
+].map((pair) => step('symlink', pair, 'every program expects it'));
 
 function cgroupMounts(host: ContainerHost, privileged: boolean): Step[] {
   const flags = `nosuid,noexec,nodev,relatime${privileged ? '' : ',ro'}`;
@@ -268,7 +335,9 @@ const BIND_NOTHING = new Set([
   'shared',
 ]);
 
-function mountStep(mount: Mount, tree: (source: string, why: string) => number): Step {
+type TakeTree = (source: string, why: string, idMapped?: boolean) => number;
+
+function mountStep(mount: Mount, tree: TakeTree): Step {
   if (!mount.target.startsWith('/')) throw new Error(`mount target "${mount.target}" is not absolute`);
   const type = mount.type ?? 'bind';
   if (type === 'bind') {
@@ -278,8 +347,12 @@ function mountStep(mount: Mount, tree: (source: string, why: string) => number):
       else if (!BIND_NOTHING.has(option))
         throw new Error(`mount ${mount.target}: option "${option}" is not supported for bind mounts`);
     }
-    const slot = tree(mount.source, `for ${mount.target}`);
-    return step('attach', [slot, mount.target, [...flags].join(','), mount.propagation], `bind ${mount.source}`);
+    const slot = tree(mount.source, `for ${mount.target}`, mount.idMapped);
+    return step(
+      'attach',
+      [slot, mount.target, [...flags].join(','), mount.propagation],
+      mount.image ? 'content of an image' : `bind ${mount.source}`,
+    );
   }
   const flags = new Set(mount.readonly ? ['ro'] : []);
   const data: string[] = [];

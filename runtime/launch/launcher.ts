@@ -88,6 +88,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   const callbacks: ((event: ExitEvent) => void)[] = [];
   let untold: ExitEvent[] = [];
   let closed = false;
+  const idmap = new Map<string, Promise<string | undefined>>();
 
   const exitOf = (id: string, facts: ShimFacts): ExitEvent => ({
     containerId: id,
@@ -359,7 +360,13 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
         container.spec.privileged && container.spec.seccomp.kind !== 'localhost'
           ? undefined
           : seccomp(container.spec.seccomp, process.capabilities);
-      const plan = planExec(spec, container.spec, facts, { cgroups, own, seccomp: filter });
+      const plan = planExec(
+        spec,
+        container.spec,
+        facts,
+        { cgroups, own, seccomp: filter },
+        state.sandbox(container.spec.sandboxId)?.spec.userNamespace,
+      );
       for (const warning of plan.warnings) log.debug({ containerId: spec.containerId, warning }, 'exec');
       const { socket } = await server.open(plan.steps);
       return openStreams(socket, spec.stdin);
@@ -417,6 +424,17 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     },
 
     stats: async (cgroup) => cgroups.stats(cgroup),
+
+    async userNamespaceObstacle(directory) {
+      const asked =
+        idmap.get(directory) ??
+        server
+          .run([step('probe-idmap', [directory], 'can layers be id-mapped')])
+          .then((answer) => answer.values.get('idmap'));
+      idmap.set(directory, asked);
+      const answer = await asked;
+      return answer === 'yes' ? undefined : (answer ?? 'the launcher does not say');
+    },
 
     async close() {
       closed = true;

@@ -158,6 +158,35 @@ describe('launch plans', () => {
     );
     golden('container-privileged-v2', printPlan(plan.steps));
   });
+  it('of a pod with a user namespace, on v2', () => {
+    const ids = [{ containerId: 0, hostId: 65_536, length: 65_536 }];
+    const pod: SandboxSpec = { ...sandbox, pid: 'pod', userNamespace: { uids: ids, gids: ids } };
+    const spec: ContainerSpec = {
+      ...container,
+      mounts: [
+        { source: '/host/data', target: '/data', readonly: false, propagation: 'private', idMapped: true },
+        {
+          source: '',
+          target: '/model',
+          readonly: true,
+          propagation: 'private',
+          idMapped: true,
+          image: { layers: ['/l/9', '/l/8'], subPath: 'v1' },
+        },
+      ],
+    };
+    const execSpec = { containerId: 'c1', stdin: true, process: { args: ['sh'], env: [], cwd: '/', terminal: false } };
+    golden(
+      'user-namespace-v2',
+      [
+        planSandbox(pod, { cgroups: v2, directory: '/state/sandboxes/s1', network }),
+        planContainer(spec, pod, { ...host(v2), pidNamespace: '/proc/42/ns/pid' }),
+        planExec(execSpec, spec, { pid: 42, pidStart: '777' }, host(v2), pod.userNamespace),
+      ]
+        .map(({ steps }) => printPlan(steps))
+        .join('\n'),
+    );
+  });
   it('of an exec', () => {
     const plan = planExec(
       { containerId: 'c1', stdin: true, process: { args: ['sh'], env: ['PATH=/bin'], cwd: '/', terminal: true } },

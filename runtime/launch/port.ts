@@ -2,6 +2,18 @@
 // arrives here as a value; the mechanism is the C program in runtime/native. All ids are the CRI's own, `[a-z0-9]{1,64}`.
 import type { Duplex } from 'node:stream';
 
+/** One range of ids: `hostId` onwards outside is `containerId` onwards inside. */
+export interface IdMapping {
+  containerId: number;
+  hostId: number;
+  length: number;
+}
+
+export interface UserNamespace {
+  uids: IdMapping[];
+  gids: IdMapping[];
+}
+
 export interface SandboxSpec {
   id: string;
   hostname: string;
@@ -15,6 +27,8 @@ export interface SandboxSpec {
   /** Limits of the pod's own cgroup. */
   resources?: Resources;
   sysctls?: Record<string, string>;
+  /** Absent: the host's. Needs network, pid and IPC namespaces of the pod's own, and a mapping of root. */
+  userNamespace?: UserNamespace;
   /** Host ports are opened by the runtime's network, in nftables. */
   ports?: { protocol: 'TCP' | 'UDP' | 'SCTP'; hostPort: number; hostIP?: string; containerPort: number }[];
 }
@@ -53,6 +67,10 @@ export interface Mount {
   /** Also makes what is mounted below read-only. */
   recursiveReadonly?: boolean;
   propagation: 'private' | 'slave' | 'shared';
+  /** The content of an image in place of `source`: layers topmost first, and a path below their root or ''. Read-only. */
+  image?: { layers: string[]; subPath: string };
+  /** Its files show their owners as the sandbox's user namespace has them; the file system must be able to. */
+  idMapped?: boolean;
   /** Default `bind`. */
   type?: 'bind' | 'tmpfs' | 'proc' | 'sysfs' | 'cgroup' | 'mqueue' | 'devpts';
   options?: string[];
@@ -92,6 +110,7 @@ export interface ContainerSpec {
   rootfs: {
     /** Overlay lower directories, topmost first; absolute. */
     lowerDirs: string[];
+    /** In a user namespace it belongs to the namespace's root. */
     upperDir: string;
     workDir: string;
     readonly: boolean;
@@ -190,6 +209,8 @@ export interface Launcher {
   facts(): Promise<Map<string, ContainerFacts>>;
   sandboxes(): Promise<Map<string, SandboxHandle>>;
   stats(cgroup: string): Promise<CgroupStats>;
+  /** Why user namespaces cannot be used with layers in `directory`; undefined when they can. */
+  userNamespaceObstacle(directory: string): Promise<string | undefined>;
   /** Lets go of everything; containers, shims and the resident launcher go on. */
   close(): Promise<void>;
   /** Makes the pods' bridge and rules now, instead of with the first pod that needs them. */

@@ -1,5 +1,5 @@
 // The end of every plan: what a process may be, then exec. Shared by containers and by exec into them.
-import { capabilityMask, hasCapability, limitNumber, type OwnLimits } from './capabilities.ts';
+import { CAPABILITIES, capabilityMask, hasCapability, limitNumber, type OwnLimits } from './capabilities.ts';
 import type { ProcessSpec } from './port.ts';
 import { type Step, step } from './steps.ts';
 
@@ -29,6 +29,12 @@ export function limitSteps(rlimits: ProcessSpec['rlimits'], own: OwnLimits, warn
     return step('rlimit', [number, clamp(of(soft)).toString(), clamp(of(hard)).toString()], `${type}`);
   });
 }
+
+/** Root of a user namespace has every capability in it, whatever the host withholds from us. */
+export const insideLimits = (own: OwnLimits): OwnLimits => ({
+  ...own,
+  capabilities: (1n << BigInt(CAPABILITIES.length)) - 1n,
+});
 
 export interface Finish {
   process: ProcessSpec;

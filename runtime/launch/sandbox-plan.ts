@@ -3,6 +3,7 @@ import type { CgroupDriver } from '../cgroups/driver.ts';
 import { cgroupSteps, type Plan } from './container-plan.ts';
 import type { SandboxSpec } from './port.ts';
 import { type Step, step } from './steps.ts';
+import { mapText, namespaceRoot } from './user-namespace.ts';
 
 export interface SandboxNetwork {
   bridge: string;
@@ -45,7 +46,9 @@ export function sysctlSteps(spec: SandboxSpec): Step[] {
       throw new Error(`sysctl "${name}" needs a network namespace of the pod's own`);
     if (where === 'ipc' && spec.ipc !== 'pod')
       throw new Error(`sysctl "${name}" needs an IPC namespace of the pod's own`);
-    return step('write', [`/proc/sys/${path}`, value], 'sysctl of the pod');
+    return spec.userNamespace
+      ? step('sysctl', [`/proc/sys/${path}`, value, namespaceRoot(spec.userNamespace).uid], 'sysctl of the pod')
+      : step('write', [`/proc/sys/${path}`, value], 'sysctl of the pod');
   });
 }
 
@@ -56,15 +59,31 @@ export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
   const pauseCgroup = `${spec.cgroupParent}/pause`;
   if (spec.hostname.length > 64) throw new Error(`hostname "${spec.hostname}" is longer than 64 bytes`);
   const namespaces = [spec.network !== 'node' && 'net', spec.ipc === 'pod' && 'ipc', 'uts'].filter(Boolean) as string[];
+  const user = spec.userNamespace;
+  if (user && (spec.network === 'node' || spec.ipc === 'node' || spec.pid === 'node'))
+    throw new Error("a user namespace does not go with the host's network, IPC or pid namespace");
+  const owner = user ? namespaceRoot(user) : undefined;
   const steps: Step[] = [
     ...cgroupSteps(host.cgroups, spec.cgroupParent, limits.writes),
     ...(warmFile ? [step('warm', [warmFile], "its containers' joining will not wait for the kernel")] : []),
     ...(network ? [step('netlink', [], 'stays in our network namespace')] : []),
-    step('unshare', [namespaces.join(',')], 'the namespaces that the containers will share'),
+    user
+      ? step(
+          'user-namespace',
+          [`${directory}/user`, mapText(user.uids), mapText(user.gids), namespaces.join(',')],
+          'the namespaces that the containers will share, and who is who in them',
+        )
+      : step('unshare', [namespaces.join(',')], 'the namespaces that the containers will share'),
     ...namespaces.map((name) => step('bind-namespace', [name, `${directory}/${name}`], 'lives as long as this mount')),
     ...(spec.hostname ? [step('hostname', [spec.hostname], 'what the pod calls itself')] : []),
     ...(spec.ipc === 'pod'
-      ? [step('host-tmpfs', [`${directory}/shm`, 'mode=1777,size=65536k'], "the pod's shared memory")]
+      ? [
+          step(
+            'host-tmpfs',
+            [`${directory}/shm`, `mode=1777,size=65536k${owner ? `,uid=${owner.uid},gid=${owner.gid}` : ''}`],
+            "the pod's shared memory",
+          ),
+        ]
       : []),
     ...(spec.network !== 'node' ? [step('up', ['lo'], 'loopback')] : []),
     ...(network
@@ -92,12 +111,24 @@ export function planSandbox(spec: SandboxSpec, host: SandboxHost): Plan {
           step('mkdir', [`${directory}/root`, '755'], 'empty root of the pause process'),
           step(
             'clone',
-            ['mnt,pid', host.cgroups.unifiedDirectory(pauseCgroup), '', ...host.cgroups.procsFiles(pauseCgroup)],
+            [
+              user ? '' : 'mnt,pid',
+              host.cgroups.unifiedDirectory(pauseCgroup),
+              '',
+              ...host.cgroups.procsFiles(pauseCgroup),
+            ],
             'the pause process',
           ),
+          ...(user
+            ? [
+                step('joined', [], 'in its cgroup'),
+                step('enter-user', [`${directory}/user`, 'mnt,pid'], "owned by the pod's user namespace"),
+              ]
+            : []),
           step('private', [], 'nothing mounted from here on is seen outside'),
-          step('root-tmpfs', [`${directory}/root`], 'sees no file'),
-          step('joined', [], 'in its cgroup'),
+          // Inside a user namespace our own directories are out of reach.
+          step('root-tmpfs', [user ? '/dev' : `${directory}/root`], 'sees no file'),
+          ...(user ? [] : [step('joined', [], 'in its cgroup')]),
           step('pivot', [], 'its root becomes /'),
           step('bounding', ['0'], 'no rights'),
           step('caps', ['0', '0', '0', '0'], 'no rights'),
@@ -117,7 +148,9 @@ export function planSandboxRemoval(cgroupParent: string, directory: string, cgro
       [cgroups.killFile(cgroupParent), ...cgroups.killDirectories(cgroupParent)],
       'all that is left in the pod',
     ),
-    ...['net', 'ipc', 'uts', 'shm'].map((name) => step('umount', [`${directory}/${name}`], 'drop the namespace')),
+    ...['user', 'net', 'ipc', 'uts', 'shm'].map((name) =>
+      step('umount', [`${directory}/${name}`], 'drop the namespace'),
+    ),
     ...cgroups.own(cgroupParent).map((path) => step('rmdir', [path], 'cgroup')),
   ];
 }

@@ -64,6 +64,14 @@ export type Op =
   | 'wait-start'
   | 'dial'
   | 'quiesce'
+  | 'user-namespace'
+  | 'enter-user'
+  | 'overlay-tree'
+  | 'device-tmpfs'
+  | 'root'
+  | 'own-streams'
+  | 'sysctl'
+  | 'probe-idmap'
   | 'ping'
   | 'quit';
 
@@ -123,6 +131,14 @@ const CALLS: Record<Op, string> = {
   'wait-start': 'recv (start)',
   dial: 'connect',
   quiesce: 'flock LOCK_EX',
+  'user-namespace': 'clone3 CLONE_NEWUSER + write uid_map, gid_map + setns',
+  'enter-user': 'setns CLONE_NEWUSER + clone3',
+  'overlay-tree': 'mount_setattr IDMAP + mount overlay + open_tree',
+  'device-tmpfs': 'fsopen + fsmount tmpfs',
+  root: 'move_mount',
+  'own-streams': 'fchown',
+  sysctl: 'write',
+  'probe-idmap': 'mount_setattr IDMAP',
   ping: 'ping',
   quit: 'quit',
 };

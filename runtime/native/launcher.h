@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL "2"
+#define PROTOCOL "3"
 #define MAX_MESSAGE (8u << 20)
 #define MAX_TREES 256
 
@@ -81,7 +81,7 @@ struct context {
 int run_steps(struct context *context, const struct plan *plan, uint32_t from, struct failure *failure);
 int path_write(const char *path, const void *data, size_t length);
 
-// one function per step; file.c mount.c netlink.c process.c spawn.c
+// one function per step; file.c mount.c netlink.c process.c spawn.c user.c
 typedef int step_function(struct context *, const struct step *, struct failure *);
 step_function step_mkdir, step_write, step_try_write, step_umount, step_rmdir, step_kill, step_bind_namespace,
     step_host_tmpfs, step_unlink;
@@ -93,6 +93,14 @@ step_function step_unshare, step_setns, step_hostname, step_rlimit, step_oom, st
     step_caps, step_no_new_privs, step_seccomp, step_stdio, step_terminal, step_exec, step_pause, step_device_filter;
 step_function step_session, step_clone, step_enter, step_joined, step_wait_start, step_warm;
 step_function step_dial, step_quiesce;
+step_function step_user_namespace, step_enter_user, step_overlay_tree, step_device_tmpfs, step_root, step_own_streams,
+    step_sysctl, step_probe_idmap;
+
+// ---- user.c, mount.c
+int become_namespace_root(struct failure *failure);
+int idmap_tree(int tree, const char *userns, const char *what, struct failure *failure);
+// Mounts an overlay of `paths`: upper and work (empty when read-only), then `layers` lower directories, topmost first.
+int mount_overlay(const char *target, const struct arg *paths, uint32_t layers, struct failure *failure);
 
 // ---- the socket between a child and its parent: one byte of kind, then a payload
 enum sync_kind { SYNC_ERROR = 'e', SYNC_READY = 'r', SYNC_JOINED = 'j', SYNC_GO = 'g', SYNC_MASTER = 'm', SYNC_PID = 'p' };

@@ -82,7 +82,8 @@ static int slot(const struct step *step, struct failure *failure) {
   return (int)at;
 }
 
-// tree SLOT SOURCE RECURSIVE: a detached copy of a host's mount, taken while the host's tree is still in view.
+// tree SLOT SOURCE RECURSIVE [USERNS]: a detached copy of a host's mount, taken while the host's tree is still in view; with
+// USERNS it shows its files as that namespace's.
 int step_tree(struct context *context, const struct step *step, struct failure *failure) {
   int at = slot(step, failure);
   if (at < 0) return -1;
@@ -90,7 +91,7 @@ int step_tree(struct context *context, const struct step *step, struct failure *
   int fd = (int)syscall(SYS_open_tree, AT_FDCWD, step->argv[2].text, flags);
   if (fd < 0) return fail(failure, errno, "open_tree %s", step->argv[2].text);
   context->trees[at] = fd;
-  return 0;
+  return step->argc > 4 ? idmap_tree(fd, step->argv[4].text, step->argv[2].text, failure) : 0;
 }
 
 int step_private(struct context *context, const struct step *step, struct failure *failure) {
@@ -102,42 +103,49 @@ int step_private(struct context *context, const struct step *step, struct failur
 // What overlayfs takes (fs/overlayfs/ovl_entry.h: OVL_MAX_STACK).
 enum { MAX_LAYERS = 500 };
 
-// overlay TARGET UPPER WORK OPTIONS LOWER...: lower directories are named by descriptor numbers (one page of options
-// holds 500 of them), which also hides the host's paths from the container.
-int step_overlay(struct context *context, const struct step *step, struct failure *failure) {
-  const char *target = step->argv[1].text;
+// Lower directories are named by descriptor numbers (one page of options holds 500 of them), which also hides the host's
+// paths from the container. Always volatile: what a container wrote does not outlive a crash of the host.
+int mount_overlay(const char *target, const struct arg *paths, uint32_t layers, struct failure *failure) {
   char options[4096];
   size_t used = (size_t)snprintf(options, sizeof options, "lowerdir=");
   // Not one range: what is open already may lie between two of them.
-  int layers[MAX_LAYERS];
-  uint32_t count = 0;
-  for (uint32_t i = 5; i < step->argc; i++) {
-    int fd = open(step->argv[i].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail(failure, errno, "open layer %s", step->argv[i].text);
-    layers[count++] = fd;
-    used += (size_t)snprintf(options + used, sizeof options - used, i > 5 ? ":%d" : "%d", fd);
-    if (count == MAX_LAYERS || used > sizeof options - 200) return fail(failure, E2BIG, "too many layers");
+  int open_layers[MAX_LAYERS];
+  for (uint32_t i = 0; i < layers; i++) {
+    const char *layer = paths[2 + i].text;
+    if (i == MAX_LAYERS || used > sizeof options - 200) return fail(failure, E2BIG, "too many layers");
+    open_layers[i] = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (open_layers[i] < 0) return fail(failure, errno, "open layer %s", layer);
+    used += (size_t)snprintf(options + used, sizeof options - used, i > 0 ? ":%d" : "%d", open_layers[i]);
   }
-  int upper = open(step->argv[2].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (upper < 0) return fail(failure, errno, "open %s", step->argv[2].text);
-  int work = open(step->argv[3].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (work < 0) return fail(failure, errno, "open %s", step->argv[3].text);
-  // A volatile overlay leaves a marker that forbids the next mount; the directory is ours again, so take it away.
-  unlinkat(work, "work/incompat/volatile/dirty", 0);
-  unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
-  unlinkat(work, "work/incompat", AT_REMOVEDIR);
-  snprintf(options + used, sizeof options - used, ",upperdir=%d,workdir=%d%s", upper, work, step->argv[4].text);
+  int upper = -1, work = -1;
+  if (paths[0].length > 0) {
+    upper = open(paths[0].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (upper < 0) return fail(failure, errno, "open %s", paths[0].text);
+    work = open(paths[1].text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (work < 0) return fail(failure, errno, "open %s", paths[1].text);
+    // A volatile overlay leaves a marker that forbids the next mount; the directory is ours again, so take it away.
+    unlinkat(work, "work/incompat/volatile/dirty", 0);
+    unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
+    unlinkat(work, "work/incompat", AT_REMOVEDIR);
+    snprintf(options + used, sizeof options - used, ",upperdir=%d,workdir=%d,volatile", upper, work);
+  }
   if (chdir("/proc/self/fd") < 0) return fail(failure, errno, "chdir /proc/self/fd");
   int result = mount("overlay", target, "overlay", 0, options);
   int error = errno;
   if (chdir("/") < 0) return fail(failure, errno, "chdir /");
   if (result < 0) return fail(failure, error, "mount overlay on %s", target);
-  for (uint32_t i = 0; i < count; i++) close(layers[i]);
-  close(upper);
-  close(work);
-  context->root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (context->root < 0) return fail(failure, errno, "open %s", target);
+  for (uint32_t i = 0; i < layers; i++) close(open_layers[i]);
+  if (upper >= 0) close(upper);
+  if (work >= 0) close(work);
   return 0;
+}
+
+// overlay TARGET UPPER WORK LOWER...
+int step_overlay(struct context *context, const struct step *step, struct failure *failure) {
+  const char *target = step->argv[1].text;
+  if (mount_overlay(target, step->argv + 2, step->argc - 4, failure) < 0) return -1;
+  context->root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return context->root < 0 ? fail(failure, errno, "open %s", target) : 0;
 }
 
 // root-tmpfs TARGET: an empty root, for the pause process.

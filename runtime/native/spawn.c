@@ -146,6 +146,9 @@ int step_session(struct context *context, const struct step *step, struct failur
 // The parent's part: joins cgroups, then follows the child until it waits (shim, pause) or has exec'ed (exec).
 static int follow(struct context *context, pid_t pid, int sync, const struct step *step, uint32_t procs_from, struct failure *failure) {
   struct session *session = &context->session;
+  // The child has them; a shim would hold what is mounted there.
+  for (int i = 0; i < MAX_TREES; i++)
+    if (context->trees[i] >= 0) close(context->trees[i]);
   bool entering = context->has_session && session->is_exec;
   if (!entering && (join_cgroups(pid, step, procs_from, failure) < 0 || !sync_send(sync, SYNC_JOINED, NULL, 0, -1))) {
     kill(pid, SIGKILL);
@@ -182,6 +185,8 @@ static int follow(struct context *context, pid_t pid, int sync, const struct ste
     if (kind == SYNC_PID) {
       waitpid(pid, NULL, 0);
       pid = told.pid;
+      // Before a user namespace is entered the cgroups have been joined already.
+      if (!entering) continue;
       if (join_cgroups(pid, step, procs_from, failure) < 0 || !sync_send(sync, SYNC_JOINED, NULL, 0, -1)) {
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
@@ -230,7 +235,7 @@ int step_enter(struct context *context, const struct step *step, struct failure 
   static const struct {
     const char *name;
     int flag;
-  } known[] = {{"mnt", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"net", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
+  } known[] = {{"mnt", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"net", CLONE_NEWNET}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}, {"user", CLONE_NEWUSER}};
   int flags = 0, sync[2];
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strstr(step->argv[3].text, known[i].name)) flags |= known[i].flag;
@@ -245,7 +250,7 @@ int step_enter(struct context *context, const struct step *step, struct failure 
     close(sync[0]);
     if (setns(pidfd, flags) < 0) {
       fail(&told, errno, "setns to process %d", target);
-    } else {
+    } else if (!(flags & CLONE_NEWUSER) || become_namespace_root(&told) == 0) {
       pid_t inner = clone_process(CLONE_PARENT, "", &told);
       if (inner == 0) {
         close_in_child(context);

@@ -18,9 +18,9 @@ static const struct {
     {"kill", step_kill, 1, 64},
     {"bind-namespace", step_bind_namespace, 2, 2},
     {"host-tmpfs", step_host_tmpfs, 2, 2},
-    {"tree", step_tree, 3, 3},
+    {"tree", step_tree, 3, 4},
     {"private", step_private, 0, 0},
-    {"overlay", step_overlay, 5, 600},
+    {"overlay", step_overlay, 4, 600},
     {"mount", step_mount, 5, 5},
     {"attach", step_attach, 4, 4},
     {"mknod", step_mknod, 7, 7},
@@ -63,6 +63,14 @@ static const struct {
     {"wait-start", step_wait_start, 0, 0},
     {"dial", step_dial, 2, 2},
     {"quiesce", step_quiesce, 1, 1},
+    {"user-namespace", step_user_namespace, 4, 4},
+    {"enter-user", step_enter_user, 2, 2},
+    {"overlay-tree", step_overlay_tree, 7, 600},
+    {"device-tmpfs", step_device_tmpfs, 3, 3},
+    {"root", step_root, 2, 2},
+    {"own-streams", step_own_streams, 2, 2},
+    {"sysctl", step_sysctl, 3, 3},
+    {"probe-idmap", step_probe_idmap, 1, 1},
 };
 
 int fail(struct failure *failure, int error, const char *format, ...) {

@@ -1,6 +1,7 @@
 // Between OCI layers and overlay directories. A layer says "removed" with files named `.wh.<name>` and `.wh..wh..opq`;
 // overlayfs says it with a character device 0:0 and the attribute trusted.overlay.opaque. The translation happens on
 // the tar stream, so that tar(1) does the rest in both directions. Source: OCI image-spec, layer.md.
+import type { IdShift } from './shift.ts';
 import { posix } from 'node:path';
 import { readTar, type TarEntry, TarError, type TarHeader, tarEnd, tarHeader, tarPadding } from './tar.ts';
 
@@ -101,6 +102,7 @@ export async function* fromOverlay(
   source: AsyncIterable<Uint8Array>,
   mtime: number,
   omit: ReadonlySet<string> = new Set(),
+  owners?: IdShift,
 ): AsyncGenerator<Buffer, void, undefined> {
   for await (const entry of readTar(source)) {
     const path = cleanPath(entry.name);
@@ -120,7 +122,8 @@ export async function* fromOverlay(
     }
     const name = entry.type === 'directory' ? `${path}/` : path;
     const linkname = entry.type === 'link' ? cleanPath(entry.linkname) : entry.linkname;
-    yield tarHeader({ ...headerOf(entry), name, linkname, mtime, xattrs });
+    const owner = owners && { uid: owners.uid(entry.uid), gid: owners.gid(entry.gid) };
+    yield tarHeader({ ...headerOf(entry), name, linkname, mtime, xattrs, ...owner });
     for await (const part of entry.body) yield part;
     yield tarPadding(entry.size);
     if (isOpaque) yield tarHeader({ name: `${path}/${opaqueMarker}`, type: 'file', mode: 0, mtime });

@@ -20,6 +20,7 @@ import { digestOf } from '../images/digest.ts';
 import { ImageError } from '../images/errors.ts';
 import { fromOverlay, type OverlayLayer, toOverlay } from './layer.ts';
 import { readProgram, runProgram } from './process.ts';
+import type { IdShift } from './shift.ts';
 import { TarError } from './tar.ts';
 import { type DiskUsage, diskUsage } from './usage.ts';
 import { type LayerDirectory, RootfsView } from './view.ts';
@@ -45,6 +46,11 @@ export class Snapshots {
   #sequence = 0;
   #unpacking = new Map<string, Promise<void>>();
   #records = new Map<string, LayerRecord>();
+
+  /** Where layers are. */
+  get directory(): string {
+    return this.#layers;
+  }
 
   constructor(root: string) {
     this.#layers = join(root, 'layers');
@@ -142,9 +148,14 @@ export class Snapshots {
   }
 
   /** What a container wrote, as a layer without the paths in `omit`: the same change gives the same bytes. */
-  async *diff(id: string, mtime: number, omit: ReadonlySet<string>): AsyncGenerator<Buffer, void, undefined> {
+  async *diff(
+    id: string,
+    mtime: number,
+    omit: ReadonlySet<string>,
+    owners?: IdShift,
+  ): AsyncGenerator<Buffer, void, undefined> {
     const tar = readProgram('tar', [...createOptions, `--directory=${this.upperDir(id)}`, '.']);
-    yield* fromOverlay(tar, mtime, omit);
+    yield* fromOverlay(tar, mtime, omit, owners);
   }
 
   usage(id: string): Promise<DiskUsage> {

@@ -44,6 +44,8 @@ export interface ContainerRecord {
   imageRef: string;
   /** Its layers, which stay as long as the container even when the image is removed. */
   diffIds: string[];
+  /** Layers of images mounted as volumes, which stay likewise. */
+  volumeDiffIds?: string[][];
   createdAtNs: number;
   /** Absolute, or empty when there is no log. */
   logPath: string;
@@ -58,6 +60,10 @@ export interface ContainerRecord {
   startedAtNs?: number;
   exit?: ContainerExit;
 }
+
+/** Every stack of layers that a container stands on. */
+export const layersInUse = (containers: readonly ContainerRecord[]): string[][] =>
+  containers.flatMap((each) => [each.diffIds, ...(each.volumeDiffIds ?? [])]);
 
 /** READY until stopped; a half-made sandbox is NOTREADY. */
 export function sandboxState(record: SandboxRecord): PodSandboxState {

@@ -31,6 +31,7 @@ export class FakeLauncher implements Launcher {
   readonly kills: { id: string; signal: number }[] = [];
   /** Signals that end a container; SIGKILL always does. */
   obeys = new Set([15]);
+  userNamespaceProblem: string | undefined;
   failCreateSandbox: Error | undefined;
   failCreateContainer: Error | undefined;
   failStart: Error | undefined;
@@ -160,6 +161,10 @@ export class FakeLauncher implements Launcher {
       memoryLimitBytes: 64 << 20,
       pids: 3,
     };
+  }
+
+  async userNamespaceObstacle(): Promise<string | undefined> {
+    return this.userNamespaceProblem;
   }
 
   async close(): Promise<void> {}

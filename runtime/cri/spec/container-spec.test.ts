@@ -22,6 +22,12 @@ const sandbox: SandboxRecord = {
   handle: { id: 's1', netnsPath: '/n', ips: ['10.0.0.1'], pausePid: undefined },
 };
 
+const userns = {
+  mode: 'POD' as const,
+  uids: [{ hostId: 65_536, containerId: 0, length: 65_536 }],
+  gids: [{ hostId: 65_536, containerId: 0, length: 65_536 }],
+};
+
 function specOf(config: Partial<ContainerConfig>, image: RunConfig = {}, box: SandboxRecord = sandbox) {
   return containerSpec(
     { metadata: { name: 'c' }, command: ['/x'], ...config },
@@ -34,6 +40,10 @@ function specOf(config: Partial<ContainerConfig>, image: RunConfig = {}, box: Sa
       upperDir: '/u',
       workDir: '/w',
       podFiles: { hostname: '/f/hostname', hosts: '/f/hosts', resolvConf: '/f/resolv.conf', shm: '/f/shm' },
+      imageLayers: (name) => {
+        if (name === 'gone') throw new Error('failed to resolve image');
+        return [`/i/${name}`];
+      },
       logPath: '',
     },
   );
@@ -191,10 +201,51 @@ describe('mounts', () => {
   test.each([
     [{ hostPath: '/a', containerPath: 'b' }, 'config.mounts[0].container_path'],
     [{ containerPath: '/b' }, 'config.mounts[0].host_path'],
-    [{ hostPath: '/a', containerPath: '/b', image: { image: 'x' } }, 'config.mounts[0].image'],
+    [{ hostPath: '/a', containerPath: '/b', image: { image: 'gone' } }, 'failed to resolve image'],
+    [{ containerPath: '/b', image: { image: 'x' }, imageSubPath: 'a/../../b' }, 'config.mounts[0].image_sub_path'],
+    [{ hostPath: '/a', containerPath: '/b', imageSubPath: 'x' }, 'config.mounts[0].image_sub_path'],
     [{ hostPath: '/a', containerPath: '/b', uidMappings: [{ length: 1 }] }, 'config.mounts[0].uidMappings'],
     [{ hostPath: '/a', containerPath: '/b', recursiveReadOnly: true }, 'recursive_read_only'],
   ])('%o is refused', (mount, field) => expect(() => specOf({ mounts: [mount] })).toThrow(field));
+});
+
+test('images are mounted read-only', () => {
+  const { mounts } = specOf({ mounts: [{ containerPath: '/model', image: { image: 'm' }, imageSubPath: 'v1' }] });
+  expect(mounts.at(-1)).toEqual({
+    source: '',
+    target: '/model',
+    readonly: true,
+    propagation: 'private',
+    image: { layers: ['/i/m'], subPath: 'v1' },
+  });
+});
+
+describe('user namespaces', () => {
+  const box = {
+    ...sandbox,
+    config: { ...sandbox.config, linux: { securityContext: { namespaceOptions: { usernsOptions: userns } } } },
+  };
+  const mount = { hostPath: '/a', containerPath: '/b', uidMappings: userns.uids, gidMappings: userns.gids };
+  test('mounts with the pod’s mappings are mapped', () => {
+    expect(specOf({ mounts: [mount] }, {}, box).mounts.at(-1)).toMatchObject({ source: '/a', idMapped: true });
+    expect(() => specOf({ mounts: [mount] })).toThrow('the pod has no user namespace');
+    expect(() => specOf({ mounts: [{ ...mount, uidMappings: [{ length: 9 }] }] }, {}, box)).toThrow(
+      'mappings other than those of the pod',
+    );
+  });
+  test('a container has its sandbox’s', () => {
+    const of = (usernsOptions: object) =>
+      specOf({ linux: { securityContext: { namespaceOptions: { usernsOptions } } } }, {}, box);
+    expect(() => of({ mode: 'NODE' })).toThrow('userns_options: it differs from the sandbox');
+    expect(of(userns).id).toBe('c1');
+  });
+});
+
+test('ambient capabilities are given, too', () => {
+  const spec = specOf({
+    linux: { securityContext: { capabilities: { dropCapabilities: ['ALL'], addAmbientCapabilities: ['NET_ADMIN'] } } },
+  });
+  expect([spec.process.capabilities, spec.process.ambientCapabilities]).toEqual([['NET_ADMIN'], ['NET_ADMIN']]);
 });
 
 test('privileged lifts masks, and needs a privileged sandbox', () => {
@@ -256,7 +307,14 @@ test('sandboxes: namespaces, ports, limits with overhead', () => {
 test.each([
   [{ metadata: { name: 'p' } }, 'config.metadata.uid'],
   [{ linux: { cgroupParent: '/a/../b' } }, 'cgroup_parent'],
-  [{ linux: { securityContext: { namespaceOptions: { usernsOptions: { mode: 'POD' as const } } } } }, 'userns_options'],
+  [
+    { linux: { securityContext: { namespaceOptions: { usernsOptions: { mode: 'POD' as const } } } } },
+    'userns_options.uids: root has to be mapped',
+  ],
+  [
+    { linux: { securityContext: { namespaceOptions: { ipc: 'NODE' as const, usernsOptions: userns } } } },
+    'namespace_options.ipc',
+  ],
   [{ linux: { sysctls: { 'net/../x': '1' } } }, 'sysctls'],
 ])('the sandbox %o is refused', (config, field) => {
   const whole = { metadata: { name: 'p', namespace: 'n', uid: 'u' }, ...config };

@@ -8,9 +8,9 @@ import { invalidField } from '../errors.ts';
 import { configuredMounts, devices, type PodFiles, podMounts } from './mounts.ts';
 import { processArgs, processEnv, workingDirectory } from './process.ts';
 import { resources } from './resources.ts';
-import { refuseUserNamespace } from './sandbox-spec.ts';
-import { capabilities, refuseAppArmor, seccompFilter } from './security.ts';
+import { ambient, capabilities, refuseAppArmor, seccompFilter } from './security.ts';
 import { containerUser, type UserDatabase } from './user.ts';
+import { checkSameUserNamespace, userNamespace } from './user-namespace.ts';
 
 export interface ContainerFactsForSpec {
   id: string;
@@ -21,6 +21,8 @@ export interface ContainerFactsForSpec {
   upperDir: string;
   workDir: string;
   podFiles: PodFiles;
+  /** Lower directories of an image that is mounted, topmost first; throws when it is not there. */
+  imageLayers: (image: string) => string[];
   logPath: string;
 }
 
@@ -30,8 +32,10 @@ export function containerSpec(config: ContainerConfig, facts: ContainerFactsForS
   const path = 'config.linux.security_context';
   if (config.CDIDevices?.length) throw invalidField('config.CDI_devices', 'CDI devices are not supported');
   refuseAppArmor(security, path);
-  refuseUserNamespace(security.namespaceOptions, `${path}.namespace_options`);
   const sandboxNamespaces = facts.sandbox.config.linux?.securityContext?.namespaceOptions ?? {};
+  const usernsPath = `${path}.namespace_options.userns_options`;
+  checkSameUserNamespace(security.namespaceOptions?.usernsOptions, sandboxNamespaces.usernsOptions, usernsPath);
+  const userns = userNamespace(sandboxNamespaces.usernsOptions, usernsPath);
   const namespaces = security.namespaceOptions;
   const sandboxPid = sandboxNamespaces.pid ?? 'POD';
   if (namespaces) {
@@ -54,7 +58,7 @@ export function containerSpec(config: ContainerConfig, facts: ContainerFactsForS
     throw invalidField(`${path}.privileged`, 'no privileged container allowed in sandbox');
   }
   const user = containerUser(security, facts.image, facts.readUserDatabase);
-  const mounts = configuredMounts(config);
+  const mounts = configuredMounts(config, userns, facts.imageLayers);
   const readonly = security.readonlyRootfs ?? false;
   const limits = linux.resources;
   const spec: ContainerSpec = {
@@ -69,6 +73,7 @@ export function containerSpec(config: ContainerConfig, facts: ContainerFactsForS
       additionalGids: user.groups,
       terminal: config.tty ?? false,
       capabilities: capabilities(security),
+      ...ambient(security),
       noNewPrivileges: security.noNewPrivs ?? false,
     },
     rootfs: { lowerDirs: facts.lowerDirs, upperDir: facts.upperDir, workDir: facts.workDir, readonly },

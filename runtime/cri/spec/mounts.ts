@@ -1,7 +1,8 @@
 // What it sees: mounts from the configuration, and the pod's own files where the configuration has none.
 import type { ContainerConfig, Mount as CriMount } from '../../../proto/cri-types.ts';
-import type { ContainerSpec, Mount } from '../../launch/port.ts';
+import type { ContainerSpec, Mount, UserNamespace } from '../../launch/port.ts';
 import { invalidField } from '../errors.ts';
+import { isIdMapped } from './user-namespace.ts';
 
 const propagation = {
   PROPAGATION_PRIVATE: 'private',
@@ -9,16 +10,41 @@ const propagation = {
   PROPAGATION_BIDIRECTIONAL: 'shared',
 } as const;
 
-export function configuredMounts(config: ContainerConfig): Mount[] {
-  return (config.mounts ?? []).map((mount, i) => configuredMount(mount, `config.mounts[${i}]`));
+export function configuredMounts(
+  config: ContainerConfig,
+  userns: UserNamespace | undefined,
+  imageLayers: (image: string) => string[],
+): Mount[] {
+  return (config.mounts ?? []).map((mount, i) => {
+    const path = `config.mounts[${i}]`;
+    return mount.image?.image
+      ? imageVolume(mount, path, userns !== undefined, imageLayers)
+      : configuredMount(mount, path, userns);
+  });
 }
 
-function configuredMount(mount: CriMount, path: string): Mount {
-  if (mount.image?.image) throw invalidField(`${path}.image`, 'image volumes are not supported');
-  if (mount.imageSubPath) throw invalidField(`${path}.image_sub_path`, 'image volumes are not supported');
-  if (mount.uidMappings?.length || mount.gidMappings?.length) {
-    throw invalidField(`${path}.uidMappings`, 'id-mapped mounts are not supported');
-  }
+/** The content of an image, read-only. */
+function imageVolume(
+  mount: CriMount,
+  path: string,
+  idMapped: boolean,
+  imageLayers: (image: string) => string[],
+): Mount {
+  const subPath = mount.imageSubPath ?? '';
+  if (subPath.startsWith('/') || subPath.split('/').includes('..') || subPath.includes('\0'))
+    throw invalidField(`${path}.image_sub_path`, `"${subPath}" is not a relative path without ".."`);
+  return {
+    source: '',
+    target: absolute(mount.containerPath, `${path}.container_path`),
+    readonly: true,
+    propagation: 'private',
+    image: { layers: imageLayers(mount.image?.image ?? ''), subPath },
+    ...(idMapped && { idMapped }),
+  };
+}
+
+function configuredMount(mount: CriMount, path: string, userns: UserNamespace | undefined): Mount {
+  if (mount.imageSubPath) throw invalidField(`${path}.image_sub_path`, 'it needs an image');
   const source = absolute(mount.hostPath, `${path}.host_path`);
   const target = absolute(mount.containerPath, `${path}.container_path`);
   const to: Mount = {
@@ -27,6 +53,7 @@ function configuredMount(mount: CriMount, path: string): Mount {
     readonly: mount.readonly ?? false,
     propagation: propagation[mount.propagation ?? 'PROPAGATION_PRIVATE'],
   };
+  if (isIdMapped(mount, userns, path)) to.idMapped = true;
   if (mount.recursiveReadOnly) {
     if (!mount.readonly) throw invalidField(`${path}.recursive_read_only`, 'needs readonly');
     if (to.propagation !== 'private') throw invalidField(`${path}.recursive_read_only`, 'needs private propagation');

@@ -4,13 +4,9 @@ import type { SandboxSpec } from '../../launch/port.ts';
 import { invalidField } from '../errors.ts';
 import { resources } from './resources.ts';
 import { refuseAppArmor, seccompFilter } from './security.ts';
+import { userNamespace } from './user-namespace.ts';
 
 const pidModes = { POD: 'pod', CONTAINER: 'container', NODE: 'node' } as const;
-
-export function refuseUserNamespace(options: NamespaceOption | null | undefined, path: string): void {
-  const user = options?.usernsOptions;
-  if (user && user.mode !== 'NODE') throw invalidField(`${path}.userns_options`, 'user namespaces are not supported');
-}
 
 export function sandboxSpec(id: string, config: PodSandboxConfig, host: { hostname: string }): SandboxSpec {
   const metadata = config.metadata;
@@ -21,7 +17,7 @@ export function sandboxSpec(id: string, config: PodSandboxConfig, host: { hostna
   const security = linux.securityContext ?? {};
   const path = 'config.linux.security_context';
   const namespaces = security.namespaceOptions ?? {};
-  refuseUserNamespace(namespaces, `${path}.namespace_options`);
+  const user = userNamespace(namespaces.usernsOptions, `${path}.namespace_options.userns_options`);
   refuseAppArmor(security, path);
   seccompFilter(security);
   const network = podOrNode(namespaces.network, `${path}.namespace_options.network`);
@@ -39,6 +35,13 @@ export function sandboxSpec(id: string, config: PodSandboxConfig, host: { hostna
     ipc: podOrNode(namespaces.ipc, `${path}.namespace_options.ipc`),
     cgroupParent: cgroupParent.replace(/\/+$/, ''),
   };
+  if (user) {
+    for (const kind of ['network', 'pid', 'ipc'] as const) {
+      if (spec[kind] === 'node')
+        throw invalidField(`${path}.namespace_options.${kind}`, "NODE does not go with a pod's own user namespace");
+    }
+    spec.userNamespace = user;
+  }
   if (spec.hostname.length > 64)
     throw invalidField('config.hostname', `"${spec.hostname}" is longer than 64 characters`);
   const limits = resources(withOverhead(linux.resources, linux.overhead), 'config.linux.resources');

@@ -19,15 +19,24 @@ export function capabilities(context: LinuxContainerSecurityContext): string[] {
   const path = 'config.linux.security_context.capabilities';
   const add = normalise(context.capabilities?.addCapabilities ?? [], `${path}.add_capabilities`);
   const drop = normalise(context.capabilities?.dropCapabilities ?? [], `${path}.drop_capabilities`);
-  if ((context.capabilities?.addAmbientCapabilities ?? []).length > 0) {
-    throw invalidField(`${path}.add_ambient_capabilities`, 'ambient capabilities are not supported');
-  }
   const set = new Set(add.includes('ALL') ? allCapabilities : defaultCapabilities);
   if (drop.includes('ALL')) set.clear();
-  for (const name of add) if (name !== 'ALL') set.add(name);
+  for (const name of [...add, ...ambientNames(context)]) if (name !== 'ALL') set.add(name);
   for (const name of drop) set.delete(name);
   return allCapabilities.filter((name) => set.has(name));
 }
+
+/** Those that a user other than root keeps over exec; they are added to the others, too. */
+export function ambient(context: LinuxContainerSecurityContext): { ambientCapabilities?: string[] } {
+  const names = context.privileged ? [] : ambientNames(context);
+  return names.length > 0 ? { ambientCapabilities: names } : {};
+}
+
+const ambientNames = (context: LinuxContainerSecurityContext): string[] => {
+  const path = 'config.linux.security_context.capabilities.add_ambient_capabilities';
+  const names = normalise(context.capabilities?.addAmbientCapabilities ?? [], path);
+  return names.includes('ALL') ? [...allCapabilities] : names;
+};
 
 function normalise(names: readonly string[], path: string): string[] {
   return names.map((name) => {

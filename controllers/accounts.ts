@@ -8,6 +8,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   deployment: 'deployment-controller',
   disruption: 'disruption-controller',
   replicaset: 'replicaset-controller',
+  replicationcontroller: 'replication-controller',
   daemonset: 'daemon-set-controller',
   statefulset: 'statefulset-controller',
   job: 'job-controller',

@@ -34,7 +34,7 @@ import { runDefaultStorageClass } from './persistentvolume/default-class.ts';
 import { runEphemeralVolumeController } from './persistentvolume/ephemeral.ts';
 import { runPvcProtection, runPvProtection } from './pvcprotection/controller.ts';
 import { runClusterRoleAggregation } from './rbac/controller.ts';
-import { runReplicaSetController } from './replicaset/controller.ts';
+import { runReplicaSetController, runReplicationController } from './replicaset/controller.ts';
 import { runResourceQuotaController } from './resourcequota/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 import { runServiceAccountTokenController } from './serviceaccount/token-controller.ts';
@@ -46,6 +46,7 @@ export type { Controller, ControllersContext, Signing } from './context.ts';
 const table = {
   deployment: runDeploymentController,
   replicaset: runReplicaSetController,
+  replicationcontroller: runReplicationController,
   daemonset: whereServed([daemonSetRef, controllerRevisionRef], runDaemonSetController),
   statefulset: whereServed([statefulSetRef, controllerRevisionRef], runStatefulSetController),
   job: whereServed([jobRef], runJobController),

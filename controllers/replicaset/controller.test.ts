@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { errors } from '../../api/errors.ts';
 import { pod as podKind } from '../../api/kinds/pod.ts';
 import { replicaSet as replicaSetKind } from '../../api/kinds/replica-set.ts';
+import { replicationController as replicationControllerKind } from '../../api/kinds/replication-controller.ts';
 import type { ReplicaSet } from '../../api/types/apps-v1.ts';
+import type { Pod, ReplicationController } from '../../api/types/core-v1.ts';
 import { NetworkError } from '../../client/index.ts';
-import { startHarness } from '../testing/harness.ts';
-import { runReplicaSetController } from './controller.ts';
+import { readyStatus, startHarness } from '../testing/harness.ts';
+import { runReplicaSetController, runReplicationController } from './controller.ts';
 
 const web = (replicas: number): ReplicaSet => ({
   metadata: { name: 'web', namespace: 'default' },
@@ -114,6 +116,76 @@ describe('a ReplicaSet whose watches lag behind', () => {
     await harness.run(120_000);
     expect(harness.client.writes.filter((write) => write.verb === 'delete')).toEqual([]);
     expect(harness.client.objects(podKind)).toHaveLength(5);
+    await harness.stop();
+  });
+});
+
+describe('a ReplicationController', () => {
+  it('keeps its pods, adopts what its selector finds, releases what it no longer does, and tells in its status', async () => {
+    const harness = startHarness([runReplicationController]);
+    const { client } = harness;
+    const template = { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    await harness.create<Pod>(podKind, {
+      metadata: { name: 'orphan', namespace: 'default', labels: { app: 'web' } },
+      spec: template.spec,
+    });
+    await harness.create<ReplicationController>(replicationControllerKind, {
+      metadata: { name: 'web', namespace: 'default' },
+      spec: { replicas: 3, selector: { app: 'web' }, template },
+    });
+    await harness.run();
+    const pods = () => client.objects<Pod>(podKind);
+    expect(pods()).toHaveLength(3);
+    const ownerOf = (name: string) => client.object<Pod>(podKind, `default/${name}`)?.metadata.ownerReferences;
+    expect(ownerOf('orphan')).toMatchObject([
+      { apiVersion: 'v1', kind: 'ReplicationController', name: 'web', controller: true, blockOwnerDeletion: true },
+    ]);
+    for (const [index, pod] of pods().entries())
+      client.change<Pod>(podKind, `default/${pod.metadata.name}`, (each) =>
+        readyStatus(each, harness.clock.now(), index + 1),
+      );
+    await harness.run();
+    const status = () => client.object<ReplicationController>(replicationControllerKind, 'default/web')?.status;
+    expect(status()).toEqual({
+      replicas: 3,
+      fullyLabeledReplicas: 3,
+      readyReplicas: 3,
+      availableReplicas: 3,
+      observedGeneration: 1,
+    });
+    client.change<Pod>(podKind, 'default/orphan', (each) => {
+      each.metadata.labels = { app: 'other' };
+      return each;
+    });
+    await harness.run();
+    expect([pods().length, ownerOf('orphan')]).toEqual([4, []]);
+    harness.takeWrites();
+    await harness.run();
+    expect(harness.takeWrites()).toEqual([]);
+    await harness.stop();
+  });
+
+  it('says in a condition that a quota refuses its pods', async () => {
+    let quota = 2;
+    const harness = startHarness([runReplicationController], {
+      before: ({ verb, ref }) => {
+        if (verb === 'create' && ref.resource === 'pods' && quota-- <= 0)
+          throw errors.forbidden(ref, '', 'exceeded quota');
+      },
+    });
+    await harness.create<ReplicationController>(replicationControllerKind, {
+      metadata: { name: 'rc', namespace: 'default' },
+      spec: { replicas: 3, selector: { app: 'rc' }, template: { metadata: { labels: { app: 'rc' } } } },
+    });
+    await harness.run(1);
+    const status = () => harness.client.object<ReplicationController>(replicationControllerKind, 'default/rc')?.status;
+    expect(status()?.conditions).toMatchObject([{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate' }]);
+    harness.client.change<ReplicationController>(replicationControllerKind, 'default/rc', (each) => {
+      (each.spec as { replicas: number }).replicas = 2;
+      return each;
+    });
+    await harness.run(1);
+    expect(status()?.conditions).toBeUndefined();
     await harness.stop();
   });
 });

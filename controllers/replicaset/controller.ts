@@ -1,20 +1,22 @@
-// Keeps as many pods as a ReplicaSet asks for: claims what its selector finds, creates in slow-start batches, deletes
-// what is least worth keeping, tells the outcome in status and events.
+// Keeps as many pods as a ReplicaSet, or a ReplicationController, asks for: claims what its selector finds, creates in
+// slow-start batches, deletes what is least worth keeping, tells the outcome in status and events.
 import { deepEqual } from '../../api/equality.ts';
 import { pod as podKind } from '../../api/kinds/pod.ts';
 import { replicaSet as replicaSetKind } from '../../api/kinds/replica-set.ts';
+import { replicationController as replicationControllerKind } from '../../api/kinds/replication-controller.ts';
 import { randomSuffix } from '../../api/names.ts';
 import { keyOf } from '../../api/object.ts';
 import { isPodActive } from '../../api/pod-conditions.ts';
 import { selectorFromObject } from '../../api/selectors.ts';
-import type { ReplicaSet } from '../../api/types/apps-v1.ts';
-import type { Pod } from '../../api/types/core-v1.ts';
+import type { ReplicaSet, ReplicaSetStatus } from '../../api/types/apps-v1.ts';
+import type { Pod, ReplicationController, ReplicationControllerStatus } from '../../api/types/core-v1.ts';
 import {
   createWorkQueue,
   isNamespaceTerminating,
   isNotFound,
   NetworkError,
   type ReconcileResult,
+  type ResourceRef,
   runController,
 } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
@@ -31,11 +33,54 @@ import { nextAvailableInMs, planReplicas, type ReplicaFailure, replicaSetStatus 
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
-export function runReplicaSetController(context: ControllersContext, signal: AbortSignal): Promise<void> {
+/** What tells the two kinds apart: a ReplicationController is planned for as the ReplicaSet that it amounts to. */
+interface Flavour<T extends ReplicaSet | ReplicationController> {
+  name: string;
+  source: string;
+  kind: ResourceRef;
+  asReplicaSet(object: T): ReplicaSet;
+  withStatus(object: T, status: ReplicaSetStatus): T;
+}
+
+const replicaSetFlavour: Flavour<ReplicaSet> = {
+  name: 'replicaset',
+  source: 'replicaset-controller',
+  kind: replicaSetKind,
+  asReplicaSet: (object) => object,
+  withStatus: (object, status) => ({ ...object, status }),
+};
+
+const replicationControllerFlavour: Flavour<ReplicationController> = {
+  name: 'replicationcontroller',
+  source: 'replication-controller',
+  kind: replicationControllerKind,
+  asReplicaSet: ({ spec, status, ...object }) => ({
+    ...object,
+    ...(spec && {
+      spec: { ...spec, selector: { matchLabels: spec.selector ?? {} }, template: spec.template ?? {} },
+    }),
+    ...(status && { status }),
+  }),
+  withStatus(object, { terminatingReplicas: _, ...status }) {
+    return { ...object, status: status satisfies ReplicationControllerStatus };
+  },
+};
+
+export const runReplicaSetController = (context: ControllersContext, signal: AbortSignal): Promise<void> =>
+  runReplicaController(replicaSetFlavour, context, signal);
+
+export const runReplicationController = (context: ControllersContext, signal: AbortSignal): Promise<void> =>
+  runReplicaController(replicationControllerFlavour, context, signal);
+
+function runReplicaController<T extends ReplicaSet | ReplicationController>(
+  flavour: Flavour<T>,
+  context: ControllersContext,
+  signal: AbortSignal,
+): Promise<void> {
   const { client, clock, random, informers } = context;
-  const events = context.events.withSource?.('replicaset-controller') ?? context.events;
-  const log = context.log.child({ controller: 'replicaset' });
-  const replicaSets = informers.of<ReplicaSet>(replicaSetKind);
+  const events = context.events.withSource?.(flavour.source) ?? context.events;
+  const log = context.log.child({ controller: flavour.name });
+  const replicaSets = informers.of<T>(flavour.kind);
   const pods = informers.of<Pod>(podKind);
   const queue = createWorkQueue({ clock, random });
   const expectations = new Expectations(clock);
@@ -75,13 +120,14 @@ export function runReplicaSetController(context: ControllersContext, signal: Abo
     }
     if (pod.metadata.deletionTimestamp || !pod.metadata.labels) return;
     for (const replicaSet of replicaSets.list(pod.metadata.namespace)) {
-      if (selectorFromObject(replicaSet.spec?.selector).matches(pod.metadata.labels)) queue.add(keyOf(replicaSet));
+      const { spec } = flavour.asReplicaSet(replicaSet);
+      if (selectorFromObject(spec?.selector).matches(pod.metadata.labels)) queue.add(keyOf(replicaSet));
     }
   }
 
   function wakeOwner(pod: Pod): void {
     const owner = controllerOf(pod);
-    if (owner?.kind === replicaSetKind.kind) queue.add(`${pod.metadata.namespace}/${owner.name}`);
+    if (owner?.kind === flavour.kind.kind) queue.add(`${pod.metadata.namespace}/${owner.name}`);
   }
 
   /** Creates in batches of 1, 2, 4, …; the first failing batch ends it, so that a quota is not hammered. */
@@ -108,7 +154,7 @@ export function runReplicaSetController(context: ControllersContext, signal: Abo
         labels: template?.metadata?.labels,
         annotations: template?.metadata?.annotations,
         finalizers: template?.metadata?.finalizers,
-        ownerReferences: [controllerReference(replicaSetKind, replicaSet)],
+        ownerReferences: [controllerReference(flavour.kind, replicaSet)],
       },
       spec: template?.spec,
     };
@@ -143,16 +189,17 @@ export function runReplicaSetController(context: ControllersContext, signal: Abo
   /** Pods of every ReplicaSet with the same controller: a Deployment's generations. */
   function relatedPods(replicaSet: ReplicaSet): Pod[] {
     const owner = controllerOf(replicaSet)?.uid;
-    const family = owner ? controlledBy(replicaSets, owner) : [replicaSet];
+    const family: (T | ReplicaSet)[] = owner ? controlledBy(replicaSets, owner) : [replicaSet];
     return family.flatMap((each) => controlledBy(pods, each.metadata.uid as string));
   }
 
   async function reconcile(key: string): Promise<ReconcileResult> {
-    const replicaSet = replicaSets.get(key);
-    if (!replicaSet) return;
+    const object = replicaSets.get(key);
+    if (!object) return;
+    const replicaSet = flavour.asReplicaSet(object);
     const uid = replicaSet.metadata.uid as string;
     const claims = claim(pods, replicaSet, selectorFromObject(replicaSet.spec?.selector));
-    const owned = await settleClaims(client, replicaSetKind, replicaSet, podKind, claims);
+    const owned = await settleClaims(client, flavour.kind, replicaSet, podKind, claims);
 
     const waitMs = expectations.waitMs(uid);
     let failure: ReplicaFailure | undefined;
@@ -175,10 +222,9 @@ export function runReplicaSetController(context: ControllersContext, signal: Abo
     }
 
     const status = replicaSetStatus(replicaSet, owned, failure, clock.now());
-    if (!deepEqual(status, replicaSet.status)) {
-      await client
-        .resource<ReplicaSet>(replicaSetKind, replicaSet.metadata.namespace)
-        .update({ ...replicaSet, status }, { subresource: 'status' });
+    const written = flavour.withStatus(object, status);
+    if (!deepEqual(written.status, object.status)) {
+      await client.resource<T>(flavour.kind, object.metadata.namespace).update(written, { subresource: 'status' });
     }
     if (failed) throw failed;
     const rechecks = [
@@ -189,7 +235,7 @@ export function runReplicaSetController(context: ControllersContext, signal: Abo
   }
 
   return runController(
-    { name: 'replicaset', queue, reconcile, workers: 8, informers: [replicaSets, pods], log },
+    { name: flavour.name, queue, reconcile, workers: 8, informers: [replicaSets, pods], log },
     signal,
   );
 }

@@ -14,6 +14,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   job: 'job-controller',
   'ttl-after-finished': 'ttl-after-finished-controller',
   cronjob: 'cronjob-controller',
+  horizontalpodautoscaler: 'horizontal-pod-autoscaler',
   endpointslice: 'endpointslice-controller',
   endpoints: 'endpoint-controller',
   namespace: 'namespace-controller',

@@ -1,5 +1,6 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
 import { certificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
+import { horizontalPodAutoscaler } from '../api/kinds/horizontal-pod-autoscaler.ts';
 import { validatingAdmissionPolicy } from '../api/kinds/validating-admission-policy.ts';
 import type { Client } from '../client/port.ts';
 import { customResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
@@ -15,6 +16,7 @@ import { runDisruptionController } from './disruption/controller.ts';
 import { runEndpointSliceController } from './endpointslice/controller.ts';
 import { runEndpointsController } from './endpointslice/endpoints-controller.ts';
 import { runGarbageCollector } from './garbagecollector/controller.ts';
+import { runHorizontalPodAutoscaler } from './horizontalpodautoscaler/controller.ts';
 import { runJobController, runTtlAfterFinished } from './job/controller.ts';
 import { runNamespaceController } from './namespace/controller.ts';
 import { runNodeLifecycleController } from './nodelifecycle/controller.ts';
@@ -52,6 +54,7 @@ const table = {
   job: whereServed([jobRef], runJobController),
   'ttl-after-finished': whereServed([jobRef], runTtlAfterFinished),
   cronjob: whereServed([cronJobRef, jobRef], runCronJobController),
+  horizontalpodautoscaler: whereServed([horizontalPodAutoscaler], runHorizontalPodAutoscaler),
   endpointslice: runEndpointSliceController,
   endpoints: runEndpointsController,
   namespace: runNamespaceController,

@@ -61,8 +61,10 @@ const replicationControllerFlavour: Flavour<ReplicationController> = {
     }),
     ...(status && { status }),
   }),
-  withStatus(object, { terminatingReplicas: _, ...status }) {
-    return { ...object, status: status satisfies ReplicationControllerStatus };
+  withStatus(object, counted) {
+    const status: ReplicationControllerStatus & ReplicaSetStatus = { ...counted };
+    delete status.terminatingReplicas; // it has no such field
+    return { ...object, status };
   },
 };
 

@@ -1,6 +1,6 @@
 // The type facts of api/schema/*.txt, read on first use: what decoding, protobuf, patches, OpenAPI and defaults know.
 // The format is described in api/schema/README.md. Files are read synchronously, once per group.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 export type Scalar =
   | 'string'
@@ -99,57 +99,89 @@ export function definition(name: string): Definition {
 export function groupDefinitions(group: string): ReadonlyMap<string, Definition> {
   let found = groups.get(group);
   if (!found) {
-    const file = new URL(`${group}.txt`, folder);
-    found = existsSync(file) ? parseGroup(group, readFileSync(file, 'utf8')) : new Map();
+    let text = '';
+    try {
+      text = readFileSync(new URL(`${group}.txt`, folder), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    found = parseGroup(group, text);
     groups.set(group, found);
   }
   return found;
 }
 
-/** Parses one schema file; exported for tests. */
+/** Parses one schema file; exported for tests. Fields are read when somebody asks for them: most kinds are never used. */
 export function parseGroup(group: string, text: string): Map<string, Definition> {
-  const definitions = new Map<string, Definition>();
-  let current: (Definition & { ownFields: Field[]; inlines: Inline[] }) | undefined;
+  const definitions = new Map<string, ParsedDefinition>();
+  let current: ParsedDefinition | undefined;
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     if (!line.startsWith('  ')) {
-      const [head = '', ...facts] = line.split(' ');
-      const isInlineOnly = head.startsWith('~');
-      const name = `${group}.${isInlineOnly ? head.slice(1) : head}`;
-      current = {
-        name,
-        isKind: facts.includes('gvk'),
-        isInlineOnly,
-        mapType: facts.includes('atomic') ? 'atomic' : 'granular',
-        fields: new Map(),
-        ownFields: [],
-        inlines: [],
-        scalar: facts.find((fact) => SCALARS.has(fact)) as Scalar | undefined,
-      };
-      definitions.set(name, current);
-      continue;
-    }
-    if (!current) throw new Error(`schema ${group}: field before any definition: ${line}`);
-    const body = line.slice(2);
-    if (body.startsWith('...')) {
-      const [name = '', number = '0'] = body.slice(3).split(' ');
-      current.inlines.push({ number: Number(number), name: name.includes('.') ? name : `${group}.${name}` });
-    } else {
-      current.ownFields.push(parseField(group, body));
-    }
+      current = new ParsedDefinition(group, line, definitions);
+      definitions.set(current.name, current);
+    } else if (current) current.lines.push(line.slice(2));
+    else throw new Error(`schema ${group}: field before any definition: ${line}`);
   }
-  for (const each of definitions.values()) fillFields(each, definitions);
-  return definitions;
+  return definitions as Map<string, Definition>;
 }
 
-function fillFields(target: Definition, local: Map<string, Definition>): void {
-  const all = target.fields as Map<string, Field>;
-  if (all.size > 0) return;
-  for (const field of target.ownFields) all.set(field.name, field);
-  for (const inline of target.inlines) {
-    const inlined = local.get(inline.name) ?? definition(inline.name);
-    fillFields(inlined, local);
-    for (const field of inlined.fields.values()) all.set(field.name, field);
+class ParsedDefinition implements Definition {
+  readonly name: string;
+  readonly isKind: boolean;
+  readonly isInlineOnly: boolean;
+  readonly mapType: 'atomic' | 'granular';
+  readonly scalar: Scalar | undefined;
+  /** As in the file, without their indentation. */
+  readonly lines: string[] = [];
+  #group: string;
+  /** Of the same file. */
+  #local: ReadonlyMap<string, Definition>;
+  #own: { fields: Field[]; inlines: Inline[] } | undefined;
+  #all: Map<string, Field> | undefined;
+
+  constructor(group: string, line: string, local: ReadonlyMap<string, Definition>) {
+    const [head = '', ...facts] = line.split(' ');
+    this.isInlineOnly = head.startsWith('~');
+    this.name = `${group}.${this.isInlineOnly ? head.slice(1) : head}`;
+    this.isKind = facts.includes('gvk');
+    this.mapType = facts.includes('atomic') ? 'atomic' : 'granular';
+    this.scalar = facts.find((fact) => SCALARS.has(fact)) as Scalar | undefined;
+    this.#group = group;
+    this.#local = local;
+  }
+
+  get ownFields(): readonly Field[] {
+    return (this.#own ??= this.#parse()).fields;
+  }
+
+  get inlines(): readonly Inline[] {
+    return (this.#own ??= this.#parse()).inlines;
+  }
+
+  get fields(): ReadonlyMap<string, Field> {
+    if (this.#all) return this.#all;
+    const all = new Map(this.ownFields.map((field) => [field.name, field]));
+    for (const inline of this.inlines) {
+      const inlined = this.#local.get(inline.name) ?? definition(inline.name);
+      for (const field of inlined.fields.values()) all.set(field.name, field);
+    }
+    this.#all = all;
+    return all;
+  }
+
+  #parse(): { fields: Field[]; inlines: Inline[] } {
+    const fields: Field[] = [];
+    const inlines: Inline[] = [];
+    for (const line of this.lines) {
+      if (!line.startsWith('...')) {
+        fields.push(parseField(this.#group, line));
+        continue;
+      }
+      const [name = '', number = '0'] = line.slice(3).split(' ');
+      inlines.push({ number: Number(number), name: name.includes('.') ? name : `${this.#group}.${name}` });
+    }
+    return { fields, inlines };
   }
 }
 

@@ -60,7 +60,7 @@ export class Scheme {
     return this.#revision;
   }
 
-  /** Throws when the resource or the kind is already there, or its schema is unknown. */
+  /** Throws when the resource or the kind is already there, or the schema's group is unknown. */
   add<T extends Kind<never>>(added: T): void {
     const kind = added as unknown as Kind;
     const resourceKey = key(kind.group, kind.version, kind.resource);

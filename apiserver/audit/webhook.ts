@@ -1,9 +1,9 @@
 // Sends batches of audit events to another server as an EventList, again with back-off when it is not there.
-import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { sleep } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { AuditEvent } from './record.ts';
+import { http } from '../../lib/node-http.ts';
 
 export interface WebhookOptions {
   url: string;
@@ -40,7 +40,7 @@ export async function sendEvents(options: WebhookOptions, events: readonly Audit
 function post(options: WebhookOptions, body: Buffer): Promise<number> {
   const { url, caPem, certificatePem, keyPem, token } = options;
   return new Promise((resolve, reject) => {
-    const send = url.startsWith('http:') ? httpRequest : httpsRequest;
+    const send = url.startsWith('http:') ? http.request : httpsRequest;
     const sent = send(
       url,
       {

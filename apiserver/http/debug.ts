@@ -2,7 +2,6 @@
 // fairness holds. Who may get them is a matter of authorization, as for every path. One profile at a time.
 import { Session } from 'node:inspector/promises';
 import type { HeapProfiler } from 'node:inspector';
-import { getHeapSnapshot } from 'node:v8';
 import { pipeline } from 'node:stream/promises';
 import { errors } from '../../api/errors.ts';
 import { sleep } from '../../lib/abort.ts';
@@ -90,6 +89,8 @@ export class Debug {
   async #heap(exchange: Exchange): Promise<void> {
     if (exchange.info.query.get('sampled') === '1') return this.#sampledHeap(exchange);
     exchange.startStream(200, 'application/octet-stream');
+    // Rarely wanted, and a start would wait for it.
+    const { getHeapSnapshot } = await import('node:v8');
     await pipeline(getHeapSnapshot(), exchange.response);
     return undefined;
   }

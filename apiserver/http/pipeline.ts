@@ -4,7 +4,7 @@
 //
 // Whatever is thrown on the way becomes one Status answer.
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, errors } from '../../api/errors.ts';
@@ -28,6 +28,7 @@ import type { Operations } from '../operations.ts';
 import { deadlineMs } from './deadline.ts';
 import { isTrue, parseRequest, type RequestInfo } from './request-info.ts';
 import { selectorAttributes } from './selector-attributes.ts';
+import { http } from '../../lib/node-http.ts';
 
 export interface PipelineOptions {
   authenticator: Authenticator;
@@ -204,7 +205,7 @@ export class Pipeline {
     this.#upgraded.add(socket);
     socket.on('close', () => this.#upgraded.delete(socket));
     socket.on('error', () => socket.destroy());
-    const response = new ServerResponse(request);
+    const response = new http.ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket as Socket);
     response.on('finish', () => socket.end());

@@ -1,10 +1,11 @@
 // Connections that this server opens to others: kept alive and used again, refused connections told in the words that
 // clients know. What is asked of whom is the callers' affair.
-import { Agent as HttpAgent, type ClientRequest, type OutgoingHttpHeaders, request as httpRequest } from 'node:http';
+import type { ClientRequest, OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate, type SecureContextOptions } from 'node:tls';
 import type { Location } from './locations.ts';
+import { http } from '../../lib/node-http.ts';
 
 /** From the first packet to the end of the handshake. */
 const CONNECT_TIMEOUT_MS = 30_000;
@@ -31,7 +32,7 @@ export interface OutboundRequest extends Location {
 export type Egress = (to: { host: string; port: number }) => { host: string; port: number };
 
 export class Outbound {
-  #http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16 });
+  #http = new http.Agent({ keepAlive: true, maxFreeSockets: 16 });
   #https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16, maxCachedSessions: 100 });
   #egress: Egress;
 
@@ -50,7 +51,7 @@ export class Outbound {
     const common = { host, port, path: wanted.path, method: wanted.method, headers: wanted.headers, setHost: false };
     const request =
       wanted.scheme === 'http'
-        ? httpRequest({ ...common, agent: wanted.isAlone ? false : this.#http })
+        ? http.request({ ...common, agent: wanted.isAlone ? false : this.#http })
         : httpsRequest({
             ...common,
             agent: wanted.isAlone ? false : this.#https,

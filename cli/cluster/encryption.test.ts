@@ -41,7 +41,7 @@ it('makes a key that only its owner reads, uses it again, and follows the file',
   expect((await third.get(key)).kv).toBeDefined();
   expect(messages.at(-1)).toContain('stays in force');
   const secret = Buffer.alloc(32, 7).toString('base64');
-  await change(good.replace('keys:', `keys:\n            - {name: key0, secret: ${secret}}`));
+  await change(good.replace('"keys": [', `"keys": [{"name": "key0", "secret": "${secret}"},`));
   await expect.poll(() => third.isStale?.(key)).toBe(true);
   await Promise.all([first, second, third].map((each) => each.close()));
 });

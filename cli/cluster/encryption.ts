@@ -65,17 +65,15 @@ function followFile(file: string, changed: () => void): FSWatcher {
 }
 
 /** `identity` last: objects from before, and of a store that was not encrypted, stay readable. */
-const freshConfiguration =
-  () => `# Secrets are encrypted at rest with this key: whoever loses it loses them. To rotate, add a key before it, start the
+function freshConfiguration(): string {
+  const key = { name: 'key1', secret: randomBytes(32).toString('base64') };
+  const configuration = {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'EncryptionConfiguration',
+    resources: [{ resources: ['secrets'], providers: [{ secretbox: { keys: [key] } }, { identity: {} }] }],
+  };
+  return `# Secrets are encrypted at rest with this key: whoever loses it loses them. To rotate, add a key before it, start the
 # server or save the file, write every Secret anew, then remove the old one.
-apiVersion: apiserver.config.k8s.io/v1
-kind: EncryptionConfiguration
-resources:
-  - resources: [secrets]
-    providers:
-      - secretbox:
-          keys:
-            - name: key1
-              secret: ${randomBytes(32).toString('base64')}
-      - identity: {}
+${JSON.stringify(configuration, null, 2)}
 `;
+}

@@ -1,13 +1,13 @@
 // /metrics and /healthz of a component that has no server of its own, in plain text on an address of this machine.
-import { createServer } from 'node:http';
 import { componentMetrics } from '../../client/metrics.ts';
 import { UserError } from '../user-error.ts';
+import { http } from '../../lib/node-http.ts';
 
 /** `address`: `127.0.0.1:10259`. Resolves when it listens. */
 export async function serveMetrics(address: string): Promise<{ close(): void }> {
   const match = /^(.*):(\d{1,5})$/.exec(address);
   if (!match) throw new UserError(`--metrics-bind-address is ADDRESS:PORT, not ${JSON.stringify(address)}`);
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (request.method !== 'GET') response.writeHead(405).end();
     else if (path === '/metrics') {

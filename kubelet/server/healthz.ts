@@ -1,6 +1,6 @@
 // Plain HTTP `/healthz` for whoever watches over the process, on an address of its own.
-import { createServer } from 'node:http';
 import type { Logger } from '../../lib/log.ts';
+import { http } from '../../lib/node-http.ts';
 
 export function serveHealth(
   { address, port }: { address: string; port: number },
@@ -8,7 +8,7 @@ export function serveHealth(
   log: Logger,
   signal: AbortSignal,
 ): void {
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const isHealth = /^\/healthz(\/(ping|log|syncloop))?$/.test((request.url ?? '').split('?')[0] ?? '');
     const found = isHealth ? problems() : ['404 page not found'];
     response.statusCode = isHealth ? (found.length === 0 ? 200 : 500) : 404;

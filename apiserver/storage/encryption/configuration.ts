@@ -14,9 +14,7 @@ export interface EncryptionRules {
 
 /** Throws an Error that names the field. `kinds`: the built-in ones, to know group and resource of a key. */
 export function parseEncryptionConfiguration(text: string, kinds: readonly Kind[]): EncryptionRules {
-  const documents = parseYamlDocuments(text);
-  if (documents.length !== 1) throw new Error('expected one EncryptionConfiguration');
-  const root = record(documents[0]?.value, 'the configuration', ['apiVersion', 'kind', 'resources']);
+  const root = record(parseText(text), 'the configuration', ['apiVersion', 'kind', 'resources']);
   if (root['kind'] !== 'EncryptionConfiguration' || root['apiVersion'] !== 'apiserver.config.k8s.io/v1') {
     throw new Error('expected kind EncryptionConfiguration of apiserver.config.k8s.io/v1');
   }
@@ -39,6 +37,21 @@ export function parseEncryptionConfiguration(text: string, kinds: readonly Kind[
     return found;
   }
   return { transformerOf, covers: (prefix) => transformerOf(prefix) !== undefined };
+}
+
+/** YAML; what is JSON below its comments, as the file that we write ourselves, is spared the slower parser at every start. */
+function parseText(text: string): unknown {
+  const body = text.replace(/^(?:#.*\n|\s)*/, '');
+  if (body.startsWith('{')) {
+    try {
+      return JSON.parse(body);
+    } catch {
+      // Flow style, or a mistake: the parser of YAML says which.
+    }
+  }
+  const documents = parseYamlDocuments(text);
+  if (documents.length !== 1) throw new Error('expected one EncryptionConfiguration');
+  return documents[0]?.value;
 }
 
 interface Entry {

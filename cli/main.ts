@@ -180,7 +180,7 @@ withNode(connected(program.command('kubelet').description('run the node agent al
   )
   .option('--rotate-server-certificates', 'ask the cluster for the certificate of the node server')
   .action(async (options) => (await import('./commands/kubelet.ts')).kubeletCommand(options));
-program
+const runtime = program
   .command('runtime')
   .description('run the container runtime alone: CRI on a unix socket')
   .addOption(dataDir())
@@ -190,6 +190,13 @@ program
   .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)')
   .addOption(logLevel())
   .action(async (options) => (await import('./commands/components.ts')).runtimeCommand(options));
+runtime
+  .command('plan')
+  .description('print how the containers of a pod would be made here: each step, the kernel call behind it, and why')
+  .argument('<file>', 'manifest of a Pod, or - for standard input')
+  .addOption(dataDir())
+  .option('--trace', 'do it, without a network, and show what each step took; then take it away again')
+  .action(async (file, options) => (await import('./commands/runtime-plan.ts')).runtimePlanCommand(file, options));
 connected(program.command('proxy').description('run the service proxy alone: Services as nftables rules'))
   .option('--node-name <name>', 'name of this node (default: the host name)')
   .action(async (options) => (await import('./commands/components.ts')).proxyCommand(options));

@@ -24,7 +24,7 @@ export interface ContainerInputs {
   settings: NodeSettings;
   services: readonly Service[];
   objects: ObjectLookup;
-  volumes: Volumes;
+  volumes: Pick<Volumes, 'directories' | 'subPath'>;
   paths: VolumePaths;
   /** What device plugins hand to it. */
   devices?: readonly DeviceGrant[];

@@ -2,5 +2,6 @@
 export { createLauncher, type LauncherOptions } from './launcher.ts';
 export * from './port.ts';
 export { type ContainerHost, type Plan, planContainer } from './container-plan.ts';
-export { planSandbox, type SandboxHost } from './sandbox-plan.ts';
+export { readHost } from './host.ts';
+export { planContainerRemoval, planSandbox, planSandboxRemoval, type SandboxHost } from './sandbox-plan.ts';
 export { printPlan, type Step } from './steps.ts';

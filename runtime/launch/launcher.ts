@@ -1,19 +1,16 @@
 // The Launcher: writes down what is asked for, has it done, and tells exits once. All it knows is in the state directory,
 // so that it can be killed at any step; the next one finishes or undoes what it finds.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type { CgroupDriver } from '../cgroups/driver.ts';
-import { createCgroupDriver } from '../cgroups/index.ts';
-import { findHierarchies } from '../cgroups/hierarchy.ts';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { sleep } from '../../lib/abort.ts';
 import type { Logger } from '../../lib/log.ts';
 import { createPodNetwork, type NetworkOptions, type PodNetwork } from '../network/bridge-network.ts';
 import { macOf } from '../network/ipam.ts';
-import { parseOwnLimits } from './capabilities.ts';
-import { type ContainerHost, type DeviceNode, planContainer } from './container-plan.ts';
+import { planContainer } from './container-plan.ts';
 import { planExec, execProcess } from './exec-plan.ts';
+import { readHost } from './host.ts';
 import {
   type ContainerFacts,
   type ContainerSpec,
@@ -24,8 +21,7 @@ import {
   type SandboxSpec,
 } from './port.ts';
 import { planContainerRemoval, planSandbox, planSandboxRemoval } from './sandbox-plan.ts';
-import { createSeccompLoader } from './seccomp/index.ts';
-import { connectUnix, createLauncherServer } from './server.ts';
+import { connectUnix, createLauncherServer, type OnTrace } from './server.ts';
 import { connectShim, type Shim, type ShimFacts } from './shim.ts';
 import { StateDirectory } from './state.ts';
 import { step } from './steps.ts';
@@ -45,6 +41,8 @@ export interface LauncherOptions {
   cgroupRoot?: string;
   clock: Clock;
   log: Logger;
+  /** Sees every plan as it has been executed. */
+  onTrace?: OnTrace;
 }
 
 interface Container {
@@ -74,16 +72,10 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     stateDir: options.stateDir,
     clock,
     log,
+    onTrace: options.onTrace,
   });
-  const mountInfo = readFileSync('/proc/self/mountinfo', 'utf8');
-  const cgroups: CgroupDriver = createCgroupDriver(options.cgroupRoot ?? '/sampan', mountInfo);
-  const cgroupMounts = cgroupMountsOf(mountInfo, cgroups);
-  const own = parseOwnLimits(
-    readFileSync('/proc/self/status', 'utf8'),
-    readFileSync('/proc/self/limits', 'utf8'),
-    readFileSync('/proc/self/oom_score_adj', 'utf8'),
-  );
-  const seccomp = createSeccompLoader();
+  const host = readHost(options.cgroupRoot ?? '/sampan');
+  const { cgroups, own } = host;
   const containers = new Map<string, Container>();
   const callbacks: ((event: ExitEvent) => void)[] = [];
   let untold: ExitEvent[] = [];
@@ -199,21 +191,12 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     const existing = containers.get(spec.id);
     if (existing?.facts) return { pid: existing.facts.pid, warnings: [] };
     const sandbox = sandboxOf(spec.sandboxId);
-    const host: ContainerHost = {
-      cgroups,
-      own,
-      cgroupMounts,
+    const facts = host.of(spec, {
       directory: state.containerDirectory(spec.id),
       sandboxDirectory: state.sandboxDirectory(spec.sandboxId),
-      seccomp:
-        spec.privileged && spec.seccomp.kind !== 'localhost'
-          ? undefined
-          : seccomp(spec.seccomp, spec.process.capabilities),
-      devices: (spec.devices ?? []).map((device) => deviceNode(device.hostPath)),
-      hostDevices: spec.privileged ? hostDevices('/dev') : [],
       pidNamespace: pidNamespace(spec, sandbox),
-    };
-    const plan = planContainer(spec, sandbox, host);
+    });
+    const plan = planContainer(spec, sandbox, facts);
     state.writeContainer(spec);
     const container: Container = { spec, shim: undefined, facts: undefined };
     containers.set(spec.id, container);
@@ -356,10 +339,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     async exec(spec) {
       const { container, facts } = runningContainer(spec.containerId);
       const process = execProcess(spec, container.spec);
-      const filter =
-        container.spec.privileged && container.spec.seccomp.kind !== 'localhost'
-          ? undefined
-          : seccomp(container.spec.seccomp, process.capabilities);
+      const filter = host.seccomp(container.spec, process.capabilities);
       const plan = planExec(
         spec,
         container.spec,
@@ -455,45 +435,5 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       await server.quit();
       closed = true;
     },
-  };
-}
-
-function deviceNode(path: string): DeviceNode {
-  const facts = statSync(path, { throwIfNoEntry: false });
-  if (!facts || !(facts.isCharacterDevice() || facts.isBlockDevice()))
-    throw new LaunchError('mknod', 'ENODEV', `"${path}" is not a device`);
-  const major = ((facts.rdev >>> 8) & 0xfff) | (Math.floor(facts.rdev / 2 ** 32) & ~0xfff);
-  const minor = (facts.rdev & 0xff) | ((facts.rdev >>> 12) & ~0xff);
-  return { type: facts.isBlockDevice() ? 'b' : 'c', major, minor, mode: facts.mode & 0o777 };
-}
-
-/** Every device of the host, for privileged containers; terminals are the container's own. */
-function hostDevices(directory: string): { path: string; node: DeviceNode }[] {
-  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory())
-      return ['pts', 'shm', 'mqueue', 'fd', '.udev'].includes(entry.name) ? [] : hostDevices(path);
-    if (!(entry.isCharacterDevice() || entry.isBlockDevice()) || ['/dev/console', '/dev/ptmx'].includes(path))
-      return [];
-    try {
-      return [{ path, node: deviceNode(path) }];
-    } catch {
-      return []; // unplugged meanwhile
-    }
-  });
-}
-
-/** What /sys/fs/cgroup looks like inside: one directory per hierarchy of the host, mounted in the cgroup namespace. */
-function cgroupMountsOf(mountInfo: string, driver: CgroupDriver): ContainerHost['cgroupMounts'] {
-  const hierarchies = findHierarchies(mountInfo);
-  const byMount = new Map<string, string[]>();
-  // Only those a container has a cgroup of its own in: of the others it would see the host's.
-  const joined = driver.own('/x');
-  for (const [controller, mount] of hierarchies.v1)
-    if (joined.some((path) => path.startsWith(`${mount}/`)))
-      byMount.set(mount, [...(byMount.get(mount) ?? []), controller]);
-  return {
-    v1: [...byMount].map(([mount, names]) => [mount.slice(mount.lastIndexOf('/') + 1), names.join(',')]),
-    unified: hierarchies.unified !== undefined,
   };
 }

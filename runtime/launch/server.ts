@@ -19,6 +19,9 @@ export interface Answer {
   values: Map<string, string>;
 }
 
+/** A plan that has been executed: what each step took, by its place; those after a process waits or has exec'ed are not known. */
+export type OnTrace = (steps: readonly Step[], timesNs: ReadonlyMap<number, number>) => void;
+
 export interface LauncherServer {
   /** Runs a plan; rejects with LaunchError naming the step that failed. */
   run(steps: readonly Step[]): Promise<Answer>;
@@ -35,6 +38,8 @@ export interface ServerOptions {
   stateDir: string;
   clock: Clock;
   log: Logger;
+  /** Called after each plan. */
+  onTrace?: OnTrace | undefined;
 }
 
 const GONE = new Set(['ENOENT', 'ECONNREFUSED']);
@@ -175,12 +180,14 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
 
   const request = async (steps: readonly Step[], halfOpen: boolean) => {
     await check();
-    const { socket, records } = await ask(encodePlan(steps), halfOpen);
+    const before = options.onTrace ? [step('trace', [], '')] : [];
+    const { socket, records } = await ask(encodePlan([...before, ...steps]), halfOpen);
+    const timesNs = new Map<number, number>();
     const answer: Answer = { warnings: [], pid: undefined, pidStart: undefined, values: new Map() };
     for (const [kind, ...rest] of records) {
       if (kind === 'error') {
         socket.destroy();
-        const failed = steps[Number(rest[0])];
+        const failed = steps[Number(rest[0]) - before.length];
         throw new LaunchError(
           failed ? printPlan([failed]).trim() : '',
           rest[1] ?? '',
@@ -189,8 +196,10 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
       }
       if (kind === 'warning' && rest[0]) answer.warnings.push(rest[0]);
       else if (kind === 'pid') [answer.pid, answer.pidStart] = [Number(rest[0]), rest[1]];
+      else if (kind === 'trace') timesNs.set(Number(rest[0]) - before.length, Number(rest[1]));
       else if (kind) answer.values.set(kind, rest[0] ?? '');
     }
+    options.onTrace?.(steps, timesNs);
     return { socket, answer };
   };
 

@@ -72,6 +72,7 @@ export type Op =
   | 'own-streams'
   | 'sysctl'
   | 'probe-idmap'
+  | 'trace'
   | 'ping'
   | 'quit';
 
@@ -139,6 +140,7 @@ const CALLS: Record<Op, string> = {
   'own-streams': 'fchown',
   sysctl: 'write',
   'probe-idmap': 'mount_setattr IDMAP',
+  trace: 'trace',
   ping: 'ping',
   quit: 'quit',
 };
@@ -149,10 +151,12 @@ export const step = (op: Op, args: (string | number | Uint8Array)[], why: string
   why,
 });
 
-/** One line per step: number, kernel call, arguments, reason. Programs are printed as their size. */
-export function printPlan(steps: readonly Step[]): string {
+/** One line per step: number, kernel call, arguments, reason; with times, what each step took. Programs are printed as their size. */
+export function printPlan(steps: readonly Step[], timesNs?: ReadonlyMap<number, number>): string {
   let inside = false;
   const lines = steps.map((each, at) => {
+    const ns = timesNs?.get(at);
+    const time = timesNs ? (ns === undefined ? '          ' : `${(ns / 1e3).toFixed(0).padStart(7)}µs `) : '';
     const args = each.args.map((arg) =>
       typeof arg !== 'string'
         ? `<${arg.length / 8} instructions>`
@@ -160,7 +164,7 @@ export function printPlan(steps: readonly Step[]): string {
           ? arg
           : JSON.stringify(arg),
     );
-    const line = `${String(at + 1).padStart(3)} ${inside ? '│ ' : ''}${CALLS[each.op]}${args.length > 0 ? ` ${args.join(' ')}` : ''}  # ${each.why}`;
+    const line = `${time}${String(at + 1).padStart(3)} ${inside ? '│ ' : ''}${CALLS[each.op]}${args.length > 0 ? ` ${args.join(' ')}` : ''}  # ${each.why}`;
     if (each.op === 'clone' || each.op === 'enter') inside = true;
     return line;
   });

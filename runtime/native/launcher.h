@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL "3"
+#define PROTOCOL "4"
 #define MAX_MESSAGE (8u << 20)
 #define MAX_TREES 256
 
@@ -72,6 +72,7 @@ struct context {
   int root;         // the container's root, before and after pivot
   int sync;         // child's end of the socket to its parent, or -1
   bool in_child;
+  bool tracing;     // each step is told as it is done, with its time
   int stdio[3];     // what the child will have as 0, 1, 2
   bool has_session;
   struct session session;
@@ -94,7 +95,7 @@ step_function step_unshare, step_setns, step_hostname, step_rlimit, step_oom, st
 step_function step_session, step_clone, step_enter, step_joined, step_wait_start, step_warm;
 step_function step_dial, step_quiesce;
 step_function step_user_namespace, step_enter_user, step_overlay_tree, step_device_tmpfs, step_root, step_own_streams,
-    step_sysctl, step_probe_idmap;
+    step_sysctl, step_probe_idmap, step_trace;
 
 // ---- user.c, mount.c
 int become_namespace_root(struct failure *failure);
@@ -103,7 +104,12 @@ int idmap_tree(int tree, const char *userns, const char *what, struct failure *f
 int mount_overlay(const char *target, const struct arg *paths, uint32_t layers, struct failure *failure);
 
 // ---- the socket between a child and its parent: one byte of kind, then a payload
-enum sync_kind { SYNC_ERROR = 'e', SYNC_READY = 'r', SYNC_JOINED = 'j', SYNC_GO = 'g', SYNC_MASTER = 'm', SYNC_PID = 'p' };
+enum sync_kind { SYNC_ERROR = 'e', SYNC_READY = 'r', SYNC_JOINED = 'j', SYNC_GO = 'g', SYNC_MASTER = 'm', SYNC_PID = 'p', SYNC_TRACE = 't' };
+struct traced {
+  uint32_t at;
+  int64_t ns;
+};
+void trace(struct context *context, struct traced traced);
 bool sync_send(int fd, char kind, const void *payload, size_t length, int pass_fd);
 ssize_t sync_receive(int fd, char *kind, void *payload, size_t size, int *passed_fd);
 uint64_t start_ticks(pid_t pid);  // field 22 of /proc/pid/stat, 0 when gone

@@ -164,6 +164,7 @@ static int follow(struct context *context, pid_t pid, int sync, const struct ste
     char kind = 0;
     union {
       struct failure failure;
+      struct traced traced;
       int32_t pid;
     } told;
     int passed = -1;
@@ -180,6 +181,7 @@ static int follow(struct context *context, pid_t pid, int sync, const struct ste
       failure->message[sizeof failure->message - 1] = 0;
       return -1;
     }
+    if (kind == SYNC_TRACE && got == sizeof told.traced) trace(context, told.traced);
     if (kind == SYNC_MASTER) session->master = passed;
     if (kind == SYNC_READY) break;
     if (kind == SYNC_PID) {
@@ -218,6 +220,7 @@ int step_clone(struct context *context, const struct step *step, struct failure 
     if (fd < 0 || setns(fd, CLONE_NEWPID) < 0) return fail(failure, errno, "join pid namespace %s", pid_namespace);
     close(fd);
   }
+  int64_t started = now_ns();
   pid_t pid = clone_process(flags, step->argv[2].text, failure);
   if (pid < 0) return -1;
   if (pid == 0) {
@@ -226,6 +229,7 @@ int step_clone(struct context *context, const struct step *step, struct failure 
     run_child(context, sync[1]);
   }
   close(sync[1]);
+  if (context->tracing) trace(context, (struct traced){context->at, now_ns() - started});
   return follow(context, pid, sync[0], step, 4, failure);
 }
 

@@ -71,6 +71,7 @@ static const struct {
     {"own-streams", step_own_streams, 2, 2},
     {"sysctl", step_sysctl, 3, 3},
     {"probe-idmap", step_probe_idmap, 1, 1},
+    {"trace", step_trace, 0, 0},
 };
 
 int fail(struct failure *failure, int error, const char *format, ...) {
@@ -82,6 +83,24 @@ int fail(struct failure *failure, int error, const char *format, ...) {
   if (error != 0 && used >= 0 && (size_t)used < sizeof failure->message)
     snprintf(failure->message + used, sizeof failure->message - (size_t)used, ": %s", strerror(error));
   return -1;
+}
+
+// trace: from here on every step is told with the time it took, up to where a process waits or becomes another program.
+int step_trace(struct context *context, const struct step *step, struct failure *failure) {
+  (void)step, (void)failure;
+  context->tracing = true;
+  return 0;
+}
+
+void trace(struct context *context, struct traced traced) {
+  if (context->in_child) {
+    sync_send(context->sync, SYNC_TRACE, &traced, sizeof traced, -1);
+    return;
+  }
+  char at[16], ns[24];
+  snprintf(at, sizeof at, "%u", traced.at);
+  snprintf(ns, sizeof ns, "%lld", (long long)traced.ns);
+  reply_add(context->reply, 3, (const char *[]){"trace", at, ns});
 }
 
 int run_steps(struct context *context, const struct plan *plan, uint32_t from, struct failure *failure) {
@@ -97,7 +116,11 @@ int run_steps(struct context *context, const struct plan *plan, uint32_t from, s
     uint32_t arguments = step->argc - 1;
     if (arguments < table[known].least || arguments > table[known].most)
       return fail(failure, EINVAL, "step %s with %u arguments", name, arguments);
+    // What waits for its start tells nothing more: its parent has answered by then.
+    if (table[known].run == step_wait_start || table[known].run == step_pause) context->tracing = false;
+    int64_t started = context->tracing ? now_ns() : 0;
     if (table[known].run(context, step, failure) < 0) return -1;
+    if (context->tracing) trace(context, (struct traced){i, now_ns() - started});
     // A spawn has handed the rest of the plan to a child.
     if (table[known].run == step_clone || table[known].run == step_enter) return 0;
   }

@@ -52,9 +52,11 @@ export class Snapshots {
     return this.#layers;
   }
 
-  constructor(root: string) {
+  /** With `readOnly` it looks at what another process works with, and makes or sweeps nothing. */
+  constructor(root: string, { readOnly = false } = {}) {
     this.#layers = join(root, 'layers');
     this.#active = join(root, 'active');
+    if (readOnly) return;
     mkdirSync(this.#layers, { recursive: true, mode: 0o700 });
     mkdirSync(this.#active, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(this.#layers)) {

@@ -20,6 +20,7 @@ type FromSettings = Partial<
     | 'crashLoopMaxMs'
     | 'containerLogs'
     | 'podPidsLimit'
+    | 'idsPerPod'
     | 'configz'
   >
 >;
@@ -40,6 +41,7 @@ export function optionsOf(settings: KubeletSettings): FromSettings {
     crashLoopMaxMs: rest.crashLoopMaxMs,
     containerLogs: rest.containerLogs,
     podPidsLimit: rest.podPidsLimit,
+    idsPerPod: rest.idsPerPod,
     staticPodPath: staticPodPath || undefined,
     clusterDns: clusterDns?.length ? clusterDns : undefined,
   };

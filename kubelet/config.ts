@@ -35,6 +35,7 @@ export interface KubeletSettings {
   crashLoopMaxMs?: number;
   containerLogs?: { maxBytes?: number; maxFiles?: number };
   podPidsLimit?: number;
+  idsPerPod?: number;
   rotateCertificates?: boolean;
   serverTlsBootstrap?: boolean;
   runtimeEndpoint?: string;
@@ -180,6 +181,13 @@ const readers: Record<string, Reader> = {
   },
   cpuManagerPolicy: only('none'),
   memoryManagerPolicy: only('None'),
+  userNamespaces(value, field, into) {
+    const { idsPerPod, ...rest } = fields(value, field);
+    for (const key of Object.keys(rest)) fail(`${field}.${key}`, 'is not known');
+    if (idsPerPod === undefined) return;
+    into.idsPerPod = whole(idsPerPod, `${field}.idsPerPod`, 65_536, 2 ** 32 - 1);
+    if (into.idsPerPod % 65_536 !== 0) fail(`${field}.idsPerPod`, `${into.idsPerPod} is not a multiple of 65536`);
+  },
   rotateCertificates: (value, field, into) => (into.rotateCertificates = flag(value, field)),
   serverTLSBootstrap: (value, field, into) => (into.serverTlsBootstrap = flag(value, field)),
   containerRuntimeEndpoint: (value, field, into) =>

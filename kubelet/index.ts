@@ -30,6 +30,7 @@ import type { StaticSource } from './pods/static-source.ts';
 import { RuntimeCache } from './pods/runtime-cache.ts';
 import { watchRuntime } from './pods/runtime-watch.ts';
 import { StatusWriter } from './pods/status-writer.ts';
+import { hostPool, UserNamespaces } from './pods/user-namespaces.ts';
 import { createHooks } from './probes/hooks.ts';
 import { Prober } from './probes/prober.ts';
 import { refs } from '../client/refs.ts';
@@ -69,6 +70,8 @@ export interface KubeletOptions {
   containerLogs?: { maxBytes?: number; maxFiles?: number };
   /** Processes and threads of one pod; default: a quarter of the machine's, so that no pod takes them all. */
   podPidsLimit?: number;
+  /** Ids of one pod with a user namespace of its own; default 65536. */
+  idsPerPod?: number;
   /** What `/configz` shows. */
   configz?: object;
   /** Plain HTTP `/healthz` on this address, for whoever watches over the process. */
@@ -218,6 +221,12 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const podContext: PodContext = {
     nodeState,
     devices,
+    userNamespaces: new UserNamespaces({
+      stateDir,
+      pool: hostPool(nodeFacts.maxPods, options.idsPerPod),
+      handlers: new Set(version.handlers.filter((each) => each.userNamespaces).map((each) => each.name)),
+      log,
+    }),
     gate: { isOpen: false, isListed: false },
     client,
     cri,

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Container, Service, VolumeMount } from '../../api/types/core-v1.ts';
-import type { ContainerConfig, Device, Mount, MountPropagation, Signal } from '../../proto/cri-types.ts';
+import type { ContainerConfig, Device, Mount, MountPropagation, Signal, UserNamespace } from '../../proto/cri-types.ts';
 import type { DeviceGrant } from '../../proto/device-plugin.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';
@@ -30,6 +30,8 @@ export interface ContainerInputs {
   devices?: readonly DeviceGrant[];
   /** Id of the container whose processes this one is to see. */
   targetId?: string | undefined;
+  /** The pod's user namespace: files that it mounts belong to whom they say, inside. */
+  users?: UserNamespace | undefined;
 }
 
 const propagations: Record<string, MountPropagation> = {
@@ -43,7 +45,7 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
   refuseUnsupported(container);
   const environment = await environmentOf({ ...fields, services: inputs.services, objects: inputs.objects }, container);
   const lookup = (name: string) => environment.get(name);
-  const security = containerSecurity(pod, container, inputs.imageUser, settings.seccompDir, inputs.targetId);
+  const security = containerSecurity(pod, container, inputs.imageUser, settings.seccompDir, inputs);
 
   const mounts: Mount[] = [];
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
@@ -60,6 +62,11 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
   const messageFile = terminationMessageFile(inputs);
   if (messageFile) mounts.push({ containerPath: messageFile.inside, hostPath: messageFile.onHost, readonly: false });
 
+  const { uids: uidMappings = [], gids: gidMappings = [] } = inputs.users ?? {};
+  const mapped = mounts.map((each) =>
+    each.hostPath && uidMappings.length > 0 ? { ...each, uidMappings, gidMappings } : each,
+  );
+
   return {
     metadata: { name: container.name, attempt: restartCount },
     image: { image: imageRef, userSpecifiedImage: container.image ?? '' },
@@ -68,7 +75,7 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
     workingDir: container.workingDir ?? '',
     // What the pod says itself wins.
     envs: [...new Map([...grantedEnv, ...environment])].map(([key, value]) => ({ key, value })),
-    mounts,
+    mounts: mapped,
     devices: [
       ...blockDevices(inputs),
       ...grants

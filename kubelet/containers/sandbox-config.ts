@@ -1,6 +1,6 @@
 // The sandbox of a pod as CRI wants it. Pure.
 import type { Pod } from '../../api/types/core-v1.ts';
-import type { PodSandboxConfig, Protocol } from '../../proto/cri-types.ts';
+import type { PodSandboxConfig, Protocol, UserNamespace } from '../../proto/cri-types.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import type { NodeSettings } from '../settings.ts';
 import { timestamp } from '../pods/container-status.ts';
@@ -18,6 +18,7 @@ export function sandboxConfig(
   attempt: number,
   settings: NodeSettings,
   seenAtMs: number,
+  users?: UserNamespace,
 ): { config: PodSandboxConfig; warnings: string[] } {
   const { name = '', namespace = '', uid = '' } = pod.metadata;
   const dns = podDns(pod, settings);
@@ -50,7 +51,7 @@ export function sandboxConfig(
     },
     linux: {
       cgroupParent: podCgroup(pod, settings.cgroupRoot),
-      securityContext: sandboxSecurity(pod, settings.seccompDir),
+      securityContext: sandboxSecurity(pod, settings.seccompDir, users),
       sysctls: Object.fromEntries(
         (pod.spec?.securityContext?.sysctls ?? []).map((each) => [each.name.replaceAll('/', '.'), each.value]),
       ),

@@ -5,6 +5,7 @@ import type {
   LinuxSandboxSecurityContext,
   NamespaceOption,
   SecurityProfile,
+  UserNamespace,
 } from '../../proto/cri-types.ts';
 import { ConfigError } from './environment.ts';
 
@@ -26,21 +27,15 @@ export const maskedPaths = [
 
 export const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
-/** Network, pid and ipc namespaces of a pod; a container may target another's pid namespace (debugging). */
-export function namespaceOptions(pod: Pod, targetId?: string): NamespaceOption {
+/** Network, pid, ipc and user namespaces of a pod; a container may target another's pid namespace (debugging). */
+export function namespaceOptions(pod: Pod, users: UserNamespace | undefined, targetId?: string): NamespaceOption {
   const spec = pod.spec;
-  if (targetId !== undefined) {
-    return {
-      network: spec?.hostNetwork ? 'NODE' : 'POD',
-      ipc: spec?.hostIPC ? 'NODE' : 'POD',
-      pid: 'TARGET',
-      targetId,
-    };
-  }
+  const pid = spec?.hostPID ? 'NODE' : spec?.shareProcessNamespace ? 'POD' : 'CONTAINER';
   return {
     network: spec?.hostNetwork ? 'NODE' : 'POD',
     ipc: spec?.hostIPC ? 'NODE' : 'POD',
-    pid: spec?.hostPID ? 'NODE' : spec?.shareProcessNamespace ? 'POD' : 'CONTAINER',
+    ...(targetId === undefined ? { pid } : { pid: 'TARGET', targetId }),
+    ...(users && { usernsOptions: users }),
   };
 }
 
@@ -73,10 +68,14 @@ export function supplementalGroups(pod: Pod): number[] {
   return groups;
 }
 
-export function sandboxSecurity(pod: Pod, seccompRoot: string): LinuxSandboxSecurityContext {
+export function sandboxSecurity(
+  pod: Pod,
+  seccompRoot: string,
+  users: UserNamespace | undefined,
+): LinuxSandboxSecurityContext {
   const context = pod.spec?.securityContext;
   return {
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: namespaceOptions(pod, users),
     ...(context?.runAsUser !== undefined && { runAsUser: { value: context.runAsUser } }),
     ...(context?.runAsUser !== undefined &&
       context.runAsGroup !== undefined && { runAsGroup: { value: context.runAsGroup } }),
@@ -102,7 +101,7 @@ export function containerSecurity(
   container: Container,
   imageUser: ImageUser,
   seccompRoot: string,
-  targetId?: string,
+  { targetId, users }: { targetId?: string | undefined; users?: UserNamespace | undefined } = {},
 ): LinuxContainerSecurityContext {
   const podContext = pod.spec?.securityContext;
   const own = container.securityContext;
@@ -120,7 +119,7 @@ export function containerSecurity(
       dropCapabilities: (own?.capabilities?.drop ?? []).map(bareCapability),
     },
     privileged,
-    namespaceOptions: namespaceOptions(pod, targetId),
+    namespaceOptions: namespaceOptions(pod, users, targetId),
     ...(runAsUser !== undefined
       ? { runAsUser: { value: runAsUser } }
       : imageUser.uid !== undefined

@@ -31,6 +31,8 @@ it.each([
 });
 
 it('names what it does not support', () => {
-  expect(obstacles(pod({ hostUsers: false }))).toEqual(['spec.hostUsers: false is not supported by this kubelet']);
+  expect(obstacles(pod({ resourceClaims: [{ name: 'x' }] }))).toEqual([
+    'spec.resourceClaims is not supported by this kubelet',
+  ]);
   expect(obstacles(pod())).toEqual([]);
 });

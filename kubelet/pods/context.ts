@@ -16,6 +16,7 @@ import type { BackoffTable } from './crash-backoff.ts';
 import type { PodEvents } from './events.ts';
 import type { RuntimeCache } from './runtime-cache.ts';
 import type { StatusWriter } from './status-writer.ts';
+import type { UserNamespaces } from './user-namespaces.ts';
 
 export interface PodContext {
   /** Closed until the API's pods and the runtime's containers are both known: before that no worker acts. */
@@ -24,6 +25,7 @@ export interface PodContext {
   /** What the node runs short of, and whether it ends. */
   nodeState: { pressure(): ReadonlySet<string>; isShuttingDown: boolean };
   devices: DeviceManager;
+  userNamespaces: UserNamespaces;
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

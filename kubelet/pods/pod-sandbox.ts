@@ -19,12 +19,14 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
   if (refused.length > 0) throw new Error(refused.join('; '));
   const olds = cache.pod(uid).sandboxes;
   if (olds.some((each) => each.isReady)) await stopSandboxes(context, uid);
-  const { config, warnings } = sandboxConfig(pod, attempt, settings, seenAtMs);
+  const handler = await runtimeHandler(context, pod);
+  const users = context.userNamespaces.of(pod, handler);
+  const { config, warnings } = sandboxConfig(pod, attempt, settings, seenAtMs, users);
   if (attempt === 0)
     for (const text of warnings)
       events.pod(pod, 'Warning', text.startsWith('kubelet') ? 'MissingClusterDNS' : 'DNSConfigForming', text);
   mkdirSync(podLogDirectory({ name, namespace, uid }, settings.podLogsDir), { recursive: true });
-  const request = { config, runtimeHandler: await runtimeHandler(context, pod) };
+  const request = { config, runtimeHandler: handler };
   const { podSandboxId = '' } = await cri.call('RunPodSandbox', request, { timeoutMs: SANDBOX_TIMEOUT_MS });
   if (!cache.pod(uid).sandboxes.some((each) => each.id === podSandboxId && each.ips.length > 0)) {
     await refreshSandbox(cri, cache, podSandboxId);

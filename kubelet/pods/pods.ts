@@ -201,6 +201,7 @@ export class Pods {
     const uids = new Set([...names(join(settings.stateDir, 'pods')), ...names(join(settings.stateDir, 'memory'))]);
     for (const uid of uids) {
       if (this.#workers.has(uid)) continue;
+      this.#context.userNamespaces.release(uid);
       await volumes.tearDown(uid).catch((err) => log.warn({ err, uid }, 'cannot remove what a former pod has left'));
     }
   }

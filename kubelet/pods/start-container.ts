@@ -4,6 +4,7 @@ import type { Container, EphemeralContainer, Pod } from '../../api/types/core-v1
 import { containerConfig } from '../containers/container-config.ts';
 import { ConfigError } from '../containers/environment.ts';
 import { podLogDirectory, sandboxConfig } from '../containers/sandbox-config.ts';
+import type { UserNamespace } from '../../proto/cri-types.ts';
 import { isNotFound } from '../cri/client.ts';
 import type { ImageResult } from '../images/puller.ts';
 import type { VolumePaths } from '../volumes/volumes.ts';
@@ -60,8 +61,10 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
     nodeName: settings.nodeName,
     allocatable: settings.allocatable,
   };
+  let users: UserNamespace | undefined;
   let config: Awaited<ReturnType<typeof containerConfig>>;
   try {
+    users = context.userNamespaces.of(pod);
     config = await containerConfig({
       fields,
       container,
@@ -73,6 +76,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
       objects,
       volumes,
       paths: inputs.paths,
+      users,
       targetId: targetOf(context, pod, container),
       devices: await context.devices.grantsFor(pod.metadata.uid ?? '', container.name),
     });
@@ -81,7 +85,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
   }
   if (signal.aborted) return;
 
-  const { config: podConfig } = sandboxConfig(pod, sandbox.attempt, settings, inputs.seenAtMs);
+  const { config: podConfig } = sandboxConfig(pod, sandbox.attempt, settings, inputs.seenAtMs, users);
   mkdirSync(`${podLogDirectory(sandbox.pod, settings.podLogsDir)}/${container.name}`, { recursive: true });
   let id: string;
   try {

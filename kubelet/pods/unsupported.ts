@@ -8,7 +8,6 @@ export function obstacles(pod: Pod): string[] {
   const found: string[] = [];
   const refuse = (field: string) => found.push(`${field} is not supported by this kubelet`);
   const spec = pod.spec;
-  if (spec?.hostUsers === false) refuse('spec.hostUsers: false');
   if (spec?.resourceClaims?.length) refuse('spec.resourceClaims');
   if (spec?.securityContext?.windowsOptions) refuse('spec.securityContext.windowsOptions');
   for (const container of allContainers(pod)) {

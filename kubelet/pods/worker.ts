@@ -427,6 +427,7 @@ export class PodWorker {
     this.#context.objects.release(this.identity.uid);
     if (this.#isReleased) return;
     this.#operations.run('unmount', async () => {
+      this.#context.userNamespaces.release(this.identity.uid);
       await this.#context.volumes.tearDown(this.identity.uid);
       this.#paths = undefined;
       this.#isReleased = true;
@@ -446,6 +447,7 @@ export class PodWorker {
         for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
         for (const each of observed.containers)
           if (this.#context.cache.container(each.id)) await removeContainer(this.#context, each.id);
+        this.#context.userNamespaces.release(uid);
         await volumes.tearDown(uid);
         await volumes.removeTree(podLogDirectory(this.identity, settings.podLogsDir));
         this.#isReleased = true;

@@ -104,6 +104,7 @@ export function createFakeCri(clock: Clock): FakeCri {
           { type: 'NetworkReady', status: true },
         ],
       },
+      runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: true } }],
     }),
     ListImages: () => ({ images: [] }),
     RunPodSandbox({ config }) {

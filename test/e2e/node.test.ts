@@ -1,5 +1,5 @@
 // What a node does for its pods beyond running them, with real containers: volumes that last, containers added for debugging, resizes.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../api/types/core-v1.ts';
@@ -147,3 +147,79 @@ spec:
   });
   await cluster.must('delete', 'pod', 'hoarder', '--timeout=20s');
 }, 90_000);
+
+test('hostUsers: false: root inside is nobody outside, its volumes are its own, exec gets in', async () => {
+  await cluster.apply(`
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: words}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+stringData: {key: secret}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: mapped}
+spec:
+  hostUsers: false
+  terminationGracePeriodSeconds: 0
+  securityContext: {fsGroup: 3000}
+  containers:
+  - name: app
+    image: localhost/tools:1
+    command: [sh, -c, 'id -u; cat /words/greeting; echo; cat /hidden/key; echo; echo mine > /data/file; cat /var/run/secrets/kubernetes.io/serviceaccount/token > /data/token && echo token; exec sleep 12346']
+    volumeMounts: [{name: data, mountPath: /data}, {name: words, mountPath: /words}, {name: hidden, mountPath: /hidden}]
+  - name: other
+    image: localhost/tools:1
+    securityContext: {runAsUser: 1234}
+    command: [sh, -c, 'exec sleep 12347']
+    volumeMounts: [{name: data, mountPath: /data}, {name: hidden, mountPath: /sub/key, subPath: key}]
+  volumes:
+  - {name: data, emptyDir: {}}
+  - {name: words, configMap: {name: words}}
+  - {name: hidden, secret: {secretName: hidden, defaultMode: 0400}}
+`);
+  await cluster.must('wait', '--for=condition=Ready', 'pod/mapped', '--timeout=30s');
+  await expect
+    .poll(() => cluster.must('logs', 'mapped', '-c', 'app'), { timeout: 10_000 })
+    .toBe('0\nhello\nsecret\ntoken\n');
+  const inside = await cluster.must('exec', 'mapped', '-c', 'app', '--', 'cat', '/proc/self/uid_map');
+  const [containerId, base, length] = inside.trim().split(/\s+/).map(Number) as [number, number, number];
+  expect([containerId, length]).toEqual([0, 65_536]);
+  expect(base).toBeGreaterThanOrEqual(65_536);
+  const outside = (text: string) =>
+    readdirSync('/proc')
+      .filter((each) => /^\d+$/.test(each))
+      .filter((pid) => readText(`/proc/${pid}/cmdline`).startsWith(text))
+      .map((pid) => statSync(`/proc/${pid}`).uid);
+  expect(outside('sleep\x0012346')).toEqual([base]);
+  expect(outside('sleep\x0012347')).toEqual([base + 1234]);
+
+  // A file that root inside has made is root's inside, and to the volume; fsGroup lets the other container write.
+  const other = async (script: string) => cluster.must('exec', 'mapped', '-c', 'other', '--', 'sh', '-c', script);
+  expect(
+    await other('id -u; cat /data/file /sub/key; echo; echo too > /data/other && ls -n /data/other | cut -c 1-3'),
+  ).toBe('1234\nmine\nsecret\n-rw\n');
+  const uid = (await cluster.get<Pod>('pod', 'mapped')).metadata.uid as string;
+  const onHost = (file: string) => {
+    const { uid: owner, gid } = statSync(join(host.dataDir, 'kubelet/pods', uid, 'volumes/data', file));
+    return [owner, gid];
+  };
+  expect([onHost('file'), onHost('other')]).toEqual([
+    [0, 3000],
+    [1234, 3000],
+  ]);
+  await cluster.must('delete', 'pod', 'mapped', '--timeout=20s');
+  await expect.poll(() => existsSync(join(host.dataDir, 'kubelet/pods', uid)), { timeout: 10_000 }).toBe(false);
+}, 90_000);
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

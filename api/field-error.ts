@@ -19,6 +19,8 @@ export interface FieldError {
   field: string;
   /** The message without the field: `Invalid value: "x": must be ...`. */
   body: string;
+  /** Of a rule that is younger than what is stored: a value that the object has already may stay (`validation/ratcheting.ts`). */
+  isNewRule?: boolean;
 }
 
 /** How a value is written in a message: strings quoted as Go's %q, structures as JSON. */

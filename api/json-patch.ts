@@ -17,12 +17,12 @@ const MAX_OPERATIONS = 10_000;
 const MAX_COPIED = 200_000;
 
 /**
- * An operation that cannot be applied to this object, and what a failed `test` gives. The message is upstream's, which says
- * nothing; why is in the cause, which kubectl shows.
+ * An operation that cannot be applied to this object, and what a failed `test` gives. The answer is upstream's, which does not
+ * say what failed; `message` does, for who reads the error here.
  */
 const unprocessable = (message: string) =>
-  new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {
-    causes: [{ reason: 'FieldValueInvalid', message }],
+  Object.assign(new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {}), {
+    cause: new Error(message),
   });
 
 /** Applies `patch` (a decoded JSON array) to `target`. Throws ApiError 400 for a malformed patch, 422 where it does not apply. */

@@ -39,6 +39,8 @@ export interface StrategyContext {
   uid?: string;
   groups?: readonly string[];
   extra?: Readonly<Record<string, readonly string[]>>;
+  /** Takes the text of a `Warning:` header about what the strategy changed. */
+  warn?(text: string): void;
 }
 
 /** A subresource that is a view of the object itself, through which some of its fields may change. */

@@ -11,7 +11,7 @@ const failure = (read: () => unknown): string => {
     read();
   } catch (error) {
     if (error instanceof ApiError) {
-      return `${error.code} ${error.status.details?.causes?.[0]?.message ?? error.message}`;
+      return `${error.code} ${error.cause instanceof Error ? error.cause.message : error.message}`;
     }
     throw error;
   }
@@ -96,6 +96,24 @@ describe('JSON patch', () => {
       '413 The allowed maximum operations in a JSON patch is 10000, got 10001',
     ],
   ])('refuses %j', (patch, message) => expect(failure(() => applyJsonPatch({ a: 1, l: [1] }, patch))).toBe(message));
+
+  it('tells a client what upstream tells', () => {
+    try {
+      applyJsonPatch({ a: 1 }, [{ op: 'test', path: '/a', value: 2 }]);
+      expect.unreachable();
+    } catch (error) {
+      expect((error as ApiError).status).toEqual({
+        kind: 'Status',
+        apiVersion: 'v1',
+        metadata: {},
+        status: 'Failure',
+        message: 'the server rejected our request due to an error in our request',
+        reason: 'Invalid',
+        details: {},
+        code: 422,
+      });
+    }
+  });
 
   it('bounds copies of copies', () => {
     const patch = Array.from({ length: 60 }, (_, i) => ({ op: 'copy', from: '', path: `/x${i}` }));

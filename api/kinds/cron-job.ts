@@ -8,6 +8,7 @@ import { CronError, isTimeZone, parseCron } from '../validation/cron-schedule.ts
 import { validateJobTemplate } from '../validation/job.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setJobTemplateDefaults } from './parts/job-defaults.ts';
 import { templateCells } from './parts/workload.ts';
 
@@ -63,6 +64,10 @@ export const cronJob = defineKind<CronJob>({
   },
   prepareForCreate(object) {
     object.status = {};
+    dropDisabledTemplateFields(object.spec?.jobTemplate?.spec?.template);
+  },
+  prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.jobTemplate?.spec?.template, old.spec?.jobTemplate?.spec?.template);
   },
 
   validate(object) {

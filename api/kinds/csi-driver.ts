@@ -61,7 +61,12 @@ export const csiDriver = defineKind<CSIDriver>({
     spec.requiresRepublish ??= false;
     spec.seLinuxMount ??= false;
   },
+  /** VolumeLimitScaling is off by default in 1.36: its field is dropped, unless it was there. */
+  prepareForCreate({ spec }) {
+    delete spec?.preventPodSchedulingIfMissing;
+  },
   prepareForUpdate({ metadata, spec }, old) {
+    if (old.spec.preventPodSchedulingIfMissing === undefined) delete spec.preventPodSchedulingIfMissing;
     if (COUNTED.some((name) => !semanticEqual(spec[name], old.spec[name]))) {
       metadata.generation = (old.metadata.generation ?? 0) + 1;
     }
@@ -88,6 +93,10 @@ function* findings(spec: CSIDriverSpec): Findings {
     if (!MODES.includes(mode)) yield notSupported('spec.volumeLifecycleModes', mode, MODES);
   }
   if (spec.seLinuxMount === undefined) yield required('spec.seLinuxMount');
+  if (spec.serviceAccountTokenInSecrets !== undefined && !spec.tokenRequests?.length) {
+    const text = 'serviceAccountTokenInSecrets is set but no tokenRequests are specified';
+    yield invalid('spec.serviceAccountTokenInSecrets', spec.serviceAccountTokenInSecrets, text);
+  }
   const period = spec.nodeAllocatableUpdatePeriodSeconds;
   if (period !== undefined && period < MIN_UPDATE_SECONDS) {
     yield invalid('spec.nodeAllocatableUpdatePeriodSeconds', period, 'must be greater than or equal to 10 seconds');

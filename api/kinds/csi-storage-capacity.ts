@@ -6,6 +6,7 @@ import { formatQuantity, quantityOf } from '../quantity.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type { CSIStorageCapacity } from '../types/storage-v1.ts';
 import { type Findings, IMMUTABLE, invalidEach, NOT_NEGATIVE } from '../validation/checks.ts';
+import { capacityWarnings } from '../validation/storage-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 const { invalid } = fieldErrors;
@@ -21,8 +22,9 @@ export const csiStorageCapacity = defineKind<CSIStorageCapacity>({
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp ?? null],
 
   validate: (object) => [...findings(object)],
+  warnings: capacityWarnings,
   validateUpdate(object, old) {
-    const found = [];
+    const found = [...findings(object)];
     for (const name of ['nodeTopology', 'storageClassName'] as const) {
       if (!semanticEqual(object[name], old[name])) found.push(invalid(name, object[name], IMMUTABLE));
     }

@@ -9,6 +9,7 @@ import { isEmptySelector, validatePodTemplate } from '../validation/pod-template
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { intOrPercent, isZero, notMoreThan100Percent } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { templateCells } from './parts/workload.ts';
 
@@ -56,6 +57,7 @@ export const daemonSet = defineKind<DaemonSet>({
     setPodTemplateDefaults(spec);
   },
   prepareForCreate(object) {
+    dropDisabledTemplateFields(object.spec?.template);
     object.status = {
       currentNumberScheduled: 0,
       numberMisscheduled: 0,
@@ -65,6 +67,7 @@ export const daemonSet = defineKind<DaemonSet>({
     setTemplateGeneration(object, Math.max(1, templateGeneration(object)));
   },
   prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
     const isSame = semanticEqual(object.spec?.template, old.spec?.template);
     setTemplateGeneration(object, templateGeneration(old) + (isSame ? 0 : 1));
   },

@@ -9,6 +9,7 @@ import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { intOrPercent, isZero, notMoreThan100Percent, validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { replicasScale, templateCells } from './parts/workload.ts';
 
@@ -51,9 +52,11 @@ export const deployment = defineKind<Deployment>({
   },
   prepareForCreate(object) {
     object.status = {};
+    dropDisabledTemplateFields(object.spec?.template);
   },
   /** Annotations count here too: the deployment's own are copied to its ReplicaSets. */
-  prepareForUpdate({ metadata }, { metadata: was }) {
+  prepareForUpdate({ metadata, spec }, { metadata: was, spec: old }) {
+    dropDisabledTemplateFields(spec?.template, old?.template);
     if (!semanticEqual(metadata.annotations, was.annotations)) metadata.generation = (was.generation ?? 0) + 1;
   },
   prepareForStatusUpdate({ metadata }, { metadata: was }) {

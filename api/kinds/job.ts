@@ -7,6 +7,7 @@ import { JOB_LABELS, validateJob, validateJobUpdate } from '../validation/job.ts
 import { validateJobStatusUpdate } from '../validation/job-status.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setJobTemplateDefaults } from './parts/job-defaults.ts';
 import { templateCells } from './parts/workload.ts';
 
@@ -46,8 +47,12 @@ export const job = defineKind<Job>({
   },
   prepareForCreate(object) {
     object.status = {};
+    dropDisabledTemplateFields(object.spec?.template);
     if (!object.spec?.manualSelector) generateSelector(object);
     labelAsTemplate(object);
+  },
+  prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
   },
 
   validate: (object) => [...validateJob(object)],

@@ -4,6 +4,7 @@ import { fieldErrors } from '../field-error.ts';
 import { formatLabelSelector, validateLabelSelector } from '../selectors.ts';
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from '../types/networking-v1.ts';
 import { type Findings, optionalOneOf, portNumber, portNumberOrName } from '../validation/checks.ts';
+import { cidrWarnings } from '../validation/ip-warnings.ts';
 import { isStrictlyWithin, validCidr } from '../validation/ip.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
@@ -35,7 +36,25 @@ export const networkPolicy = defineKind<NetworkPolicy>({
     }
   },
   validate: (object) => [...findings(object)],
+  warnings: (object) => [...addressWarnings(object)],
 });
+
+function* addressWarnings({ spec = {} }: NetworkPolicy): Generator<string, void, undefined> {
+  const lists = [
+    ['ingress', 'from', (spec.ingress ?? []).map(({ from }) => from)],
+    ['egress', 'to', (spec.egress ?? []).map(({ to }) => to)],
+  ] as const;
+  for (const [name, direction, rules] of lists) {
+    for (const [i, peers] of rules.entries()) {
+      for (const [j, { ipBlock }] of (peers ?? []).entries()) {
+        if (!ipBlock) continue;
+        const field = `spec.${name}[${i}].${direction}[${j}].ipBlock`;
+        yield* cidrWarnings(ipBlock.cidr ?? '', `${field}.cidr`);
+        for (const [k, each] of (ipBlock.except ?? []).entries()) yield* cidrWarnings(each, `${field}.except[${k}]`);
+      }
+    }
+  }
+}
 
 function* findings({ spec = {} }: NetworkPolicy): Findings {
   yield* validateLabelSelector(spec.podSelector, 'spec.podSelector');

@@ -3,6 +3,7 @@ import { age } from '../duration.ts';
 import type { Node } from '../types/core-v1.ts';
 import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
+import { cidrWarnings } from '../validation/ip-warnings.ts';
 import { isDualStack, validCidr } from '../validation/ip.ts';
 import { quantityOfResource } from '../validation/resources.ts';
 import { validateTaints } from '../validation/scheduling.ts';
@@ -59,8 +60,10 @@ export const node = defineKind<Node>({
   validate: (object) => [...taintsAndResources(object), ...podCidrs(object.spec?.podCIDRs ?? [])],
   validateUpdate: validateChange,
   validateStatusUpdate: validateChange,
-  warnings: (object) =>
-    object.spec?.configSource ? ['spec.configSource: the feature is removed in v1.24+, this field is ignored'] : [],
+  warnings: ({ spec }) => [
+    ...(spec?.configSource ? ['spec.configSource: the feature is removed in v1.24+, this field is ignored'] : []),
+    ...(spec?.podCIDRs ?? []).flatMap((cidr, i) => cidrWarnings(cidr, `spec.podCIDRs[${i}]`)),
+  ],
 });
 
 function taintsAndResources({ spec, status }: Node): FieldError[] {

@@ -6,11 +6,14 @@ import { compareQuantities, quantityOf } from '../quantity.ts';
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/core-v1.ts';
 import { type Findings, IMMUTABLE } from '../validation/checks.ts';
 import { describeChange } from '../validation/describe-change.ts';
-import { validateClaimSpec } from '../validation/persistent-volume-claims.ts';
+import { claimWarnings } from '../validation/storage-warnings.ts';
+import { validateClaimSpec, validateClaimStatus } from '../validation/persistent-volume-claims.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { shortAccessModes, storageClassOf } from './parts/volume-cells.ts';
 
 const { forbidden, invalid } = fieldErrors;
+
+const CLASS_ANNOTATION = 'volume.beta.kubernetes.io/storage-class';
 
 export const persistentVolumeClaim = defineKind<PersistentVolumeClaim>({
   group: '',
@@ -51,19 +54,47 @@ export const persistentVolumeClaim = defineKind<PersistentVolumeClaim>({
   },
   prepareForCreate(object) {
     object.status = { phase: 'Pending' };
-    if (object.spec) alignSources(object.spec);
+    if (object.spec) settleSources(object.spec, undefined);
   },
-  prepareForUpdate(object) {
-    if (object.spec) alignSources(object.spec);
+  prepareForUpdate(object, old) {
+    if (object.spec) settleSources(object.spec, old.spec);
   },
   validate: ({ spec }) => [...validateClaimSpec(spec ?? {}, 'spec')],
-  validateUpdate: (object, old) => [...validateClaimSpec(object.spec ?? {}, 'spec'), ...change(object, old)],
+  validateUpdate: (object, old) => [
+    ...validateClaimSpec(object.spec ?? {}, 'spec', hasGroup(old.spec ?? {})),
+    ...change(object, old),
+  ],
+  validateStatusUpdate: (object) => [...validateClaimStatus(object)],
+  warnings: claimWarnings,
 });
+
+const hasGroup = ({ dataSource, dataSourceRef }: PersistentVolumeClaimSpec): boolean =>
+  dataSource?.apiGroup !== undefined || dataSourceRef?.apiGroup !== undefined;
+
+/**
+ * What cannot be a source is dropped, unless the claim has one already: a source in another namespace
+ * (CrossNamespaceVolumeDataSource is off), and, in the older field, what is neither a claim nor a snapshot.
+ */
+function settleSources(spec: PersistentVolumeClaimSpec, old: PersistentVolumeClaimSpec | undefined): void {
+  if (spec.dataSourceRef?.namespace && !old?.dataSourceRef) delete spec.dataSourceRef;
+  if (!old?.dataSource && !old?.dataSourceRef && !spec.dataSourceRef && !isClaimOrSnapshot(spec.dataSource)) {
+    delete spec.dataSource;
+  }
+  alignSources(spec);
+}
+
+function isClaimOrSnapshot(source: PersistentVolumeClaimSpec['dataSource']): boolean {
+  const group = source?.apiGroup ?? '';
+  return (
+    (source?.kind === 'PersistentVolumeClaim' && group === '') ||
+    (source?.kind === 'VolumeSnapshot' && group === 'snapshot.storage.k8s.io')
+  );
+}
 
 /** The older field says the same as the newer one, where it can. */
 function alignSources(spec: PersistentVolumeClaimSpec): void {
   if (spec.dataSource && !spec.dataSourceRef) spec.dataSourceRef = deepClone(spec.dataSource);
-  else if (spec.dataSourceRef && !spec.dataSource && spec.dataSourceRef.namespace === undefined) {
+  else if (spec.dataSourceRef && !spec.dataSource && !spec.dataSourceRef.namespace) {
     spec.dataSource = deepClone(spec.dataSourceRef);
   }
 }
@@ -73,10 +104,19 @@ function* change({ metadata, spec = {} }: PersistentVolumeClaim, stored: Persist
   const isBound = stored.status?.phase === 'Bound';
   const same: PersistentVolumeClaimSpec = deepClone(spec);
   if (!was.volumeName) same.volumeName = was.volumeName;
-  const isClassNew = was.storageClassName === undefined && !storageClassOf(metadata, undefined);
-  if (isClassNew) same.storageClassName = was.storageClassName;
+  const annotation = metadata.annotations?.[CLASS_ANNOTATION];
+  const oldAnnotation = stored.metadata.annotations?.[CLASS_ANNOTATION];
+  const isNamedFirst = was.storageClassName === undefined && spec.storageClassName !== undefined;
+  if (isNamedFirst && (oldAnnotation === undefined || spec.storageClassName === oldAnnotation)) {
+    same.storageClassName = was.storageClassName;
+  }
+  // The annotation may go where the field takes over what it says.
+  const isMoved = isNamedFirst && spec.storageClassName === oldAnnotation && annotation === undefined;
+  if ((annotation ?? '') !== (oldAnnotation ?? '') && !isMoved) {
+    yield invalid(`metadata.annotations.${CLASS_ANNOTATION}`, annotation ?? '', IMMUTABLE);
+  }
   if (isBound) {
-    same.volumeAttributesClassName = was.volumeAttributesClassName;
+    if (same.volumeAttributesClassName !== undefined) same.volumeAttributesClassName = was.volumeAttributesClassName;
     if (same.resources?.requests && was.resources?.requests?.storage !== undefined) {
       same.resources.requests.storage = was.resources.requests.storage;
     }
@@ -93,5 +133,10 @@ function* change({ metadata, spec = {} }: PersistentVolumeClaim, stored: Persist
       yield forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity');
     }
   }
-  if (spec.volumeMode !== was.volumeMode) yield invalid('spec.volumeMode', spec.volumeMode ?? null, IMMUTABLE);
+  if (spec.volumeMode !== was.volumeMode) yield invalid('volumeMode', spec.volumeMode ?? null, IMMUTABLE);
+  const attributes = spec.volumeAttributesClassName;
+  if (was.volumeAttributesClassName === undefined || attributes === was.volumeAttributesClassName) return;
+  const field = 'spec.volumeAttributesClassName';
+  if (attributes === undefined) yield forbidden(field, 'update from non-nil value to nil is forbidden');
+  else if (attributes === '') yield forbidden(field, 'update from non-nil value to an empty string is forbidden');
 }

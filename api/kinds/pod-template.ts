@@ -5,6 +5,7 @@ import type { PodTemplate } from '../types/core-v1.ts';
 import { validatePodTemplate } from '../validation/pod-template.ts';
 import { podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { templateCells } from './parts/workload.ts';
 
@@ -22,10 +23,12 @@ export const podTemplate = defineKind<PodTemplate>({
     formatLabels(object.template?.metadata?.labels),
   ],
   setDefaults: (object) => setPodTemplateDefaults(object),
-  prepareForCreate({ metadata }) {
+  prepareForCreate({ metadata, template }) {
+    dropDisabledTemplateFields(template);
     metadata.generation = 1;
   },
   prepareForUpdate({ metadata, template }, { metadata: was, template: old }) {
+    dropDisabledTemplateFields(template, old);
     if (!semanticEqual(template, old)) metadata.generation = (was.generation ?? 0) + 1;
   },
   validate: ({ template = {} }) => [...validatePodTemplate(template, 'template')],

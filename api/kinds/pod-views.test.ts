@@ -92,11 +92,12 @@ describe('resize', () => {
       },
       [
         'spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing',
+        'spec.initContainers[0].resources.requests: Forbidden: resource requests cannot be removed',
+        'spec.initContainers[0].resources.limits: Forbidden: resource limits cannot be removed',
         'spec.initContainers[1].resources.requests: Forbidden: resource requests cannot be removed',
         'spec.initContainers[1].resources.limits: Forbidden: resource limits cannot be removed',
         'spec.containers[0].resources.requests: Forbidden: resource requests cannot be removed',
         'spec.containers[0].resources.limits: Forbidden: resource limits cannot be removed',
-        'spec: Forbidden: resources for non-sidecar init containers are immutable',
       ],
     ],
     [
@@ -114,10 +115,14 @@ describe('resize', () => {
       (each) => (each.spec!.initContainers![1]!.resources!.requests!['ephemeral-storage'] = '1Gi'),
       ['spec: Forbidden: only cpu and memory resources for sidecar containers are mutable'],
     ],
+    ['changes init containers too', (each) => (each.spec!.initContainers![0]!.resources!.requests!.cpu = '50m'), []],
     [
-      'changes no init container',
-      (each) => (each.spec!.initContainers![0]!.resources!.requests!.cpu = '50m'),
-      ['spec: Forbidden: resources for non-sidecar init containers are immutable'],
+      'changes no other resource of the pod',
+      (each) => (each.spec!.resources = { requests: { 'hugepages-2Mi': '2Mi', cpu: '1' } }),
+      [
+        'spec.resources.limits: Required value: Limit must be set for non overcommitable resources',
+        'spec: Forbidden: only cpu and memory resources are mutable',
+      ],
     ],
     [
       'adds no container',
@@ -151,13 +156,24 @@ describe('resize', () => {
     ]);
   });
 
-  it('leaves static pods and pods with resources of their own alone', () => {
+  it('changes the resources of the pod as a whole', () => {
+    const own = { requests: { cpu: '1', memory: '1Gi' }, limits: { cpu: '2' } };
+    const old = created(pod, podOf({ resources: own }));
+    const { object, found } = through('resize', old, (each) => {
+      each.spec!.resources!.requests!.cpu = '500m';
+      each.spec!.nodeName = 'elsewhere';
+    });
+    expect(found).toEqual([]);
+    expect(object.spec?.resources?.requests).toEqual({ cpu: '500m', memory: '1Gi' });
+    expect(object.spec?.nodeName).toBeUndefined();
+    expect(through('resize', old, (each) => delete each.spec!.resources!.limits).found).toEqual([
+      'spec.resources.limits: Forbidden: resource limits cannot be removed',
+    ]);
+  });
+
+  it('leaves static pods alone', () => {
     const mirror = stored();
     mirror.metadata.annotations = { 'kubernetes.io/config.mirror': 'x' };
     expect(through('resize', mirror, () => {}).found).toEqual([': Forbidden: static pods cannot be resized']);
-    const sized = created(pod, podOf({ resources: { requests: { cpu: '1' } } }));
-    expect(through('resize', sized, () => {}).found).toEqual([
-      ': Forbidden: pods with pod-level resources cannot be resized',
-    ]);
   });
 });

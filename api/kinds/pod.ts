@@ -1,11 +1,13 @@
 // core/v1 Pod: containers that share a network and a life.
-import type { PodSchedulingGate, Pod } from '../types/core-v1.ts';
+import type { Pod, PodSchedulingGate, PodStatus } from '../types/core-v1.ts';
 import { isPodTerminal } from '../pod-conditions.ts';
 import { podQosClass } from '../pod-resources.ts';
 import { validatePod, validatePodStatusUpdate, validatePodUpdate } from '../validation/pod.ts';
 import { validateEphemeralContainers, validateResize } from '../validation/pod-views.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { appArmorWarning, nameWarning, podAddressWarnings, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';
+import { applyAppArmorAnnotations } from './parts/app-armor.ts';
+import { dropDisabledFields } from './parts/disabled-fields.ts';
 import { applyMatchLabelKeys } from './parts/match-label-keys.ts';
 import { POD_COLUMNS, podCells, podRowConditions } from './parts/pod-cells.ts';
 import { setPodDefaults } from './parts/pod-defaults.ts';
@@ -54,8 +56,10 @@ export const pod = defineKind<Pod>({
     pairPodIPs(object);
   },
 
-  prepareForCreate(object) {
+  prepareForCreate(object, { warn }) {
+    dropDisabledFields(object.spec);
     applyMatchLabelKeys(object);
+    for (const key of applyAppArmorAnnotations(object)) warn?.(appArmorWarning(`metadata.annotations[${key}]`));
     object.status = { phase: 'Pending', qosClass: podQosClass(object) };
     const gates: PodSchedulingGate[] = object.spec?.schedulingGates ?? [];
     if (gates.length > 0) {
@@ -71,9 +75,13 @@ export const pod = defineKind<Pod>({
   },
   prepareForUpdate(object, old) {
     object.status = old.status;
+    dropDisabledFields(object.spec, old.spec);
   },
-  prepareForStatusUpdate(object, old) {
-    if (object.status) object.status.qosClass ||= old.status?.qosClass;
+  prepareForStatusUpdate(object, old, { warn }) {
+    if (!object.status) return;
+    object.status.qosClass ||= old.status?.qosClass;
+    keepObservedGenerations(object.status, old.status);
+    for (const text of podAddressWarnings(object.status)) warn?.(text);
   },
 
   validate: validatePod,
@@ -88,6 +96,16 @@ export const pod = defineKind<Pod>({
     return { gracePeriodSeconds: seconds < 0 ? 1 : seconds };
   },
 });
+
+/** A client that does not know `observedGeneration` does not take it away. Conditions of one type are told apart by their order. */
+function keepObservedGenerations(status: PodStatus, old: PodStatus = {}): void {
+  status.observedGeneration ||= old.observedGeneration;
+  const known = new Map<string, (number | undefined)[]>();
+  for (const { type, observedGeneration } of old.conditions ?? []) {
+    known.set(type, [...(known.get(type) ?? []), observedGeneration]);
+  }
+  for (const condition of status.conditions ?? []) condition.observedGeneration ||= known.get(condition.type)?.shift();
+}
 
 /** The old single field mirrors the first of the list. */
 function pairPodIPs({ status }: Pod): void {

@@ -9,6 +9,7 @@ import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { replicasScale, templateCells } from './parts/workload.ts';
 
@@ -52,6 +53,10 @@ export const replicaSet = defineKind<ReplicaSet>({
   },
   prepareForCreate(object) {
     object.status = { replicas: 0 };
+    dropDisabledTemplateFields(object.spec?.template);
+  },
+  prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
   },
 
   validate,

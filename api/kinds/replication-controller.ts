@@ -8,6 +8,7 @@ import { validatePodTemplate } from '../validation/pod-template.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { replicasScale, templateCells } from './parts/workload.ts';
 
@@ -49,6 +50,10 @@ export const replicationController = defineKind<ReplicationController>({
   },
   prepareForCreate(object) {
     object.status = { replicas: 0 };
+    dropDisabledTemplateFields(object.spec?.template);
+  },
+  prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
   },
   validate: (object) => [...findings(object)],
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],

@@ -2,7 +2,7 @@
 import { age } from '../duration.ts';
 import { formatLabels } from '../selectors.ts';
 import type { Service, ServicePort } from '../types/core-v1.ts';
-import { nameIsDns1035Label } from '../names.ts';
+import { nameIsDnsLabel } from '../names.ts';
 import {
   dropTypeFields,
   isExternallyAccessible,
@@ -10,6 +10,7 @@ import {
   validateServiceStatus,
   validateServiceUpdate,
 } from '../validation/service.ts';
+import { serviceWarnings } from '../validation/service-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 export const service = defineKind<Service>({
@@ -68,19 +69,12 @@ export const service = defineKind<Service>({
     if (old.spec.type === 'LoadBalancer' && object.spec.type !== 'LoadBalancer') object.status = { loadBalancer: {} };
   },
 
-  validateName: nameIsDns1035Label,
+  /** Digits may come first (RelaxedServiceNameValidation, on since 1.36). */
+  validateName: nameIsDnsLabel,
   validate: validateService,
   validateUpdate: validateServiceUpdate,
   validateStatusUpdate: validateServiceStatus,
-  warnings: ({ spec = {} }) => {
-    const found: string[] = [];
-    if (spec.clusterIP !== 'None') return found;
-    if (spec.externalIPs?.length) found.push('spec.externalIPs is ignored when spec.clusterIP is "None"');
-    if (spec.sessionAffinity !== 'None') {
-      found.push('spec.SessionAffinity is ignored for headless services');
-    }
-    return found;
-  },
+  warnings: serviceWarnings,
 });
 
 /** clusterIP and clusterIPs[0] are one thing: whichever the client changed is followed by the other. */

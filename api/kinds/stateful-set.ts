@@ -8,6 +8,7 @@ import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
 import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
 import { validateStatefulSet, validateStatefulSetStatus } from '../validation/stateful-set.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { replicasScale, templateCells } from './parts/workload.ts';
 
@@ -69,6 +70,12 @@ export const statefulSet = defineKind<StatefulSet>({
   },
   prepareForCreate(object) {
     object.status = { replicas: 0, availableReplicas: 0 };
+    dropDisabledTemplateFields(object.spec?.template);
+    dropMaxUnavailable(object);
+  },
+  prepareForUpdate(object, old) {
+    dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
+    dropMaxUnavailable(object, old);
   },
 
   validate: (object) => [...validateStatefulSet(object)],
@@ -85,3 +92,9 @@ export const statefulSet = defineKind<StatefulSet>({
     ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
   ],
 });
+
+/** MaxUnavailableStatefulSet is off by default in 1.36: what was not there before is dropped. */
+function dropMaxUnavailable({ spec }: StatefulSet, old?: StatefulSet): void {
+  if (old?.spec?.updateStrategy?.rollingUpdate?.maxUnavailable !== undefined) return;
+  delete spec?.updateStrategy?.rollingUpdate?.maxUnavailable;
+}

@@ -200,7 +200,7 @@ describe('PersistentVolume', () => {
     [{ ...spec, nfs: { server: 'a', path: '/b' } }, ['spec.nfs: Forbidden: may not specify more than 1 volume type']],
     [
       { ...spec, hostPath: undefined, local: { path: '/x' } },
-      ['metadata.annotations: Required value: Local volume requires node affinity'],
+      ['spec.nodeAffinity: Required value: Local volume requires node affinity'],
     ],
     [
       { ...spec, capacity: { storage: '0' } },

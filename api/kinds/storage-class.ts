@@ -4,6 +4,7 @@ import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import type { StorageClass } from '../types/storage-v1.ts';
 import { type Findings, IMMUTABLE, labelKey, oneOf, optionalOneOf } from '../validation/checks.ts';
+import { classWarnings } from '../validation/storage-warnings.ts';
 import { provisionerName, storageParameters } from '../validation/storage-parameters.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
@@ -38,6 +39,7 @@ export const storageClass = defineKind<StorageClass>({
     object.volumeBindingMode ??= 'Immediate';
   },
   validate: (object) => [...findings(object)],
+  warnings: classWarnings,
   validateUpdate(object, old) {
     const found: FieldError[] = [...findings(object)];
     for (const name of ['parameters', 'provisioner', 'reclaimPolicy'] as const) {

@@ -61,15 +61,17 @@ export function* validateInitContainers(context: ContainerContext, field: string
   }
 }
 
+/** In the order of the type. */
 const NOT_FOR_EPHEMERAL = [
   'ports',
+  'resources',
+  'resizePolicy',
+  'restartPolicy',
+  'restartPolicyRules',
   'livenessProbe',
   'readinessProbe',
   'startupProbe',
   'lifecycle',
-  'resizePolicy',
-  'restartPolicy',
-  'restartPolicyRules',
 ] as const;
 
 export function* validateEphemeralContainers(context: ContainerContext, field: string): Findings {
@@ -85,10 +87,9 @@ export function* validateEphemeralContainers(context: ContainerContext, field: s
     names.add(container.name);
     if (target && !targets.has(target)) yield notFound(`${at}.targetContainerName`, target);
     for (const name of NOT_FOR_EPHEMERAL) {
-      if (container[name] !== undefined) yield forbidden(`${at}.${name}`, 'cannot be set for an Ephemeral Container');
-    }
-    if (Object.keys(container.resources ?? {}).length > 0) {
-      yield forbidden(`${at}.resources`, 'cannot be set for an Ephemeral Container');
+      const isSet =
+        name === 'resources' ? Object.keys(container[name] ?? {}).length > 0 : container[name] !== undefined;
+      if (isSet) yield forbidden(`${at}.${name}`, 'cannot be set for an Ephemeral Container');
     }
     for (const [j, mount] of (container.volumeMounts ?? []).entries()) {
       for (const name of ['subPath', 'subPathExpr'] as const) {

@@ -30,7 +30,7 @@ import {
   poolName,
   rawObject,
 } from './devices.ts';
-import { validCidr } from './ip.ts';
+import { canonicalIp, validCidr } from './ip.ts';
 import { validateNodeSelector } from './scheduling.ts';
 
 const { duplicate, forbidden, invalid, notSupported, required, tooLong, tooMany } = fieldErrors;
@@ -144,8 +144,13 @@ function* networkData(data: NetworkDeviceData, field: string): Findings {
 
 /** An address with the length of its network: `192.0.2.5/24`. */
 function* interfaceAddress(address: string, field: string): Findings {
-  if ([...validCidr(address, field)].length > 0) {
+  // Host bits are what an interface's address is about.
+  if ([...validCidr(address, field)].some((each) => !each.isNewRule)) {
     const text = 'must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)';
     yield invalid(field, address, text);
+    return;
   }
+  const [ip = '', length] = address.split('/');
+  const canonical = `${canonicalIp(ip)}/${Number(length)}`;
+  if (canonical !== address) yield invalid(field, address, `must be in canonical form (${JSON.stringify(canonical)})`);
 }

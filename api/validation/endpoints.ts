@@ -100,7 +100,7 @@ function* sliceAddress(value: string, addressType: string, field: string): Findi
   if (addressType === 'IPv4' || addressType === 'IPv6') {
     if (!parseIp(value) || ipFamily(value) !== addressType) {
       yield invalid(field, value, `must be a valid ${addressType} address`);
-    }
+    } else yield* validIp(value, field);
     yield* nonSpecialIp(value, field);
   } else if (addressType === 'FQDN') yield* fullyQualified(value, field);
 }

@@ -1,6 +1,6 @@
 // Ingresses: hosts, paths and what is behind them.
 import { fieldErrors } from '../field-error.ts';
-import { isDns1035Label, isWildcardDns1123Subdomain } from '../names.ts';
+import { isDns1123Label, isWildcardDns1123Subdomain } from '../names.ts';
 import type { HTTPIngressPath, Ingress, IngressBackend, IngressServiceBackend } from '../types/networking-v1.ts';
 import { dnsSubdomain, type Findings, invalidEach, portNumber, portNumberOrName } from './checks.ts';
 import { parseIp } from './ip.ts';
@@ -69,7 +69,7 @@ function* backend({ resource, service }: IngressBackend, field: string): Finding
 
 function* serviceBackend({ name, port = {} }: IngressServiceBackend, field: string): Findings {
   if (!name) yield required(`${field}.service.name`);
-  else yield* invalidEach(`${field}.service.name`, name, isDns1035Label(name));
+  else yield* invalidEach(`${field}.service.name`, name, isDns1123Label(name));
   if (port.name && port.number) yield invalid(field, '', 'cannot set both port name & port number');
   else if (port.name) yield* portNumberOrName(port.name, `${field}.service.port.name`);
   else if (port.number) yield* portNumber(port.number, `${field}.service.port.number`);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { messagesOf } from '../kinds/testing.ts';
-import { isDualStack, nonSpecialIp, onePerFamily, parseIp, validCidr } from './ip.ts';
+import { isDualStack, nonSpecialIp, onePerFamily, parseIp, validCidr, validIp } from './ip.ts';
+import { ratcheted } from './ratcheting.ts';
 
 it.each([
   ['10.0.0.1', [10, 0, 0, 1]],
@@ -27,6 +28,34 @@ it.each([
   ['10.0.0.0/8/8', false],
 ])('CIDR %s is valid: %s', (cidr, isValid) => {
   expect([...validCidr(cidr, 'f')].length === 0).toBe(isValid);
+});
+
+it.each([
+  ['10.0.0.1', []],
+  ['fd00::1', []],
+  ['010.0.0.1', ['f: Invalid value: "010.0.0.1": must not have leading 0s']],
+  ['10.0.0.01', ['f: Invalid value: "10.0.0.01": must not have leading 0s']],
+  ['::ffff:10.0.0.1', ['f: Invalid value: "::ffff:10.0.0.1": must not be an IPv4-mapped IPv6 address']],
+])('a new address %s', (address, messages) => {
+  expect(messagesOf([...validIp(address, 'f')])).toEqual(messages);
+});
+
+it.each([
+  ['10.0.0.0/8', []],
+  ['0.0.0.0/0', []],
+  ['10.0.0.1/32', []],
+  ['10.0.0.1/8', ['f: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length']],
+  ['10.0.0.0/08', ['f: Invalid value: "10.0.0.0/08": must not have leading 0s in IP or prefix length']],
+  ['fd00::1/64', ['f: Invalid value: "fd00::1/64": must not have bits set beyond the prefix length']],
+  ['::ffff:10.0.0.0/104', ['f: Invalid value: "::ffff:10.0.0.0/104": must not have an IPv4-mapped IPv6 address']],
+])('a new CIDR %s', (cidr, messages) => {
+  expect(messagesOf([...validCidr(cidr, 'f')])).toEqual(messages);
+});
+
+it('what an object has already may stay', () => {
+  const of = (...addresses: string[]) => addresses.flatMap((each, i) => [...validIp(each, `f[${i}]`)]);
+  const found = ratcheted(of('10.0.0.1', '010.0.0.1', '10.0.0.02', 'x'), () => of('010.0.0.1'));
+  expect(found.map((each) => each.field)).toEqual(['f[2]', 'f[3]']);
 });
 
 it.each([

@@ -1,4 +1,5 @@
-// IP addresses and CIDRs as upstream reads them: IPv4 octets may have leading zeros; which addresses no endpoint can have.
+// IP addresses and CIDRs as upstream reads them, and which addresses no endpoint can have. Leading zeros, IPv4 in IPv6 and host
+// bits are read, because stored objects may have them, and refused in what is new (StrictIPCIDRValidation, on since 1.36).
 import { fieldErrors } from '../field-error.ts';
 import type { Findings } from './checks.ts';
 
@@ -47,10 +48,23 @@ function groupsOf(half: string): number[] | undefined {
 export const ipFamily = (address: string): IpFamily => (address.includes(':') ? 'IPv6' : 'IPv4');
 
 export function* validIp(address: string | undefined, field: string): Findings {
-  if (!parseIp(address ?? '')) {
-    yield invalid(field, address ?? '', 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
-  }
+  const text = address ?? '';
+  const parts = parseIp(text);
+  if (!parts) yield invalid(field, text, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
+  else if (hasLeadingZeros(text)) yield newRule(field, text, 'must not have leading 0s');
+  else if (isMappedIpv4(parts)) yield newRule(field, text, 'must not be an IPv4-mapped IPv6 address');
 }
+
+const newRule = (field: string, value: string, detail: string) => ({
+  ...invalid(field, value, detail),
+  isNewRule: true,
+});
+
+/** Octets of an IPv4 address, also at the end of an IPv6 one. */
+const hasLeadingZeros = (address: string): boolean => /(^|[.:])0[0-9]+\./.test(address) || /\.0[0-9]/.test(address);
+
+const isMappedIpv4 = (parts: readonly number[]): boolean =>
+  parts.length === 8 && parts[5] === 0xffff && parts.slice(0, 5).every((group) => group === 0);
 
 export function* validCidr(cidr: string, field: string): Findings {
   const [address = '', length = '', ...rest] = cidr.split('/');
@@ -60,6 +74,24 @@ export function* validCidr(cidr: string, field: string): Findings {
     /^[0-9]{1,3}$/.test(length) &&
     Number(length) <= (ipFamily(address) === 'IPv4' ? 32 : 128);
   if (!isValid) yield invalid(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
+  else if (hasLeadingZeros(address) || /^0[0-9]/.test(length)) {
+    yield newRule(field, cidr, 'must not have leading 0s in IP or prefix length');
+  } else {
+    const parts = parseIp(address) as number[];
+    if (isMappedIpv4(parts)) yield newRule(field, cidr, 'must not have an IPv4-mapped IPv6 address');
+    if (masked(parts, Number(length)).some((part, i) => part !== parts[i])) {
+      yield newRule(field, cidr, 'must not have bits set beyond the prefix length');
+    }
+  }
+}
+
+/** The address with all bits after the first `length` cleared. */
+function masked(parts: readonly number[], length: number): number[] {
+  const width = parts.length === 4 ? 8 : 16;
+  return parts.map((part, i) => {
+    const kept = Math.max(0, Math.min(width, length - i * width));
+    return part & ~((1 << (width - kept)) - 1);
+  });
 }
 
 /** Not an address that only means something on one node. */
@@ -70,11 +102,10 @@ export function* nonSpecialIp(address: string | undefined, field: string): Findi
     yield invalid(field, text, 'must be a valid IP address');
     return;
   }
-  const isMapped = parsed.length === 8 && parsed.slice(0, 5).every((group) => group === 0) && parsed[5] === 0xffff;
   const octets =
     parsed.length === 4
       ? parsed
-      : isMapped
+      : isMappedIpv4(parsed)
         ? parsed.slice(6).flatMap((group) => [group >> 8, group & 0xff])
         : undefined;
   const [first = 0, second = 0] = octets ?? parsed;
@@ -159,17 +190,17 @@ export function canonicalIpMessages(text: string): string[] {
 
 /** A CIDR without leading zeros whose host bits are all zero. */
 export function* canonicalCidr(cidr: string, field: string): Findings {
-  const found = [...validCidr(cidr, field)];
+  const found = [...validCidr(cidr, field)].filter((each) => !each.isNewRule);
   yield* found;
   if (found.length > 0) return;
-  const [address = '', bits = '0'] = cidr.split('/');
-  const parts = parseIp(address) as number[];
-  const width = parts.length === 4 ? 8 : 16;
-  const masked = parts.map((part, i) => {
-    const kept = Math.max(0, Math.min(width, Number(bits) - i * width));
-    return part & ~((1 << (width - kept)) - 1);
-  });
-  const network = parts.length === 4 ? masked.join('.') : masked.map((each) => each.toString(16)).join(':');
-  const canonical = `${canonicalIp(network)}/${Number(bits)}`;
+  const canonical = canonicalCidrOf(cidr);
   if (canonical !== cidr) yield invalid(field, cidr, `must be in canonical form (${JSON.stringify(canonical)})`);
+}
+
+/** How Go writes a valid CIDR, its host bits cleared. */
+export function canonicalCidrOf(cidr: string): string {
+  const [address = '', bits = '0'] = cidr.split('/');
+  const parts = masked(parseIp(address) as number[], Number(bits));
+  const network = parts.length === 4 ? parts.join('.') : parts.map((each) => each.toString(16)).join(':');
+  return `${canonicalIp(network)}/${Number(bits)}`;
 }

@@ -156,7 +156,11 @@ export function* validateJobUpdate(job: Job, old: Job): Findings {
   const [spec, was] = [job.spec ?? ({} as JobSpec), old.spec ?? ({} as JobSpec)];
   yield* completionsChange(spec, was);
   yield* unchanged(spec, was, 'selector');
-  const before = was.suspend && !old.status?.startTime ? withSchedulingOf(was.template, spec.template) : was.template;
+  const isSuspended =
+    old.status?.conditions?.some(({ type, status }) => type === 'Suspended' && status === 'True') ?? false;
+  let before = was.template;
+  if (was.suspend && (isSuspended || !old.status?.startTime)) before = withSchedulingOf(before, spec.template);
+  if (was.suspend && isSuspended) before = withResourcesOf(before, spec.template);
   if (!semanticEqual(spec.template, before)) yield invalid('spec.template', spec.template, IMMUTABLE);
   for (const name of [
     'completionMode',
@@ -184,7 +188,22 @@ function* completionsChange(spec: JobSpec, was: JobSpec): Findings {
   }
 }
 
-/** A suspended Job that never ran may still be told where its pods go. */
+/** A suspended Job may give its next pods other resources (MutablePodResourcesForSuspendedJobs, on since 1.36). */
+function withResourcesOf(was: PodTemplateSpec | undefined, now: PodTemplateSpec | undefined): PodTemplateSpec {
+  const copy: PodTemplateSpec = deepClone(was ?? {});
+  for (const list of ['containers', 'initContainers'] as const) {
+    const containers = now?.spec?.[list] ?? [];
+    const before = copy.spec?.[list] ?? [];
+    // Containers that come, go or change places are no change of resources.
+    if (containers.length !== before.length) continue;
+    for (const [i, container] of before.entries()) {
+      if (container.name === containers[i]?.name) container.resources = containers[i].resources;
+    }
+  }
+  return copy;
+}
+
+/** A suspended Job may be told where its next pods go, also after it has run. */
 function withSchedulingOf(was: PodTemplateSpec | undefined, now: PodTemplateSpec | undefined): PodTemplateSpec {
   const copy: PodTemplateSpec = deepClone(was ?? {});
   const meta = (copy.metadata ??= {});

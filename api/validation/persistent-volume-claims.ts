@@ -1,15 +1,22 @@
 // The specification of a persistent volume claim, as a claim has it and as an ephemeral volume's template has it.
 import { fieldErrors } from '../field-error.ts';
 import { formatQuantity, quantityOf } from '../quantity.ts';
+import { isQualifiedName, nameIsDnsLabel } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
-import type { PersistentVolumeClaimSpec, TypedLocalObjectReference, TypedObjectReference } from '../types/core-v1.ts';
-import { dnsSubdomain, type Findings, optionalOneOf, POSITIVE } from './checks.ts';
+import type {
+  PersistentVolumeClaim,
+  PersistentVolumeClaimSpec,
+  TypedLocalObjectReference,
+  TypedObjectReference,
+} from '../types/core-v1.ts';
+import { dnsSubdomain, type Findings, invalidEach, NOT_NEGATIVE, optionalOneOf, POSITIVE } from './checks.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
 
 const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 
-export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: string): Findings {
+/** `mayHaveAnyGroup`: the claim has a source with an API group already, which stays as it is. */
+export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: string, mayHaveAnyGroup = false): Findings {
   const modes = spec.accessModes ?? [];
   if (modes.length === 0) yield required(`${field}.accessModes`, 'at least 1 access mode is required');
   yield* validateLabelSelector(spec.selector, `${field}.selector`);
@@ -21,8 +28,7 @@ export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: strin
   }
   if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, `${field}.storageClassName`);
   yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], `${field}.volumeMode`);
-  if (spec.dataSource) yield* reference(spec.dataSource, `${field}.dataSource`);
-  if (spec.dataSourceRef) yield* reference(spec.dataSourceRef, `${field}.dataSourceRef`);
+  yield* dataSources(spec, field, mayHaveAnyGroup);
   if (spec.volumeAttributesClassName) {
     yield* dnsSubdomain(spec.volumeAttributesClassName, `${field}.volumeAttributesClassName`);
   }
@@ -44,11 +50,79 @@ function* knownModes(modes: readonly string[], field: string): Findings {
   }
 }
 
-function* reference(source: TypedLocalObjectReference | TypedObjectReference, field: string): Findings {
+function* dataSources(
+  { dataSource, dataSourceRef }: PersistentVolumeClaimSpec,
+  field: string,
+  anyGroup: boolean,
+): Findings {
+  if (dataSource) yield* reference(dataSource, `${field}.dataSource`, anyGroup);
+  if (!dataSourceRef) return;
+  yield* reference(dataSourceRef, `${field}.dataSourceRef`, anyGroup);
+  const { namespace } = dataSourceRef;
+  if (namespace) {
+    yield* invalidEach(`${field}.dataSourceRef.namespace`, namespace, nameIsDnsLabel(namespace, false));
+    if (dataSource) yield invalid(field, {}, 'may not be specified when dataSourceRef.namespace is specified');
+    return;
+  }
+  const isSame =
+    dataSource?.apiGroup === dataSourceRef.apiGroup &&
+    dataSource?.kind === dataSourceRef.kind &&
+    dataSource?.name === dataSourceRef.name;
+  // Upstream shows a path as the value, of which nothing is left.
+  if (dataSource && !isSame) yield invalid(field, {}, 'must match dataSourceRef');
+}
+
+function* reference(
+  source: TypedLocalObjectReference | TypedObjectReference,
+  field: string,
+  anyGroup: boolean,
+): Findings {
   if (!source.name) yield required(`${field}.name`);
   if (!source.kind) yield required(`${field}.kind`);
   if (!source.apiGroup && source.kind !== 'PersistentVolumeClaim') {
     yield invalid(field, source.kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup");
   }
-  if (source.apiGroup) yield* dnsSubdomain(source.apiGroup, `${field}.apiGroup`);
+  if (source.apiGroup && !anyGroup) yield* dnsSubdomain(source.apiGroup, `${field}.apiGroup`);
+}
+
+/** Sorted as upstream lists them. */
+const RESIZE_STATES = [
+  'ControllerResizeInProgress',
+  'ControllerResizeInfeasible',
+  'NodeResizeInProgress',
+  'NodeResizeInfeasible',
+  'NodeResizePending',
+];
+
+/** What nodes and controllers report of a claim. */
+export function* validateClaimStatus({ spec = {}, status = {} }: PersistentVolumeClaim): Findings {
+  // The path is upstream's.
+  if ((spec.accessModes ?? []).length === 0) yield required('Spec.accessModes');
+  for (const [name, value] of Object.entries(status.capacity ?? {})) {
+    yield* notNegative(value, `status.capacity[${name}]`);
+  }
+  for (const [name, state] of Object.entries(status.allocatedResourceStatuses ?? {})) {
+    const field = 'status.allocatedResourceStatus';
+    yield* storageName(name, field);
+    // Upstream shows the name of the resource.
+    if (!RESIZE_STATES.includes(state)) yield notSupported(field, name, RESIZE_STATES);
+  }
+  for (const [name, value] of Object.entries(status.allocatedResources ?? {})) {
+    const wrong = [...storageName(name, 'status.allocatedResources')];
+    yield* wrong;
+    if (wrong.length === 0) yield* notNegative(value, `status.allocatedResources[${name}]`);
+  }
+}
+
+function* notNegative(value: string | number, field: string): Findings {
+  const quantity = quantityOf(value);
+  if (quantity.nanos < 0n) yield invalid(field, formatQuantity(quantity), NOT_NEGATIVE);
+}
+
+/** Of Kubernetes' own resources only storage; others are the driver's. */
+function* storageName(name: string, field: string): Findings {
+  const messages = isQualifiedName(name);
+  yield* invalidEach(field, name, messages);
+  const isNative = !name.includes('/') || name.includes('kubernetes.io/');
+  if (messages.length === 0 && isNative && name !== 'storage') yield notSupported(field, name, ['storage']);
 }

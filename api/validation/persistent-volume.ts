@@ -1,11 +1,27 @@
 // PersistentVolumes: what they promise and where they are. Disks of networks and clouds are checked as in pods.
 import { fieldErrors } from '../field-error.ts';
 import { formatQuantity, quantityOf } from '../quantity.ts';
-import type { PersistentVolume, PersistentVolumeSpec, Volume } from '../types/core-v1.ts';
-import { dnsSubdomain, type Findings, NOT_NEGATIVE, optionalOneOf, pathWithoutBacksteps, POSITIVE } from './checks.ts';
+import type {
+  CSIPersistentVolumeSource,
+  PersistentVolume,
+  PersistentVolumeSpec,
+  SecretReference,
+  Volume,
+} from '../types/core-v1.ts';
+import {
+  dnsLabel,
+  dnsSubdomain,
+  type Findings,
+  NOT_NEGATIVE,
+  optionalOneOf,
+  pathWithoutBacksteps,
+  POSITIVE,
+} from './checks.ts';
+import { csiDriverName } from './csi.ts';
 import { accessModes } from './persistent-volume-claims.ts';
 import { REMOTE_SOURCES } from './remote-volumes.ts';
 import { validateNodeSelector } from './scheduling.ts';
+import { validateHostPath } from './volumes.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
 
@@ -27,7 +43,7 @@ export function* validatePersistentVolume({ spec = {} }: PersistentVolume): Find
     else yield required('spec.nodeAffinity.required', 'must specify required node constraints');
   }
   yield* source(spec, 'spec');
-  if (spec.hostPath?.path === '/' && policy === 'Recycle') {
+  if (isRoot(spec.hostPath?.path) && policy === 'Recycle') {
     yield forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'");
   }
   if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, 'spec.storageClassName');
@@ -35,19 +51,23 @@ export function* validatePersistentVolume({ spec = {} }: PersistentVolume): Find
   yield* attributesClass(spec, 'spec');
 }
 
-const NOT_INLINE = [
-  'claimRef',
-  'capacity',
-  'persistentVolumeReclaimPolicy',
-  'nodeAffinity',
-  'storageClassName',
-  'volumeMode',
-] as const;
+/** As the kernel reads it: `//.` is `/` too. */
+const isRoot = (path = ''): boolean => path.startsWith('/') && path.split('/').every((part) => !part || part === '.');
+
+const NOT_INLINE = ['claimRef', 'capacity', 'nodeAffinity', 'storageClassName'] as const;
 
 /** The specification of a volume that is no object: only the way to it, and that must be a CSI driver's. */
 export function* validateInlineVolume(spec: PersistentVolumeSpec, field: string): Findings {
   for (const name of NOT_INLINE) {
     if (spec[name]) yield forbidden(`${field}.${name}`, 'may not be specified in the context of inline volumes');
+  }
+  const policy = spec.persistentVolumeReclaimPolicy;
+  if (policy && policy !== 'Retain') {
+    yield forbidden(`${field}.persistentVolumeReclaimPolicy`, 'may only be Retain in the context of inline volumes');
+  }
+  if (spec.volumeMode !== undefined && spec.volumeMode !== 'Filesystem') {
+    const text = 'may not specify volumeMode other than Filesystem in the context of inline volumes';
+    yield forbidden(`${field}.volumeMode`, text);
   }
   if (!spec.csi) yield required(`${field}.csi`, 'has to be specified in the context of inline volumes');
   yield* accessModes(spec.accessModes ?? [], `${field}.accessModes`);
@@ -79,18 +99,35 @@ function* source(spec: PersistentVolumeSpec, parent: string): Findings {
   if (!name) yield required(parent, 'must specify a volume type');
   for (const each of more) yield forbidden(`${parent}.${each}`, 'may not specify more than 1 volume type');
   const field = `${parent}.${name}`;
-  if (name === 'hostPath' || name === 'local') {
-    const path = spec[name]?.path ?? '';
+  if (name === 'hostPath') yield* validateHostPath(spec.hostPath, field);
+  else if (name === 'local') {
+    const path = spec.local?.path ?? '';
     if (!path) yield required(`${field}.path`);
     else yield* pathWithoutBacksteps(path, `${field}.path`);
-    if (name === 'local' && !spec.nodeAffinity) {
-      yield required('metadata.annotations', 'Local volume requires node affinity');
-    }
-  } else if (name === 'csi') {
-    if (!spec.csi?.driver) yield required(`${field}.driver`);
-    if (!spec.csi?.volumeHandle) yield required(`${field}.volumeHandle`);
-  } else if (name) {
+    if (!spec.nodeAffinity) yield required(`${parent}.nodeAffinity`, 'Local volume requires node affinity');
+  } else if (name === 'csi') yield* csiSource(spec.csi ?? { driver: '', volumeHandle: '' }, field);
+  else if (name) {
     // What differs from a pod's volume are references to secrets, which these checks do not read.
     yield* REMOTE.get(name)?.(spec as unknown as Volume, field) ?? [];
   }
+}
+
+const SECRETS = [
+  'controllerPublishSecretRef',
+  'controllerExpandSecretRef',
+  'nodePublishSecretRef',
+  'nodeExpandSecretRef',
+] as const;
+
+function* csiSource(csi: CSIPersistentVolumeSource, field: string): Findings {
+  yield* csiDriverName(csi.driver ?? '', `${field}.driver`);
+  if (!csi.volumeHandle) yield required(`${field}.volumeHandle`);
+  for (const name of SECRETS) if (csi[name]) yield* secretReference(csi[name], `${field}.${name}`);
+}
+
+function* secretReference({ name, namespace }: SecretReference, field: string): Findings {
+  if (!name) yield required(`${field}.name`);
+  else yield* dnsSubdomain(name, `${field}.name`);
+  if (!namespace) yield required(`${field}.namespace`);
+  else yield* dnsLabel(namespace, `${field}.namespace`);
 }

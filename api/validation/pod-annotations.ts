@@ -1,6 +1,6 @@
 // Annotations of a pod or template that Kubernetes itself reads.
 import { fieldErrors } from '../field-error.ts';
-import type { PodSpec } from '../types/core-v1.ts';
+import type { Container, PodSpec } from '../types/core-v1.ts';
 import { descendingPath, type Findings } from './checks.ts';
 
 const { forbidden, invalid } = fieldErrors;
@@ -9,9 +9,10 @@ type Annotations = Readonly<Record<string, string>> | undefined;
 
 export const MIRROR_POD = 'kubernetes.io/config.mirror';
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
-const APP_ARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
-const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod';
-const SECCOMP_PREFIX = 'container.seccomp.security.alpha.kubernetes.io/';
+export const APP_ARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
+export const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod';
+export const SECCOMP_PREFIX = 'container.seccomp.security.alpha.kubernetes.io/';
+const LOCALHOST = 'localhost/';
 
 export function* validatePodAnnotations(annotations: Annotations, spec: PodSpec, field: string): Findings {
   for (const [key, value] of Object.entries(annotations ?? {})) {
@@ -58,5 +59,58 @@ export function* validatePodAnnotationChanges(annotations: Annotations, old: Ann
     if (old?.[key] !== undefined) continue;
     if (key.startsWith(APP_ARMOR_PREFIX)) yield forbidden(`${field}[${key}]`, 'may not add AppArmor annotations');
     if (key === MIRROR_POD) yield forbidden(`${field}[${key}]`, 'may not add mirror pod annotation');
+  }
+}
+
+type Profile = { type: string; localhostProfile?: string } | undefined;
+
+/** On create: an annotation and the field that took its place say the same. */
+export function* validateProfilesMatch(annotations: Annotations, spec: PodSpec, field: string): Findings {
+  if (!annotations) return;
+  const ofPod = spec.securityContext?.seccompProfile;
+  const podAnnotation = annotations[SECCOMP_POD];
+  if (ofPod && podAnnotation !== undefined) {
+    yield* seccompMatches(podAnnotation, ofPod, `${field}.securityContext.seccompProfile`);
+  }
+  for (const [{ name, securityContext }, at] of withFields(spec, field)) {
+    const annotation = annotations[SECCOMP_PREFIX + name];
+    if (annotation === undefined || !securityContext?.seccompProfile) continue;
+    yield* seccompMatches(annotation, securityContext.seccompProfile, `${at}.securityContext.seccompProfile`);
+  }
+  if (spec.os?.name === 'windows') return;
+  for (const [{ name, securityContext }, at] of withFields(spec, field)) {
+    const annotation = annotations[APP_ARMOR_PREFIX + name];
+    const profile = securityContext?.appArmorProfile ?? spec.securityContext?.appArmorProfile;
+    if (annotation === undefined || !profile) continue;
+    yield* matches(annotation, profile, 'apparmor', ['runtime/default'], `${at}.securityContext.appArmorProfile`);
+  }
+}
+
+const seccompMatches = (annotation: string, profile: Profile, field: string) =>
+  matches(annotation, profile, 'seccomp', ['runtime/default', 'docker/default'], field);
+
+function* matches(
+  annotation: string,
+  profile: Profile,
+  what: 'seccomp' | 'apparmor',
+  defaults: readonly string[],
+  field: string,
+): Findings {
+  const isLocal = annotation.startsWith(LOCALHOST);
+  const sameType =
+    profile?.type === 'Unconfined'
+      ? annotation === 'unconfined'
+      : profile?.type === 'RuntimeDefault'
+        ? defaults.includes(annotation)
+        : profile?.type !== 'Localhost' || isLocal;
+  if (!sameType) yield forbidden(`${field}.type`, `${what} type in annotation and field must match`);
+  else if (profile?.type === 'Localhost' && annotation.slice(LOCALHOST.length) !== profile.localhostProfile) {
+    yield forbidden(`${field}.localhostProfile`, `${what} profile in annotation and field must match`);
+  }
+}
+
+function* withFields(spec: PodSpec, field: string): Generator<[Container, string], void, undefined> {
+  for (const list of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
+    for (const [i, container] of (spec[list] ?? []).entries()) yield [container, `${field}.${list}[${i}]`];
   }
 }

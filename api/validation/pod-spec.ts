@@ -18,8 +18,9 @@ import { validateOverhead, validatePodLevelResources } from './resources.ts';
 import { validateAffinity, validateTolerations, validateTopologySpread } from './scheduling.ts';
 import { validateHostUsers, validatePodSecurityContext } from './security-context.ts';
 import { checkVolumes } from './volumes.ts';
+import { validateHostProcess, validateOperatingSystem } from './windows.ts';
 
-const { duplicate, forbidden, invalid, notSupported, required } = fieldErrors;
+const { duplicate, forbidden, invalid, required } = fieldErrors;
 
 export const PREEMPTION_POLICIES = ['PreemptLowerPriority', 'Never'];
 
@@ -47,6 +48,7 @@ export function* validatePodSpec(spec: PodSpec, podMeta: ObjectMeta | undefined,
   }
   yield* schedulingGates(spec, `${field}.schedulingGates`);
   yield* validateTopologySpread(spec.topologySpreadConstraints, `${field}.topologySpreadConstraints`);
+  yield* validateHostProcess(spec, field);
   yield* validateHostUsers(spec, field);
   yield* names(spec, field);
   yield* validateTolerations(spec.tolerations, `${field}.tolerations`);
@@ -55,7 +57,7 @@ export function* validatePodSpec(spec: PodSpec, podMeta: ObjectMeta | undefined,
     yield* oneOf(spec.preemptionPolicy, PREEMPTION_POLICIES, `${field}.preemptionPolicy`);
   }
   if (spec.overhead) yield* validateOverhead(spec.overhead, `${field}.overhead`);
-  yield* operatingSystem(spec, field);
+  yield* validateOperatingSystem(spec, field);
 }
 
 /** Names of other objects, and the pod's own host name. */
@@ -146,62 +148,6 @@ function* podResources(spec: PodSpec, claimNames: ReadonlySet<string>, field: st
         formatQuantity(quantityOf(value)),
         `must be less than or equal to pod limits of ${formatQuantity(quantityOf(podLimit))}`,
       );
-    }
-  }
-}
-
-const WINDOWS_FORBIDS = {
-  pod: ['hostUsers', 'hostPID', 'hostIPC', 'shareProcessNamespace'],
-  podContext: [
-    'appArmorProfile',
-    'seLinuxOptions',
-    'seccompProfile',
-    'fsGroup',
-    'fsGroupChangePolicy',
-    'sysctls',
-    'runAsUser',
-    'runAsGroup',
-    'supplementalGroups',
-    'supplementalGroupsPolicy',
-    'seLinuxChangePolicy',
-  ],
-  containerContext: [
-    'appArmorProfile',
-    'seLinuxOptions',
-    'seccompProfile',
-    'capabilities',
-    'readOnlyRootFilesystem',
-    'privileged',
-    'allowPrivilegeEscalation',
-    'procMount',
-    'runAsUser',
-    'runAsGroup',
-  ],
-};
-
-/** A pod that names its operating system uses nothing of the other's. */
-function* operatingSystem(spec: PodSpec, field: string): Findings {
-  if (!spec.os) return;
-  const name = spec.os.name;
-  if (!name) yield required(`${field}.os.name`, 'cannot be empty');
-  else if (name !== 'linux' && name !== 'windows') yield notSupported(`${field}.os`, name, ['linux', 'windows']);
-  else {
-    const isWindows = name === 'windows';
-    const message = isWindows ? 'cannot be set for a windows pod' : 'windows options cannot be set for a linux pod';
-    const check = function* (value: object | undefined, fields: readonly string[], at: string): Findings {
-      for (const each of fields) {
-        const set = (value as Record<string, unknown> | undefined)?.[each];
-        if (set !== undefined && set !== false) yield forbidden(`${at}.${each}`, message);
-      }
-    };
-    if (isWindows) yield* check(spec, WINDOWS_FORBIDS.pod, field);
-    const podFields = isWindows ? WINDOWS_FORBIDS.podContext : ['windowsOptions'];
-    yield* check(spec.securityContext, podFields, `${field}.securityContext`);
-    const containerFields = isWindows ? WINDOWS_FORBIDS.containerContext : ['windowsOptions'];
-    for (const list of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
-      for (const [i, container] of (spec[list] ?? []).entries()) {
-        yield* check(container.securityContext, containerFields, `${field}.${list}[${i}].securityContext`);
-      }
     }
   }
 }

@@ -43,11 +43,6 @@ function* additions({ spec }: Pod, old: Pod): Findings {
 
 export function validateResize(pod: Pod, old: Pod): FieldError[] {
   const found = [...validatePodMetadataAndSpec(pod)];
-  const hasOwnResources = ({ spec }: Pod) =>
-    Object.keys({ ...spec?.resources?.requests, ...spec?.resources?.limits }).length > 0;
-  if (hasOwnResources(old) || hasOwnResources(pod)) {
-    return [forbidden('', 'pods with pod-level resources cannot be resized')];
-  }
   if (isMirror(old)) return [forbidden('', 'static pods cannot be resized')];
   if (old.spec?.os?.name === 'windows') return [forbidden('', 'windows pods cannot be resized')];
   const was = old.status?.qosClass ?? podQosClass(old);
@@ -83,25 +78,27 @@ function* sameContainers(spec: PodSpec, old: PodSpec): Findings {
 function* sizes(spec: PodSpec, old: PodSpec): Findings {
   const rest = deepClone(spec);
   const found: FieldError[] = [];
+  found.push(...nothingRemoved(spec.resources ?? {}, old.resources ?? {}, 'spec.resources'));
   for (const list of [...LISTS].reverse()) {
     for (const [i, before] of (old[list] ?? []).entries()) {
       const now = spec[list]?.[i];
-      if (!now || (list === 'initContainers' && !isSidecar(before))) continue;
+      if (!now) continue;
       found.push(...nothingRemoved(now.resources ?? {}, before.resources ?? {}, `spec.${list}[${i}].resources`));
     }
   }
   for (const list of LISTS) {
     for (const [i, container] of (rest[list] ?? []).entries()) {
       const before = old[list]?.[i] as Container;
-      const isRunner = list === 'containers' || isSidecar(container);
-      if (isRunner) takeBackSizes(container, before);
+      takeBackSizes(container, before);
       if (semanticEqual(container, before)) continue;
       if (list === 'containers') found.push(forbidden('spec', 'only cpu and memory resources are mutable'));
-      else if (isRunner) {
+      else if (isSidecar(container)) {
         found.push(forbidden('spec', 'only cpu and memory resources for sidecar containers are mutable'));
-      } else found.push(forbidden('spec', 'resources for non-sidecar init containers are immutable'));
+      } else found.push(forbidden('spec', 'only cpu and memory resources for init containers are mutable'));
     }
   }
+  rest.resources = withSizesOf(rest.resources, old.resources);
+  if (!rest.resources) delete rest.resources;
   yield* found;
   if (found.length === 0 && !semanticEqual(rest, old)) {
     yield forbidden('spec', 'only cpu and memory resources are mutable');
@@ -117,17 +114,24 @@ function* nothingRemoved(now: ResourceRequirements, before: ResourceRequirements
 
 /** In place: CPU and memory as they were, so that what still differs is what may not. */
 function takeBackSizes(container: Container, before: Container): void {
-  const resources = (container.resources ??= {});
-  for (const list of ['requests', 'limits'] as const) {
-    const old = before.resources?.[list];
-    const now = { ...resources[list] };
-    for (const name of ['cpu', 'memory']) {
-      const value = old?.[name];
-      if (value === undefined) delete now[name];
-      else now[name] = value;
-    }
-    if (Object.keys(now).length === 0 && !old) delete resources[list];
-    else resources[list] = now;
-  }
+  container.resources = withSizesOf(container.resources ?? {}, before.resources);
   container.resizePolicy = before.resizePolicy;
+}
+
+function withSizesOf<T extends ResourceRequirements | undefined>(now: T, old: ResourceRequirements | undefined): T {
+  if (!now) return now;
+  const resources = { ...now };
+  for (const list of ['requests', 'limits'] as const) {
+    const was = old?.[list];
+    const sizes = { ...resources[list] };
+    for (const name of ['cpu', 'memory']) {
+      const value = was?.[name];
+      if (value === undefined) delete sizes[name];
+      else sizes[name] = value;
+    }
+    if (Object.keys(sizes).length === 0 && !was) delete resources[list];
+    else resources[list] = sizes;
+  }
+  // Sizes of the pod as a whole may be its first.
+  return (old ? resources : Object.keys(resources).length > 0 ? resources : undefined) as T;
 }

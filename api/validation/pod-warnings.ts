@@ -1,18 +1,31 @@
 // What is accepted and still probably a mistake in a pod or template: texts of `Warning:` headers.
 import { isDns1123Label } from '../names.ts';
-import { formatQuantity, quantityOf } from '../quantity.ts';
-import type { Container, ContainerPort, PodSpec, PodTemplateSpec, Volume } from '../types/core-v1.ts';
+import type {
+  Container,
+  ContainerPort,
+  PodSpec,
+  PodStatus,
+  PodTemplateSpec,
+  Volume,
+  VolumeProjection,
+} from '../types/core-v1.ts';
 import type { ObjectMeta } from '../types/meta.ts';
+import { ipWarnings } from './ip-warnings.ts';
+import { labelDeprecation, termWarnings } from './node-labels.ts';
+import { APP_ARMOR_PREFIX, SECCOMP_POD, SECCOMP_PREFIX } from './pod-annotations.ts';
+import { claimSpecWarnings, fractional } from './storage-warnings.ts';
 
 type Warnings = Generator<string, void, undefined>;
 
-const NODE_LABELS: Record<string, string> = {
-  'beta.kubernetes.io/arch': 'deprecated since v1.14; use "kubernetes.io/arch" instead',
-  'beta.kubernetes.io/os': 'deprecated since v1.14; use "kubernetes.io/os" instead',
-  'failure-domain.beta.kubernetes.io/region': 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
-  'failure-domain.beta.kubernetes.io/zone': 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
-  'beta.kubernetes.io/instance-type': 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+const ANNOTATIONS: Record<string, string> = {
+  'scheduler.alpha.kubernetes.io/critical-pod': 'non-functional in v1.16+; use the "priorityClassName" field instead',
+  'security.alpha.kubernetes.io/sysctls': 'non-functional in v1.11+; use the "sysctls" field instead',
+  'security.alpha.kubernetes.io/unsafe-sysctls': 'non-functional in v1.11+; use the "sysctls" field instead',
 };
+const SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead';
+
+export const appArmorWarning = (field: string): string =>
+  `${field}: deprecated since v1.30; use the "appArmorProfile" field instead`;
 
 const VOLUMES: Partial<Record<keyof Volume, string>> = {
   photonPersistentDisk: 'deprecated in v1.11, non-functional in v1.16+',
@@ -38,42 +51,147 @@ export function nameWarning(name: string | undefined, what: 'Pod' | 'workload'):
 
 /** `field` is empty for a pod, `spec.template` for a template. */
 export function podWarnings(template: PodTemplateSpec & { metadata?: ObjectMeta }, field = ''): string[] {
-  const spec = template.spec;
+  const { spec, metadata } = template;
   if (!spec) return [];
   const at = field === '' ? '' : `${field}.`;
-  return [...specWarnings(spec, `${at}spec`)];
+  return [...specWarnings(spec, metadata?.annotations ?? {}, `${at}spec`, `${at}metadata.annotations`, field !== '')];
 }
 
-function* specWarnings(spec: PodSpec, field: string): Warnings {
-  for (const key of Object.keys(spec.nodeSelector ?? {})) {
-    if (NODE_LABELS[key]) yield `${field}.nodeSelector[${key}]: ${NODE_LABELS[key]}`;
+/** Addresses that a node reports. */
+export function podAddressWarnings({ podIPs = [], hostIPs = [] }: PodStatus): string[] {
+  return [
+    ...podIPs.flatMap(({ ip }, i) => ipWarnings(ip, `status.podIPs[${i}].ip`)),
+    ...hostIPs.flatMap(({ ip }, i) => ipWarnings(ip, `status.hostIPs[${i}].ip`)),
+  ];
+}
+
+function* specWarnings(
+  spec: PodSpec,
+  annotations: Readonly<Record<string, string>>,
+  field: string,
+  metaField: string,
+  isTemplate: boolean,
+): Warnings {
+  yield* nodeLabels(spec, field);
+  for (const [key, text] of Object.entries(ANNOTATIONS)) {
+    if (annotations[key] !== undefined) yield `${metaField}[${key}]: ${text}`;
   }
-  for (const [i, { topologyKey, labelSelector }] of (spec.topologySpreadConstraints ?? []).entries()) {
-    const at = `${field}.topologySpreadConstraints[${i}]`;
-    if (NODE_LABELS[topologyKey]) yield `${at}.topologyKey: ${topologyKey} is ${NODE_LABELS[topologyKey]}`;
-    if (!labelSelector) yield `${at}.labelSelector: a null labelSelector results in matching no pod`;
-  }
-  for (const [i, volume] of (spec.volumes ?? []).entries()) {
-    for (const name of Object.keys(volume) as (keyof Volume)[]) {
-      if (VOLUMES[name]) yield `${field}.volumes[${i}].${name}: ${VOLUMES[name]}`;
-    }
-  }
+  yield* volumes(spec.volumes ?? [], field);
   yield* repeated(spec.hostAliases, 'ip', `${field}.hostAliases`);
+  for (const [i, { ip }] of (spec.hostAliases ?? []).entries()) {
+    yield* ipWarnings(ip, `${field}.hostAliases[${i}].ip`);
+  }
   yield* repeated(spec.imagePullSecrets, 'name', `${field}.imagePullSecrets`);
   for (const [i, { name }] of (spec.imagePullSecrets ?? []).entries()) {
     if (!name) yield `${field}.imagePullSecrets[${i}].name: invalid empty name ""`;
   }
   yield* fractionalBytes(spec.overhead, `${field}.overhead`);
+  if (!spec.securityContext?.seccompProfile && annotations[SECCOMP_POD] !== undefined) {
+    yield `${metaField}[${SECCOMP_POD}]: ${SECCOMP}`;
+  }
   const containers = [...withFields(spec, field)];
   for (const [container, at] of containers) {
-    yield* fractionalBytes(container.resources?.limits, `${at}.resources.limits`);
-    yield* fractionalBytes(container.resources?.requests, `${at}.resources.requests`);
+    const { name, securityContext, resources } = container;
+    const seccomp = SECCOMP_PREFIX + name;
+    if (!securityContext?.seccompProfile && annotations[seccomp] !== undefined) {
+      yield `${metaField}[${seccomp}]: ${SECCOMP}`;
+    }
+    // For pods it is said where the annotation becomes a field.
+    const appArmor = APP_ARMOR_PREFIX + name;
+    const hasField = spec.securityContext?.appArmorProfile ?? securityContext?.appArmorProfile;
+    if (isTemplate && !hasField && annotations[appArmor] !== undefined) {
+      yield appArmorWarning(`${metaField}[${appArmor}]`);
+    }
+    yield* fractionalBytes(resources?.limits, `${at}.resources.limits`, 'memory');
+    yield* fractionalBytes(resources?.requests, `${at}.resources.requests`, 'memory');
+    yield* fractionalBytes(resources?.limits, `${at}.resources.limits`, 'ephemeral-storage');
+    yield* fractionalBytes(resources?.requests, `${at}.resources.requests`, 'ephemeral-storage');
     yield* hiddenEnv(container, at);
   }
   yield* overlappingPorts(containers);
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
     yield `${field}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`;
   }
+  yield* selectorsOfNothing(spec, field);
+  for (const [i, server] of (spec.dnsConfig?.nameservers ?? []).entries()) {
+    yield* ipWarnings(server, `${field}.dnsConfig.nameservers[${i}]`);
+  }
+}
+
+function* nodeLabels(spec: PodSpec, field: string): Warnings {
+  for (const key of Object.keys(spec.nodeSelector ?? {})) {
+    const why = labelDeprecation(key);
+    if (why) yield `${field}.nodeSelector[${key}]: ${why}`;
+  }
+  const affinity = spec.affinity?.nodeAffinity;
+  const at = `${field}.affinity.nodeAffinity`;
+  for (const [i, term] of (affinity?.[REQUIRED]?.nodeSelectorTerms ?? []).entries()) {
+    yield* termWarnings(term, `${at}.${REQUIRED}.nodeSelectorTerms[${i}]`);
+  }
+  for (const [i, { preference }] of (affinity?.[PREFERRED] ?? []).entries()) {
+    yield* termWarnings(preference, `${at}.${PREFERRED}[${i}].preference`);
+  }
+  for (const [i, { topologyKey, labelSelector }] of (spec.topologySpreadConstraints ?? []).entries()) {
+    const constraint = `${field}.topologySpreadConstraints[${i}]`;
+    const why = labelDeprecation(topologyKey);
+    if (why) yield `${constraint}.topologyKey: ${topologyKey} is ${why}`;
+    if (!labelSelector) yield `${constraint}.labelSelector: ${MATCHES_NONE}`;
+  }
+}
+
+const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
+const PREFERRED = 'preferredDuringSchedulingIgnoredDuringExecution';
+const MATCHES_NONE = 'a null labelSelector results in matching no pod';
+
+function* selectorsOfNothing(spec: PodSpec, field: string): Warnings {
+  for (const name of ['podAffinity', 'podAntiAffinity'] as const) {
+    const affinity = spec.affinity?.[name];
+    const at = `${field}.affinity.${name}`;
+    for (const [i, { labelSelector }] of (affinity?.[REQUIRED] ?? []).entries()) {
+      if (!labelSelector) yield `${at}.${REQUIRED}[${i}].labelSelector: ${MATCHES_NONE}`;
+    }
+    for (const [i, { podAffinityTerm }] of (affinity?.[PREFERRED] ?? []).entries()) {
+      if (podAffinityTerm?.labelSelector) continue;
+      yield `${at}.${PREFERRED}[${i}].podAffinityTerm.labelSelector: ${MATCHES_NONE}`;
+    }
+  }
+}
+
+function* volumes(all: readonly Volume[], field: string): Warnings {
+  for (const [i, volume] of all.entries()) {
+    const at = `${field}.volumes[${i}]`;
+    for (const name of Object.keys(VOLUMES) as (keyof Volume)[]) {
+      if (volume[name] !== undefined) yield `${at}.${name === 'storageos' ? 'storageOS' : name}: ${VOLUMES[name]}`;
+    }
+    const claim = volume.ephemeral?.volumeClaimTemplate?.spec;
+    if (claim) yield* claimSpecWarnings(claim, `${at}.ephemeral.volumeClaimTemplate.spec`);
+  }
+  const tokens = new Set(
+    all.flatMap(({ projected }) =>
+      (projected?.sources ?? []).flatMap(({ serviceAccountToken: token }) => (token ? [token.path] : [])),
+    ),
+  );
+  if (tokens.size === 0) return;
+  for (const [i, { projected }] of all.entries()) {
+    for (const [name, index, path] of (projected?.sources ?? []).flatMap(pathsOf)) {
+      if (!path || !tokens.has(path)) continue;
+      const at = `${field}.volumes[${i}].projected.sources.${name}${index === undefined ? '' : `[${index}]`}`;
+      yield `${at}: has duplicated path with ServiceAccountToken ${JSON.stringify(path)}`;
+    }
+  }
+}
+
+/** What a source writes besides the token, by upstream's names for the sources. */
+function pathsOf(source: VolumeProjection): [name: string, index: number | undefined, path: string | undefined][] {
+  const { configMap, secret, downwardAPI, clusterTrustBundle } = source;
+  return [
+    ...(configMap?.items ?? []).map(({ path }, i): [string, number, string] => ['configMap', i, path]),
+    ...(secret?.items ?? []).map(({ path }, i): [string, number, string] => ['secrets', i, path]),
+    ...(downwardAPI?.items ?? []).map(({ path }, i): [string, number, string] => ['downwardAPI', i, path]),
+    ...(clusterTrustBundle
+      ? [['ClusterTrustBundle', undefined, clusterTrustBundle.path] as [string, undefined, string]]
+      : []),
+  ];
 }
 
 function* withFields(spec: PodSpec, field: string): Generator<[Container, string]> {
@@ -95,11 +213,13 @@ function* repeated<K extends string>(
   }
 }
 
-function* fractionalBytes(list: Readonly<Record<string, string | number>> | undefined, field: string): Warnings {
-  for (const name of ['memory', 'ephemeral-storage']) {
-    const value = list?.[name];
-    if (value === undefined || quantityOf(value).nanos % 1_000_000_000n === 0n) continue;
-    yield `${field}[${name}]: fractional byte value ${JSON.stringify(formatQuantity(quantityOf(value)))} is invalid, must be an integer`;
+function* fractionalBytes(
+  list: Readonly<Record<string, string | number>> | undefined,
+  field: string,
+  ...names: string[]
+): Warnings {
+  for (const name of names.length > 0 ? names : ['memory', 'ephemeral-storage']) {
+    yield* fractional(list?.[name], `${field}[${name}]`);
   }
 }
 
@@ -121,6 +241,7 @@ function* overlappingPorts(containers: readonly [Container, string][]): Warnings
   for (const [container, at] of containers) {
     for (const [i, port] of (container.ports ?? []).entries()) {
       const field = `${at}.ports[${i}]`;
+      if (port.hostIP && !port.hostPort) yield `${field}: hostIP set without hostPort: ${inGo(port)}`;
       const key = `${port.containerPort}/${port.protocol}`;
       const others = known.get(key) ?? [];
       for (const other of others) {
@@ -132,14 +253,20 @@ function* overlappingPorts(containers: readonly [Container, string][]): Warnings
   }
 }
 
-function overlap(port: ContainerPort, other: ContainerPort): 'duplicate' | 'overlapping' | undefined {
+/** A port as Go prints it. */
+const inGo = ({ name = '', hostPort = 0, containerPort, protocol = '', hostIP = '' }: ContainerPort): string =>
+  `{Name:${name} HostPort:${hostPort} ContainerPort:${containerPort} Protocol:${protocol} HostIP:${hostIP}}`;
+
+function overlap(
+  port: ContainerPort,
+  other: ContainerPort,
+): 'duplicate' | 'overlapping' | 'dangerously ambiguous' | undefined {
   const hostPort = port.hostPort ?? 0;
   const otherPort = other.hostPort ?? 0;
   const hostIP = port.hostIP ?? '';
   const otherIP = other.hostIP ?? '';
   if (hostIP === otherIP && hostPort === otherPort) return 'duplicate';
   if (hostPort === 0 || otherPort === 0) return 'overlapping';
-  if (hostPort !== otherPort) return undefined;
-  const isAny = (ip: string) => ip === '' || ip === '0.0.0.0' || ip === '::';
-  return isAny(hostIP) || isAny(otherIP) ? 'overlapping' : undefined;
+  // One on every address, the other on one of them: which is meant there is undefined.
+  return hostPort === otherPort && (hostIP === '') !== (otherIP === '') ? 'dangerously ambiguous' : undefined;
 }

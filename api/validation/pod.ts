@@ -16,7 +16,7 @@ import { type Findings, groupId, IMMUTABLE, invalidEach, MAX_INT32, qualifiedNam
 import { validateTrimmedImage } from './containers.ts';
 import { describeChange } from './describe-change.ts';
 import { onePerFamily } from './ip.ts';
-import { validatePodAnnotationChanges, validatePodAnnotations } from './pod-annotations.ts';
+import { validatePodAnnotationChanges, validatePodAnnotations, validateProfilesMatch } from './pod-annotations.ts';
 import { validatePodSpec } from './pod-spec.ts';
 import { validateTolerations } from './scheduling.ts';
 
@@ -33,6 +33,7 @@ export function validatePod(pod: Pod): FieldError[] {
   if (spec.nodeName && (spec.schedulingGates ?? []).length > 0) {
     found.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'));
   }
+  found.push(...validateProfilesMatch(pod.metadata.annotations, spec, 'spec'));
   return found;
 }
 

@@ -178,14 +178,7 @@ function* matchLabelKeys(term: PodAffinityTerm, field: string): Findings {
   const mismatch = term.mismatchLabelKeys ?? [];
   yield* labelKeys(match, term.labelSelector, `${field}.matchLabelKeys`);
   yield* labelKeys(mismatch, term.labelSelector, `${field}.mismatchLabelKeys`);
-  const selected = new Set(Object.keys(term.labelSelector?.matchLabels ?? {}));
-  for (const [i, { key }] of (term.labelSelector?.matchExpressions ?? []).entries()) {
-    // The strategy has added one expression for each key already; a second mention is the user's own.
-    if (match.includes(key) && selected.has(key)) {
-      yield invalid(`${field}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector');
-    }
-    selected.add(key);
-  }
+  yield* selectedTwice(match, term.labelSelector, field);
   for (const [i, key] of match.entries()) {
     if (mismatch.includes(key)) {
       yield invalid(`${field}.matchLabelKeys[${i}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys');
@@ -229,20 +222,21 @@ export function* validateTopologySpread(
     }
     yield* optionalOneOf(constraint.nodeAffinityPolicy, ['Honor', 'Ignore'], `${at}.nodeAffinityPolicy`);
     yield* optionalOneOf(constraint.nodeTaintsPolicy, ['Honor', 'Ignore'], `${at}.nodeTaintsPolicy`);
-    yield* spreadLabelKeys(constraint, `${at}.matchLabelKeys`);
+    yield* labelKeys(constraint.matchLabelKeys ?? [], constraint.labelSelector, `${at}.matchLabelKeys`);
+    // The path is upstream's.
+    yield* selectedTwice(constraint.matchLabelKeys ?? [], constraint.labelSelector, at);
     yield* validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`);
   }
 }
 
-function* spreadLabelKeys(
-  { matchLabelKeys: keys = [], labelSelector }: TopologySpreadConstraint,
-  field: string,
-): Findings {
-  if (keys.length === 0) return;
-  if (!labelSelector) yield forbidden(field, 'must not be specified when labelSelector is not set');
-  const labels = new Set(Object.keys(labelSelector?.matchLabels ?? {}));
-  for (const [i, key] of keys.entries()) {
-    yield* labelKey(key, `${field}[${i}]`);
-    if (labels.has(key)) yield invalid(`${field}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector');
+/** The strategy has added one expression for each key already; a second mention is the user's own. */
+function* selectedTwice(keys: readonly string[], selector: LabelSelector | undefined, field: string): Findings {
+  const selected = new Set(Object.keys(selector?.matchLabels ?? {}));
+  for (const { key } of selector?.matchExpressions ?? []) {
+    const i = keys.lastIndexOf(key);
+    if (i >= 0 && selected.has(key)) {
+      yield invalid(`${field}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector');
+    }
+    selected.add(key);
   }
 }

@@ -1,15 +1,8 @@
 // What a pod and its containers may do: users, seccomp, AppArmor, sysctls, Windows options.
 import { fieldErrors } from '../field-error.ts';
-import { isDns1123Subdomain } from '../names.ts';
-import type {
-  AppArmorProfile,
-  PodSpec,
-  SeccompProfile,
-  SecurityContext,
-  Sysctl,
-  WindowsSecurityContextOptions,
-} from '../types/core-v1.ts';
-import { descendingPath, type Findings, groupId, invalidEach, optionalOneOf, userId } from './checks.ts';
+import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext, Sysctl } from '../types/core-v1.ts';
+import { descendingPath, type Findings, groupId, optionalOneOf, userId } from './checks.ts';
+import { validateWindowsOptions } from './windows.ts';
 
 const { duplicate, forbidden, invalid, notSupported, required, tooLong } = fieldErrors;
 
@@ -31,7 +24,7 @@ export function* validatePodSecurityContext(spec: PodSpec, field: string): Findi
   yield* sysctls(context.sysctls ?? [], spec, `${field}.sysctls`);
   yield* optionalOneOf(context.fsGroupChangePolicy, ['Always', 'OnRootMismatch'], `${field}.fsGroupChangePolicy`);
   yield* seccompProfile(context.seccompProfile, `${field}.seccompProfile`);
-  yield* windowsOptions(context.windowsOptions, `${field}.windowsOptions`);
+  yield* validateWindowsOptions(context.windowsOptions, `${field}.windowsOptions`);
   yield* appArmorProfile(context.appArmorProfile, `${field}.appArmorProfile`);
   yield* optionalOneOf(context.supplementalGroupsPolicy, ['Merge', 'Strict'], `${field}.supplementalGroupsPolicy`);
   yield* optionalOneOf(context.seLinuxChangePolicy, ['MountOption', 'Recursive'], `${field}.seLinuxChangePolicy`);
@@ -63,7 +56,7 @@ export function* validateSecurityContext(
       );
     }
   }
-  yield* windowsOptions(context.windowsOptions, `${field}.windowsOptions`);
+  yield* validateWindowsOptions(context.windowsOptions, `${field}.windowsOptions`);
   yield* appArmorProfile(context.appArmorProfile, `${field}.appArmorProfile`);
 }
 
@@ -124,24 +117,6 @@ function dottedSysctl(name: string): string {
   const dot = name.indexOf('.');
   if (slash < 0 || (dot >= 0 && dot < slash)) return name;
   return name.replace(/[./]/g, (each) => (each === '/' ? '.' : '/'));
-}
-
-function* windowsOptions(options: WindowsSecurityContextOptions | undefined, field: string): Findings {
-  if (!options) return;
-  const { gmsaCredentialSpecName, gmsaCredentialSpec, runAsUserName } = options;
-  if (gmsaCredentialSpecName !== undefined) {
-    yield* invalidEach(
-      `${field}.gmsaCredentialSpecName`,
-      gmsaCredentialSpecName,
-      isDns1123Subdomain(gmsaCredentialSpecName),
-    );
-  }
-  if (gmsaCredentialSpec === '') {
-    yield invalid(`${field}.gmsaCredentialSpec`, '', 'gmsaCredentialSpec cannot be an empty string');
-  } else if (gmsaCredentialSpec !== undefined && Buffer.byteLength(gmsaCredentialSpec) > 64 * 1024) {
-    yield invalid(`${field}.gmsaCredentialSpec`, gmsaCredentialSpec, 'gmsaCredentialSpec size must be under 64 KiB');
-  }
-  if (runAsUserName === '') yield invalid(`${field}.runAsUserName`, '', 'runAsUserName cannot be an empty string');
 }
 
 const PROCESS_FLAGS = ['hostNetwork', 'HostPID', 'HostIPC'] as const;

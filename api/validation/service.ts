@@ -30,6 +30,9 @@ const MAX_AFFINITY_SECONDS = 86_400;
 const ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'";
 const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges';
 
+export const TOPOLOGY_HINTS = 'service.kubernetes.io/topology-aware-hints';
+export const TOPOLOGY_MODE = 'service.kubernetes.io/topology-mode';
+
 export const isHeadless = (spec: ServiceSpec): boolean =>
   spec.clusterIPs?.length === 1 && spec.clusterIPs[0] === 'None';
 
@@ -47,6 +50,11 @@ export function validateService(service: Service): FieldError[] {
 }
 
 function* serviceFindings(service: Service, spec: ServiceSpec): Findings {
+  const { [TOPOLOGY_HINTS]: hints, [TOPOLOGY_MODE]: mode } = service.metadata.annotations ?? {};
+  if (mode !== undefined && hints !== undefined && mode !== hints) {
+    const message = `must match annotations[${TOPOLOGY_HINTS}] when both are specified`;
+    yield invalid(`metadata.annotations[${TOPOLOGY_MODE}]`, mode, message);
+  }
   const ports = spec.ports ?? [];
   if (ports.length === 0 && !isHeadless(spec) && spec.type !== 'ExternalName') yield required('spec.ports');
   yield* typeRules(spec);

@@ -2,12 +2,15 @@
 // projected-volumes.ts, disks of networks and clouds in remote-volumes.ts.
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { isDns1123Subdomain } from '../names.ts';
+import { validateAnnotations } from '../metadata.ts';
 import { quantityOf } from '../quantity.ts';
+import { validateLabels } from '../selectors.ts';
 import type { ObjectMeta } from '../types/meta.ts';
-import type { Volume } from '../types/core-v1.ts';
+import type { HostPathVolumeSource, PersistentVolumeClaimTemplate, Volume } from '../types/core-v1.ts';
 import {
   dnsLabel,
   descendingPath,
+  dnsSubdomain,
   fileMode,
   type Findings,
   oneOf,
@@ -60,7 +63,7 @@ type SourceCheck = (volume: Volume, field: string, context: VolumeContext) => Fi
 /** In upstream's order: the first source is checked, the others are one too many. */
 const SOURCES: [SourceName, SourceCheck][] = [
   ['emptyDir', emptyDir],
-  ['hostPath', hostPath],
+  ['hostPath', (volume, field) => validateHostPath(volume.hostPath, field)],
   ['gitRepo', gitRepo],
   ['secret', secret],
   ['persistentVolumeClaim', claim],
@@ -102,7 +105,7 @@ const HOST_PATH_TYPES = [
   'Socket',
 ];
 
-function* hostPath({ hostPath: source }: Volume, field: string): Findings {
+export function* validateHostPath(source: HostPathVolumeSource | undefined, field: string): Findings {
   if (!source?.path) {
     yield required(`${field}.path`);
     return;
@@ -141,17 +144,33 @@ function* csi({ csi: source }: Volume, field: string): Findings {
   yield* csiDriverName(source?.driver ?? '', `${field}.driver`);
   if (source?.nodePublishSecretRef && !source.nodePublishSecretRef.name) {
     yield required(`${field}.nodePublishSecretRef.name`);
+  } else if (source?.nodePublishSecretRef) {
+    // The path is upstream's.
+    yield* dnsSubdomain(source.nodePublishSecretRef.name ?? '', `${field}.name`);
   }
 }
 
 function* ephemeral(volume: Volume, field: string, { podMeta }: VolumeContext): Findings {
   const template = volume.ephemeral?.volumeClaimTemplate;
   if (!template) yield required(`${field}.volumeClaimTemplate`);
-  else yield* validateClaimSpec(template.spec, `${field}.volumeClaimTemplate.spec`);
+  else {
+    yield* claimTemplateMetadata(template, `${field}.volumeClaimTemplate.metadata`);
+    yield* validateClaimSpec(template.spec, `${field}.volumeClaimTemplate.spec`);
+  }
   if (!podMeta?.name || !volume.name) return;
   const claimName = `${podMeta.name}-${volume.name}`;
   for (const message of isDns1123Subdomain(claimName)) {
     yield invalid(`${field.slice(0, -'.ephemeral'.length)}.name`, volume.name, `PVC name "${claimName}": ${message}`);
+  }
+}
+
+/** Labels and annotations are what the claim takes over. */
+function* claimTemplateMetadata({ metadata = {} }: PersistentVolumeClaimTemplate, field: string): Findings {
+  yield* validateAnnotations(metadata.annotations, `${field}.annotations`);
+  yield* validateLabels(metadata.labels, `${field}.labels`);
+  for (const [name, value] of Object.entries(metadata)) {
+    if (name === 'annotations' || name === 'labels' || value === undefined) continue;
+    yield forbidden(`${field}.${name}`, 'cannot be set');
   }
 }
 

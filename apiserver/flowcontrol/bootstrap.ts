@@ -1,5 +1,6 @@
 // The FlowSchemas and PriorityLevelConfigurations that a server makes: the mandatory ones, which are always as they are here, and
 // the suggested ones, which administrators may take over. As a kube-apiserver 1.36 has them. Pure data.
+import { MANDATORY_FLOW_SCHEMAS, MANDATORY_PRIORITY_LEVELS } from '../../api/kinds/parts/mandatory-flow-control.ts';
 import type {
   FlowSchema,
   NonResourcePolicyRule,
@@ -11,7 +12,7 @@ import type {
 /** On objects whose spec the server keeps up to date: "true" or "false". */
 export const AUTO_UPDATE = 'apf.kubernetes.io/autoupdate-spec';
 
-export const MANDATORY: ReadonlySet<string> = new Set(['exempt', 'catch-all']);
+export const MANDATORY: ReadonlySet<string> = new Set(Object.keys(MANDATORY_FLOW_SCHEMAS));
 
 const group = (name: string): Subject => ({ kind: 'Group', group: { name } });
 const user = (name: string): Subject => ({ kind: 'User', user: { name } });
@@ -27,6 +28,13 @@ const ANYTHING: ResourcePolicyRule = {
 };
 const LEASES = { apiGroups: ['coordination.k8s.io'], resources: ['leases'], namespaces: ['*'] };
 const ANY_PATH: NonResourcePolicyRule = { verbs: ['*'], nonResourceURLs: ['*'] };
+
+/** What no client may change is written down where clients are told so. */
+function mandatory<T extends FlowSchema | PriorityLevelConfiguration>(specs: Readonly<Record<string, T['spec']>>): T[] {
+  return Object.entries(specs).map(
+    ([name, spec]) => ({ metadata: { name, annotations: { [AUTO_UPDATE]: 'true' } }, spec }) as unknown as T,
+  );
+}
 
 function flow(
   name: string,
@@ -76,11 +84,7 @@ function limited(
 }
 
 export const PRIORITY_LEVELS: readonly PriorityLevelConfiguration[] = [
-  {
-    metadata: { name: 'exempt', annotations: { [AUTO_UPDATE]: 'true' } },
-    spec: { type: 'Exempt', exempt: { nominalConcurrencyShares: 0, lendablePercent: 0 } },
-  } as PriorityLevelConfiguration,
-  limited('catch-all', 5, 0),
+  ...mandatory<PriorityLevelConfiguration>(MANDATORY_PRIORITY_LEVELS),
   limited('system', 30, 33, 64, 6),
   limited('node-high', 40, 25, 64, 6),
   limited('leader-election', 10, 0, 16, 4),
@@ -90,7 +94,7 @@ export const PRIORITY_LEVELS: readonly PriorityLevelConfiguration[] = [
 ];
 
 export const FLOW_SCHEMAS: readonly FlowSchema[] = [
-  flow('exempt', 'exempt', 1, undefined, [group('system:masters')]),
+  ...mandatory<FlowSchema>(MANDATORY_FLOW_SCHEMAS),
   flow(
     'probes',
     'exempt',
@@ -133,5 +137,4 @@ export const FLOW_SCHEMAS: readonly FlowSchema[] = [
   flow('kube-system-service-accounts', 'workload-high', 900, 'ByNamespace', [KUBE_SYSTEM]),
   flow('service-accounts', 'workload-low', 9000, 'ByUser', [group('system:serviceaccounts')]),
   flow('global-default', 'global-default', 9900, 'ByUser', EVERYONE),
-  flow('catch-all', 'catch-all', 10_000, 'ByUser', EVERYONE),
 ];

@@ -163,7 +163,7 @@ function prepareForCreate(context: RegistryContext, kind: Kind, object: KubeObje
   meta.creationTimestamp = timestamp(nowMs);
   if (kind.hasGeneration) meta.generation = 1;
   if (kind.hasStatus) (object as { status?: unknown }).status = undefined;
-  kind.prepareForCreate?.(object, strategyContext(request.user, nowMs));
+  kind.prepareForCreate?.(object, strategyContext(request.user, nowMs, request.warn));
 }
 
 function wipeSystemFields(meta: ObjectMeta): void {

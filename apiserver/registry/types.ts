@@ -112,8 +112,13 @@ export const hookKey = (kind: { group: string; resource: string }) =>
 /** A reader that gave us this context must see what it can have seen before. */
 export const NO_WARNINGS = () => {};
 
-export const strategyContext = ({ name, uid, groups, extra }: Identity, nowMs: number): StrategyContext => ({
+export const strategyContext = (
+  { name, uid, groups, extra }: Identity,
+  nowMs: number,
+  warn?: (text: string) => void,
+): StrategyContext => ({
   nowMs,
+  ...(warn && { warn }),
   user: name,
   groups,
   ...(uid !== undefined && { uid }),

@@ -5,6 +5,7 @@ import type { Kind } from '../../api/kind.ts';
 import { sameManagers } from '../../api/managed-fields/managers.ts';
 import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
 import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../../api/object.ts';
+import { ratcheted } from '../../api/validation/ratcheting.ts';
 import { objectKey } from '../storage/keys.ts';
 import { createObject, failIfInvalid, placeInNamespace, unsavedEntry } from './create.ts';
 import { commitObject } from './commit.ts';
@@ -263,7 +264,7 @@ function prepareForUpdate(
   old: KubeObject,
   request: UpdateRequest,
 ): void {
-  const strategy = strategyContext(request.user, context.clock.now());
+  const strategy = strategyContext(request.user, context.clock.now(), request.warn);
   const meta = object.metadata;
   const was = old.metadata;
   meta.uid = was.uid;
@@ -296,8 +297,10 @@ function prepareForUpdate(
 
 function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request: UpdateRequest): void {
   const found = validateMetadataUpdate(object.metadata, old.metadata);
-  if (request.subresource === 'status') found.push(...(kind.validateStatusUpdate?.(object, old) ?? []));
-  else {
+  if (request.subresource === 'status') {
+    const rules = kind.validateStatusUpdate;
+    if (rules) found.push(...ratcheted(rules(object, old), () => rules(old, old)));
+  } else {
     // The name is immutable and was checked; finalizers are checked as on create.
     found.push(
       ...validateMetadata(object.metadata, { namespaced: kind.namespaced, validateName: () => [] }).filter((each) =>
@@ -305,7 +308,7 @@ function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request
       ),
     );
     const rules = kind.updates?.[request.subresource]?.validate ?? kind.validateUpdate;
-    if (!request.raw) found.push(...rules(object, old));
+    if (!request.raw) found.push(...ratcheted(rules(object, old), () => rules(old, old)));
   }
   failIfInvalid(kind, object, found);
 }

@@ -1,4 +1,4 @@
-// matchLabelKeys of affinity terms become selector expressions when the pod is created, with the pod's own label values.
+// matchLabelKeys of affinity terms and spread constraints become selector expressions when the pod is created, with the pod's own label values.
 import type { Pod, PodAffinityTerm } from '../../types/core-v1.ts';
 
 export function applyMatchLabelKeys(pod: Pod): void {
@@ -10,9 +10,12 @@ export function applyMatchLabelKeys(pod: Pod): void {
       if (podAffinityTerm) applyTo(podAffinityTerm, labels);
     }
   }
+  for (const constraint of pod.spec?.topologySpreadConstraints ?? []) applyTo(constraint, labels);
 }
 
-function applyTo(term: PodAffinityTerm, labels: Readonly<Record<string, string>>): void {
+type Term = Pick<PodAffinityTerm, 'labelSelector' | 'matchLabelKeys' | 'mismatchLabelKeys'>;
+
+function applyTo(term: Term, labels: Readonly<Record<string, string>>): void {
   if (!term.labelSelector) return;
   const add = (key: string, operator: 'In' | 'NotIn') => {
     const value = labels[key];

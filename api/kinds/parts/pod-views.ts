@@ -28,8 +28,11 @@ export function keepAllButResources(pod: Pod, old: Pod): void {
   if (containers.length !== was.containers.length || initContainers.length !== (was.initContainers ?? []).length)
     return;
   keepMetadata(pod, old);
+  const ofPod = pod.spec?.resources;
   pod.status = old.status;
   pod.spec = { ...was, containers: sized(containers, was.containers) };
+  if (ofPod) pod.spec.resources = ofPod;
+  else delete pod.spec.resources;
   if (was.initContainers) pod.spec.initContainers = sized(initContainers, was.initContainers);
 }
 

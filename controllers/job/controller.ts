@@ -20,6 +20,7 @@ import { claim, controllerOf, indexByController, settleClaims } from '../parts/o
 import { createPodControl, wakeOwnersOfPods } from '../parts/pod-control.ts';
 import { jobRef } from '../parts/workload-refs.ts';
 import { finishedAtMs } from './conditions.ts';
+import { failureAnnotations } from './per-index.ts';
 import { planJob } from './plan.ts';
 import { isTracked, newPod, trackingFinalizer } from './pods.ts';
 
@@ -96,7 +97,10 @@ export function runJobController(context: ControllersContext, signal: AbortSigna
         const live = await resource.get(job.metadata.name as string); // never more pods than asked for from a stale count
         if (live.metadata.resourceVersion !== job.metadata.resourceVersion)
           throw new Error('the Job has changed since');
-        const created = plan.create.map((index) => newPod(job, index, random));
+        const created = plan.create.map((index) => {
+          const failures = index === undefined ? undefined : plan.failuresOf?.(index);
+          return newPod(job, index, random, failures && failureAnnotations(failures));
+        });
         await control.createAll(job, created);
       }
     } catch (error) {

@@ -74,10 +74,112 @@ describe('how many pods run', () => {
     ['a work queue after it', job({ succeeded: 1 }, { completions: undefined }), [pod('a', 'Running')], 0, 0],
     ['beyond the back-off limit', job({ failed: 2 }), running, 0, 2],
     ['too late', job({}, { activeDeadlineSeconds: 60 }), running, 0, 2],
-    ['a field that is not supported', job({}, { backoffLimitPerIndex: 1 }), [], 0, 0],
     ['done', job({ conditions: [{ type: 'Complete', status: 'True' }] }), running, 0, 0],
   ])('%s', (_, given, pods, create, remove) => {
     const plan = planJob(given, pods, nowMs);
     expect([plan.create.length, plan.remove.length]).toEqual([create, remove]);
+  });
+});
+
+describe('a limit of failures for each index', () => {
+  const failedPod = (uid: string, index: number, before: number, facts: { ended?: number; ignored?: number } = {}) => {
+    const made = pod(uid, 'Failed');
+    made.metadata.annotations = {
+      'batch.kubernetes.io/job-completion-index': String(index),
+      'batch.kubernetes.io/job-index-failure-count': String(before),
+      ...(facts.ignored && { 'batch.kubernetes.io/job-index-ignored-failure-count': String(facts.ignored) }),
+    };
+    const status = made.status?.containerStatuses?.[0];
+    if (status?.state?.terminated) status.state.terminated.finishedAt = ago(facts.ended ?? 3600);
+    return made;
+  };
+  const running = (uid: string, index: number, before: number) => {
+    const made = failedPod(uid, index, before);
+    made.status = { phase: 'Running' };
+    return made;
+  };
+  const indexed = (status: JobStatus, spec: Partial<NonNullable<Job['spec']>> = {}) =>
+    job(status, {
+      completionMode: 'Indexed',
+      completions: 3,
+      parallelism: 3,
+      backoffLimit: 2 ** 31 - 1,
+      backoffLimitPerIndex: 1,
+      ...spec,
+    });
+  const policy = (action: string) => ({
+    podFailurePolicy: { rules: [{ action, onExitCodes: { operator: 'In', values: [1] } }] },
+  });
+
+  it.each<[string, Job, Pod[], { create: number[]; untrack: string[]; failedIndexes: string; target?: string }]>([
+    [
+      'is tried again, and the failed pod stays until the next one has counted it',
+      indexed({}),
+      [failedPod('a', 0, 0), running('b', 1, 0), running('c', 2, 0)],
+      { create: [0], untrack: [], failedIndexes: '' },
+    ],
+    [
+      'which lets the failed pod go',
+      indexed({ uncountedTerminatedPods: { failed: ['a'] } }),
+      [failedPod('a', 0, 0), running('a2', 0, 1), running('b', 1, 0), running('c', 2, 0)],
+      { create: [], untrack: ['a'], failedIndexes: '' },
+    ],
+    [
+      'fails when its limit is reached, while others go on',
+      indexed({}),
+      [failedPod('a', 0, 1), running('b', 1, 0), running('c', 2, 0)],
+      { create: [], untrack: ['a'], failedIndexes: '0' },
+    ],
+    [
+      'waits for its back-off',
+      indexed({}),
+      [failedPod('a', 0, 0, { ended: 4 }), running('b', 1, 0), running('c', 2, 0)],
+      { create: [], untrack: [], failedIndexes: '' },
+    ],
+    [
+      'fails at once where the policy says so',
+      indexed({}, policy('FailIndex')),
+      [failedPod('a', 0, 0), running('b', 1, 0), running('c', 2, 0)],
+      { create: [], untrack: ['a'], failedIndexes: '0' },
+    ],
+    [
+      'is not counted where the policy says so',
+      indexed({}, policy('Ignore')),
+      [failedPod('a', 0, 1), running('b', 1, 0), running('c', 2, 0)],
+      { create: [0], untrack: [], failedIndexes: '' },
+    ],
+    [
+      'fails the Job when all indexes are done',
+      indexed({ completedIndexes: '1,2', failedIndexes: '0' }),
+      [],
+      { create: [], untrack: [], failedIndexes: '0', target: 'FailedIndexes: Job has failed indexes' },
+    ],
+    [
+      'fails the Job when too many have failed',
+      indexed({ failedIndexes: '0,2' }, { maxFailedIndexes: 1 }),
+      [running('b', 1, 0)],
+      {
+        create: [],
+        untrack: [],
+        failedIndexes: '0,2',
+        target: 'MaxFailedIndexesExceeded: Job has exceeded the specified maximal number of failed indexes',
+      },
+    ],
+  ])('%s', (_, given, pods, expected) => {
+    const plan = planJob(given, pods, nowMs);
+    const target = plan.status.conditions?.find((each) => each.type === 'FailureTarget');
+    expect({
+      create: plan.create,
+      untrack: plan.untrack.map((each) => each.metadata.uid),
+      failedIndexes: plan.status.failedIndexes,
+      ...(target && { target: `${target.reason}: ${target.message}` }),
+    }).toEqual(expected);
+  });
+
+  it('tells the next pod how often its index has failed', () => {
+    expect(planJob(indexed({}), [failedPod('a', 0, 0)], nowMs).failuresOf?.(0)).toEqual({ counted: 1, ignored: 0 });
+    const ignoring = indexed({}, policy('Ignore'));
+    expect(planJob(ignoring, [failedPod('a', 0, 1)], nowMs).failuresOf?.(0)).toEqual({ counted: 1, ignored: 1 });
+    expect(planJob(indexed({}), [], nowMs).failuresOf?.(2)).toEqual({ counted: 0, ignored: 0 });
   });
 });

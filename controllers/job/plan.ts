@@ -11,6 +11,7 @@ import { parseTime, rfc3339 } from '../parts/time.ts';
 import { rankForDeletion } from '../replicaset/plan.ts';
 import { finalType, finishedCondition, type Verdict, verdictOf, withJobCondition } from './conditions.ts';
 import { formatIndexes, parseIndexes } from './indexes.ts';
+import { type IndexFailures, type PerIndex, perIndexOf } from './per-index.ts';
 import {
   backoffMs,
   completionIndex,
@@ -29,6 +30,8 @@ const maxPerRound = 500;
 export interface JobPlan {
   /** One per pod to create: its completion index, or undefined for a Job without. */
   create: (number | undefined)[];
+  /** With a limit of failures for each index: what a new pod of an index has to carry. */
+  failuresOf?: (index: number) => IndexFailures;
   remove: Pod[];
   /** As it is when everything of this round succeeds. */
   status: JobStatus;
@@ -47,6 +50,8 @@ export function planJob(job: Job, pods: readonly Pod[], nowMs: number): JobPlan 
   if (job.metadata.deletionTimestamp || finishedCondition(job)) return { ...plan, untrack: tracked };
 
   const tally = count(job, pods, tracked);
+  const { perIndex } = tally;
+  if (perIndex) plan.failuresOf = perIndex.failuresOf;
   const active = pods.filter(isPodActive);
   const verdict =
     verdictOf(job) ?? failureOf(job, pods, tally, nowMs) ?? successOf(job, tally, active.length) ?? undefined;
@@ -105,6 +110,7 @@ export function planJob(job: Job, pods: readonly Pod[], nowMs: number): JobPlan 
       succeeded: isIndexed(job) ? tally.succeededIndexes.size : tally.countedSucceeded,
       failed: tally.countedFailed,
       completedIndexes: formatIndexes(tally.succeededIndexes) || undefined,
+      ...(perIndex && { failedIndexes: formatIndexes(perIndex.failed) }),
       uncountedTerminatedPods: {
         ...(uncountedSucceeded.size > 0 && { succeeded: [...uncountedSucceeded] }),
         ...(uncountedFailed.size > 0 && { failed: [...uncountedFailed] }),
@@ -112,7 +118,7 @@ export function planJob(job: Job, pods: readonly Pod[], nowMs: number): JobPlan 
       ready: active.filter((pod) => isPodReady(pod) && !removed.has(pod)).length,
       terminating,
     },
-    ['ready', 'terminating'],
+    ['ready', 'terminating', 'failedIndexes'],
   );
   return plan;
 }
@@ -123,6 +129,8 @@ interface Tally {
   uncountedSucceeded: Set<string>;
   uncountedFailed: Set<string>;
   succeededIndexes: Set<number>;
+  /** Only with a limit of failures for each index. */
+  perIndex?: PerIndex | undefined;
   /** Everything known, also what this round has no room to note. */
   succeeded: number;
   failed: number;
@@ -169,12 +177,14 @@ function count(job: Job, pods: readonly Pod[], tracked: readonly Pod[]): Tally {
   tally.succeeded = indexed
     ? tally.succeededIndexes.size
     : tally.countedSucceeded + tally.uncountedSucceeded.size + overflowSucceeded;
+  tally.perIndex = perIndexOf(job, pods, tally.succeededIndexes);
   return tally;
 }
 
 /** Its end is in the status, or is not to be counted. */
 function isAccounted(job: Job, pod: Pod, tally: Tally, verdict: Verdict | undefined): boolean {
   const uid = pod.metadata.uid as string;
+  if (!verdict && tally.perIndex?.isNeeded(pod)) return false;
   if (tally.uncountedFailed.has(uid) || tally.uncountedSucceeded.has(uid)) return true;
   const ended = isPodTerminal(pod) || hasFailed(job, pod);
   if (!ended) return false;
@@ -187,9 +197,7 @@ function isAccounted(job: Job, pod: Pod, tally: Tally, verdict: Verdict | undefi
 
 function failureOf(job: Job, pods: readonly Pod[], tally: Tally, nowMs: number): Verdict | undefined {
   const fails = (reason: string, message: string): Verdict => ({ interim: 'FailureTarget', reason, message });
-  const { backoffLimitPerIndex, maxFailedIndexes, backoffLimit = 6, activeDeadlineSeconds } = job.spec ?? {};
-  if (backoffLimitPerIndex !== undefined || maxFailedIndexes !== undefined)
-    return fails('Unsupported', 'spec.backoffLimitPerIndex and spec.maxFailedIndexes are not supported');
+  const { completions = 0, maxFailedIndexes, backoffLimit = 6, activeDeadlineSeconds } = job.spec ?? {};
   for (const pod of pods) {
     const found = failurePolicyOf(job, pod);
     if (found?.action === 'FailJob') return fails('PodFailurePolicy', found.message);
@@ -200,10 +208,16 @@ function failureOf(job: Job, pods: readonly Pod[], tally: Tally, nowMs: number):
   const isLate = activeDeadlineSeconds !== undefined && nowMs - startMs >= activeDeadlineSeconds * 1000;
   if (isLate && startMs > 0 && !isSuspended(job))
     return fails('DeadlineExceeded', 'Job was active longer than specified deadline');
+  const failedIndexes = tally.perIndex?.failed.size ?? 0;
+  if (maxFailedIndexes !== undefined && failedIndexes > maxFailedIndexes)
+    return fails('MaxFailedIndexesExceeded', 'Job has exceeded the specified maximal number of failed indexes');
+  if (failedIndexes > 0 && tally.succeededIndexes.size + failedIndexes >= completions && !successRuleOf(job, tally))
+    return fails('FailedIndexes', 'Job has failed indexes');
   return undefined;
 }
 
-function successOf(job: Job, tally: Tally, active: number): Verdict | undefined {
+/** What the first rule of the success policy that is met says. */
+function successRuleOf(job: Job, tally: Tally): Verdict | undefined {
   const { completions, successPolicy } = job.spec ?? {};
   for (const [index, rule] of (successPolicy?.rules ?? []).entries()) {
     const wanted =
@@ -213,12 +227,22 @@ function successOf(job: Job, tally: Tally, active: number): Verdict | undefined 
     const message = `Matched rules at index ${index}`;
     return { interim: 'SuccessCriteriaMet', reason: 'SuccessPolicy', message };
   }
+  return undefined;
+}
+
+function successOf(job: Job, tally: Tally, active: number): Verdict | undefined {
+  const { completions } = job.spec ?? {};
+  const byRule = successRuleOf(job, tally);
+  if (byRule) return byRule;
   const isComplete = completions === undefined ? tally.succeeded > 0 : tally.succeeded >= completions;
   // A suspended Job with nothing left to do is complete, too.
   if (!isComplete || active > 0) return undefined;
   const message = 'Reached expected number of succeeded pods';
   return { interim: 'SuccessCriteriaMet', reason: 'CompletionsReached', message };
 }
+
+const isFinished = ({ succeededIndexes, perIndex }: Tally, index: number): boolean =>
+  succeededIndexes.has(index) || perIndex?.failed.has(index) === true;
 
 /** Creates or removes until as many run as should. */
 function manage(
@@ -232,7 +256,8 @@ function manage(
   const { completions, parallelism = 1 } = job.spec ?? {};
   if (isSuspended(job)) return { ...nothing, remove: active.slice(0, maxPerRound) };
   let wanted = parallelism;
-  if (completions !== undefined) wanted = Math.max(0, Math.min(parallelism, completions - tally.succeeded));
+  const finishedIndexes = tally.succeeded + (tally.perIndex?.failed.size ?? 0);
+  if (completions !== undefined) wanted = Math.max(0, Math.min(parallelism, completions - finishedIndexes));
   else if (tally.succeeded > 0) wanted = Math.min(active.length, parallelism);
 
   const remove = surplus(job, active, tally, wanted, nowMs);
@@ -242,15 +267,19 @@ function manage(
     : ([] as Pod[]);
   const missing = Math.min(maxPerRound, wanted - active.length - ending.length);
   if (missing <= 0) return nothing;
-  const waitMs = backoffMs(job, pods, nowMs);
+  const waitMs = tally.perIndex ? 0 : backoffMs(job, pods, nowMs);
   if (waitMs > 0) return { ...nothing, recheckMs: waitMs };
   if (!isIndexed(job)) return { ...nothing, create: Array.from({ length: missing }, () => undefined) };
   const taken = new Set([...active, ...ending].map(completionIndex));
   const create: number[] = [];
+  let recheckMs: number | undefined;
   for (let index = 0; index < (completions ?? 0) && create.length < missing; index++) {
-    if (!taken.has(index) && !tally.succeededIndexes.has(index)) create.push(index);
+    if (taken.has(index) || isFinished(tally, index)) continue;
+    const indexWaitMs = tally.perIndex?.waitMs(index, nowMs) ?? 0;
+    if (indexWaitMs > 0) recheckMs = Math.min(recheckMs ?? indexWaitMs, indexWaitMs);
+    else create.push(index);
   }
-  return { ...nothing, create };
+  return { ...nothing, create, recheckMs };
 }
 
 /** First pods of indexes that are done, doubled or out of range, then those least worth keeping. */
@@ -262,10 +291,7 @@ function surplus(job: Job, active: readonly Pod[], tally: Tally, wanted: number,
   for (const pod of ranked.toReversed()) {
     const index = completionIndex(pod);
     const isUseful =
-      index !== undefined &&
-      index < (job.spec?.completions ?? 0) &&
-      !seen.has(index) &&
-      !tally.succeededIndexes.has(index);
+      index !== undefined && index < (job.spec?.completions ?? 0) && !seen.has(index) && !isFinished(tally, index);
     if (isUseful) seen.add(index);
     else useless.add(pod);
   }

@@ -31,7 +31,12 @@ export function hasFailed(job: Job, pod: Pod): boolean {
   return pod.metadata.deletionTimestamp !== undefined && pod.status?.phase !== 'Succeeded';
 }
 
-export function newPod(job: Job, index: number | undefined, random: Random): Pod {
+export function newPod(
+  job: Job,
+  index: number | undefined,
+  random: Random,
+  more: Readonly<Record<string, string>> = {},
+): Pod {
   const template = job.spec?.template;
   const jobName = job.metadata.name as string;
   const suffix = index === undefined ? '-' : `-${index}-`;
@@ -41,7 +46,7 @@ export function newPod(job: Job, index: number | undefined, random: Random): Pod
       name: generateName + randomSuffix(random),
       generateName,
       labels: { ...template?.metadata?.labels },
-      annotations: { ...template?.metadata?.annotations },
+      annotations: { ...template?.metadata?.annotations, ...more },
       finalizers: [...(template?.metadata?.finalizers ?? []), trackingFinalizer],
     },
     spec: template?.spec,
@@ -69,7 +74,7 @@ export function newPod(job: Job, index: number | undefined, random: Random): Pod
   };
 }
 
-export type PolicyAction = 'FailJob' | 'Ignore' | 'Count';
+export type PolicyAction = 'FailJob' | 'FailIndex' | 'Ignore' | 'Count';
 
 /** What the first rule that matches says of a failed pod; undefined: no rule does (it counts). */
 export function failurePolicyOf(job: Job, pod: Pod): { action: PolicyAction; message: string } | undefined {
@@ -100,7 +105,7 @@ export function failurePolicyOf(job: Job, pod: Pod): { action: PolicyAction; mes
   return undefined;
 }
 
-function finishedMs(pod: Pod): number {
+export function finishedMs(pod: Pod): number {
   const ends = (pod.status?.containerStatuses ?? []).map((each) => parseTime(each.state?.terminated?.finishedAt));
   const ready = pod.status?.conditions?.find((each) => each.type === 'Ready' && each.status === 'False');
   const { deletionTimestamp, creationTimestamp } = pod.metadata;
@@ -115,6 +120,10 @@ function finishedMs(pod: Pod): number {
 const firstBackoffMs = 10_000;
 const maxBackoffMs = 360_000;
 
+/** How long the next pod waits after so many failures in a row: 10 s, doubling up to 6 min. */
+export const delayAfter = (failures: number): number =>
+  Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(20, failures - 1));
+
 /** 10 s after the first failure since the last success, doubling up to 6 min; 0 when there was none. From the pods alone. */
 export function backoffMs(job: Job, pods: readonly Pod[], nowMs: number): number {
   const succeeded = pods.filter((pod) => pod.status?.phase === 'Succeeded').map(finishedMs);
@@ -124,8 +133,7 @@ export function backoffMs(job: Job, pods: readonly Pod[], nowMs: number): number
     .map(finishedMs)
     .filter((ms) => ms > lastSuccess);
   if (failures.length === 0) return 0;
-  const delay = Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(20, failures.length - 1));
-  return Math.max(0, Math.max(...failures) + delay - nowMs);
+  return Math.max(0, Math.max(...failures) + delayAfter(failures.length) - nowMs);
 }
 
 /** Restarts in place count against the limit when the pods restart their containers themselves. */

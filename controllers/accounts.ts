@@ -17,6 +17,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   horizontalpodautoscaler: 'horizontal-pod-autoscaler',
   endpointslice: 'endpointslice-controller',
   endpoints: 'endpoint-controller',
+  endpointslicemirroring: 'endpointslicemirroring-controller',
   namespace: 'namespace-controller',
   garbagecollector: 'generic-garbage-collector',
   nodelifecycle: 'node-controller',

@@ -15,6 +15,7 @@ import { runDeploymentController } from './deployment/controller.ts';
 import { runDisruptionController } from './disruption/controller.ts';
 import { runEndpointSliceController } from './endpointslice/controller.ts';
 import { runEndpointsController } from './endpointslice/endpoints-controller.ts';
+import { runEndpointSliceMirroring } from './endpointslice/mirroring-controller.ts';
 import { runGarbageCollector } from './garbagecollector/controller.ts';
 import { runHorizontalPodAutoscaler } from './horizontalpodautoscaler/controller.ts';
 import { runJobController, runTtlAfterFinished } from './job/controller.ts';
@@ -57,6 +58,7 @@ const table = {
   horizontalpodautoscaler: whereServed([horizontalPodAutoscaler], runHorizontalPodAutoscaler),
   endpointslice: runEndpointSliceController,
   endpoints: runEndpointsController,
+  endpointslicemirroring: runEndpointSliceMirroring,
   namespace: runNamespaceController,
   garbagecollector: runGarbageCollector,
   nodelifecycle: runNodeLifecycleController,

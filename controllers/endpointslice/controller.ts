@@ -1,17 +1,10 @@
 // Keeps the EndpointSlices of every Service with a selector. Slices of deleted Services go with their owner reference.
 import { endpointSlice as sliceKind } from '../../api/kinds/endpoint-slice.ts';
-import { randomSuffix } from '../../api/names.ts';
 import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
-import {
-  createWorkQueue,
-  isNamespaceTerminating,
-  isNotFound,
-  NetworkError,
-  type ReconcileResult,
-  runController,
-} from '../../client/index.ts';
+import { createWorkQueue, type ReconcileResult, runController } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
 import { Expectations } from '../parts/expectations.ts';
+import { applySlices } from './apply-slices.ts';
 import { isSelecting } from './endpoints-of-pods.ts';
 import { managedBy, managedByLabel, planSlices, serviceNameLabel } from './plan.ts';
 import { watchServices } from './service-watch.ts';
@@ -55,26 +48,7 @@ export function runEndpointSliceController(context: ControllersContext, signal: 
       slices: slices.byIndex(byService, key),
       nodeOf: (name) => (name ? nodes.get(name) : undefined),
     });
-    const resource = client.resource<EndpointSlice>(sliceKind, service.metadata.namespace);
-    for (const slice of plan.create) {
-      const name = `${service.metadata.name}-`.slice(0, 58) + randomSuffix(random);
-      expectations.expect(key, name);
-      try {
-        await resource.create({ ...slice, metadata: { ...slice.metadata, name } });
-      } catch (error) {
-        if (!(error instanceof NetworkError)) expectations.settle(key, name);
-        if (isNamespaceTerminating(error)) return;
-        throw error;
-      }
-    }
-    for (const slice of plan.update) await resource.update(slice);
-    for (const slice of plan.remove) {
-      try {
-        await resource.delete(slice.metadata.name as string, { preconditions: { uid: slice.metadata.uid } });
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    }
+    await applySlices({ client, random, expectations }, key, plan);
   }
 
   return runController(

@@ -107,7 +107,7 @@ function answering(
   answer: (body: KubeObject, exchange: Exchange, nowMs: number) => Answer | Promise<Answer>,
 ): SubresourceHandler {
   return async (context: ResourceContext, exchange: Exchange, kind: Kind) => {
-    const negotiated = negotiateFor(exchange, true);
+    const negotiated = negotiateFor(exchange, false);
     const options = writeOptions(exchange.info.query, 'CreateOptions');
     const body = await admitBody(
       context.admission,

@@ -179,7 +179,9 @@ function keepAllocated(spec: Spec, old: Spec): void {
     spec.ipFamilyPolicy ??= old.ipFamilyPolicy;
   }
   if (spec.type === 'ExternalName' && old.type !== 'ExternalName') {
-    if (spec.clusterIP === old.clusterIP) {
+    // Unchanged, or emptied as the one of the two fields that people know.
+    const isEmptied = !spec.clusterIP && spec.clusterIPs?.[0] === old.clusterIPs?.[0];
+    if (spec.clusterIP === old.clusterIP || isEmptied) {
       delete spec.clusterIP;
       delete spec.clusterIPs;
     }

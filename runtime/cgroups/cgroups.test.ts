@@ -60,7 +60,11 @@ describe('drivers on a directory', () => {
     expect(driver.killDirectories('/pod').length).toBe(1);
     put('/memory/root/pod/memory.usage_in_bytes', '1000\n');
     put('/memory/root/pod/memory.limit_in_bytes', '9223372036854771712\n');
-    put('/memory/root/pod/memory.stat', 'cache 5\ntotal_rss 300\ntotal_inactive_file 400\n');
+    put('/memory/root/pod/memory.memsw.limit_in_bytes', '9223372036854771712\n');
+    put(
+      '/memory/root/pod/memory.stat',
+      'cache 5\ntotal_rss 300\ntotal_inactive_file 400\ntotal_swap 7\ntotal_pgfault 4\n',
+    );
     put('/cpu,cpuacct/root/pod/cpuacct.usage', '77\n');
     put('/pids/root/pod/pids.current', '3\n');
     expect(driver.stats('/pod')).toEqual({
@@ -69,7 +73,12 @@ describe('drivers on a directory', () => {
       memoryWorkingSetBytes: 600,
       memoryRssBytes: 300,
       memoryLimitBytes: undefined,
+      swapUsageBytes: 7,
+      swapLimitBytes: undefined,
+      pageFaults: 4,
+      majorPageFaults: 0,
       pids: 3,
+      pressures: {},
     });
   });
 
@@ -84,16 +93,56 @@ describe('drivers on a directory', () => {
     expect(driver.killFile('/pod')).toBe(`${directory}/root/pod/cgroup.kill`);
     put('/root/pod/memory.current', '1000\n');
     put('/root/pod/memory.max', '2000\n');
-    put('/root/pod/memory.stat', 'anon 300\ninactive_file 400\n');
-    put('/root/pod/cpu.stat', 'usage_usec 12\nuser_usec 1\n');
+    put('/root/pod/memory.stat', 'anon 300\ninactive_file 400\npgfault 9\npgmajfault 2\n');
+    put('/root/pod/cpu.stat', 'usage_usec 12\nuser_usec 1\nnr_periods 5\nnr_throttled 2\nthrottled_usec 9\n');
     put('/root/pod/pids.current', '3\n');
+    put('/root/pod/memory.swap.current', '10\n');
+    put('/root/pod/memory.swap.max', '50\n');
+    put(
+      '/root/pod/cpu.pressure',
+      'some avg10=1.50 avg60=2.00 avg300=3.00 total=7\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n',
+    );
     expect(driver.stats('/pod')).toEqual({
       cpuUsageNs: 12_000,
       memoryUsageBytes: 1000,
       memoryWorkingSetBytes: 600,
       memoryRssBytes: 300,
       memoryLimitBytes: 2000,
+      swapUsageBytes: 10,
+      swapLimitBytes: 50,
+      pageFaults: 9,
+      majorPageFaults: 2,
       pids: 3,
+      pressures: {
+        cpu: {
+          some: { avg10: 1.5, avg60: 2, avg300: 3, totalNs: 7000 },
+          full: { avg10: 0, avg60: 0, avg300: 0, totalNs: 1000 },
+        },
+      },
+    });
+    put('/root/pod/io.stat', '8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n253:1 \n');
+    put('/root/pod/memory.events', 'low 0\nmax 3\noom 1\noom_kill 1\n');
+    put('/root/pod/memory.peak', '1500\n');
+    put('/root/pod/pids.max', 'max\n');
+    put('/root/pod/hugetlb.2MB.current', '0\n');
+    put('/root/pod/cgroup.procs', '12\n');
+    put('/root/pod/c1/cgroup.procs', '34\n56\n');
+    expect(driver.details('/pod')).toEqual({
+      cpuUserNs: 1000,
+      cpuSystemNs: 0,
+      cpuPeriods: 5,
+      cpuThrottledPeriods: 2,
+      cpuThrottledNs: 9000,
+      memoryCacheBytes: 0,
+      memoryMappedBytes: 0,
+      memoryKernelBytes: 0,
+      memoryPeakBytes: 1500,
+      memoryFailures: 3,
+      oomKills: 1,
+      processes: [12, 34, 56],
+      pidsLimit: undefined,
+      hugepages: [{ pageSize: '2MB', usageBytes: 0, peakBytes: 0 }],
+      io: [{ major: '8', minor: '0', readBytes: 1, writeBytes: 2, reads: 3, writes: 4 }],
     });
   });
 });

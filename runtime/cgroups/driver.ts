@@ -1,6 +1,6 @@
 // One interface over the three kinds of hosts. Everything here is a pure rendering into paths and file writes, which the
 // launcher executes; only `stats` reads. Cgroups are named absolutely (`/kubepods/pod1/abc`) and live below `root`.
-import type { CgroupStats, Resources } from '../launch/port.ts';
+import type { CgroupDetails, CgroupStats, Resources } from '../launch/port.ts';
 
 export interface FileWrite {
   path: string;
@@ -53,6 +53,7 @@ export interface CgroupDriver {
   /** Our root's directories, one per hierarchy. */
   roots(): string[];
   stats(cgroup: string): CgroupStats;
+  details(cgroup: string): CgroupDetails;
 }
 
 /** Refuses what would leave our root; returns the name without a trailing slash. */

@@ -1,7 +1,6 @@
 // cgroup v1, alone or beside a v2 tree (hybrid): limits in v1; process sets in v2 where there is one, because it has
 // CLONE_INTO_CGROUP and cgroup.kill.
-import { readFileSync } from 'node:fs';
-import type { CgroupStats, Resources } from '../launch/port.ts';
+import type { CgroupDetails, CgroupStats, Resources } from '../launch/port.ts';
 import {
   type CgroupDriver,
   cgroupName,
@@ -12,6 +11,8 @@ import {
   renderDevice,
 } from './driver.ts';
 import type { Hierarchies } from './hierarchy.ts';
+import { pairs, parseIoStat, readPressures, readText as read } from './pressure.ts';
+import { hugepageSizes, processesBelow } from './v2.ts';
 
 const UNLIMITED = 2 ** 62;
 
@@ -26,13 +27,6 @@ export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDr
   const below = (cgroup: string) => `${base}${cgroupName(cgroup)}`;
   const file = (controller: string, cgroup: string, name: string) =>
     `${hierarchies.v1.get(controller)}${below(cgroup)}/${name}`;
-  const read = (path: string) => {
-    try {
-      return readFileSync(path, 'utf8').trim();
-    } catch {
-      return '';
-    }
-  };
   const number = (path: string) => Number(read(path) || 0);
 
   return {
@@ -83,11 +77,7 @@ export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDr
     own: (cgroup) => [...mounts, ...(unified ? [unified] : [])].map((mount) => mount + below(cgroup)),
     roots: () => (base === '' ? [] : [...mounts, ...(unified ? [unified] : [])].map((mount) => mount + base)),
     stats(cgroup): CgroupStats {
-      const stat = Object.fromEntries(
-        read(file('memory', cgroup, 'memory.stat'))
-          .split('\n')
-          .map((line) => line.split(' ') as [string, string]),
-      );
+      const stat = pairs(read(file('memory', cgroup, 'memory.stat')));
       const usage = number(file('memory', cgroup, 'memory.usage_in_bytes'));
       const limit = number(file('memory', cgroup, 'memory.limit_in_bytes'));
       return {
@@ -96,11 +86,50 @@ export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDr
         memoryWorkingSetBytes: Math.max(0, usage - Number(stat['total_inactive_file'] ?? 0)),
         memoryRssBytes: Number(stat['total_rss'] ?? 0),
         memoryLimitBytes: limit > 0 && limit < UNLIMITED ? limit : undefined,
+        swapUsageBytes: Number(stat['total_swap'] ?? 0),
+        swapLimitBytes: swapLimit(limit, number(file('memory', cgroup, 'memory.memsw.limit_in_bytes'))),
+        pageFaults: Number(stat['total_pgfault'] ?? 0),
+        majorPageFaults: Number(stat['total_pgmajfault'] ?? 0),
         pids: number(file('pids', cgroup, 'pids.current')),
+        pressures: unified ? readPressures(unified + below(cgroup)) : {},
+      };
+    },
+    details(cgroup): CgroupDetails {
+      const cpu = pairs(read(file('cpu', cgroup, 'cpu.stat')));
+      const memory = pairs(read(file('memory', cgroup, 'memory.stat')));
+      const oom = pairs(read(file('memory', cgroup, 'memory.oom_control')));
+      const pidsMax = read(file('pids', cgroup, 'pids.max'));
+      const hugetlb = hierarchies.v1.has('hugetlb') ? file('hugetlb', cgroup, '') : '';
+      return {
+        cpuUserNs: number(file('cpuacct', cgroup, 'cpuacct.usage_user')),
+        cpuSystemNs: number(file('cpuacct', cgroup, 'cpuacct.usage_sys')),
+        cpuPeriods: Number(cpu['nr_periods'] ?? 0),
+        cpuThrottledPeriods: Number(cpu['nr_throttled'] ?? 0),
+        cpuThrottledNs: Number(cpu['throttled_time'] ?? 0),
+        memoryCacheBytes: Number(memory['total_cache'] ?? 0),
+        memoryMappedBytes: Number(memory['total_mapped_file'] ?? 0),
+        memoryKernelBytes: number(file('memory', cgroup, 'memory.kmem.usage_in_bytes')),
+        memoryPeakBytes: number(file('memory', cgroup, 'memory.max_usage_in_bytes')),
+        memoryFailures: number(file('memory', cgroup, 'memory.failcnt')),
+        oomKills: Number(oom['oom_kill'] ?? 0),
+        processes: processesBelow((unified ?? (mounts.at(-1) as string)) + below(cgroup)),
+        pidsLimit: pidsMax === '' || pidsMax === 'max' ? undefined : Number(pidsMax),
+        hugepages: (hugetlb ? hugepageSizes(hugetlb, /^hugetlb\.(\d+[KMG]B)\.usage_in_bytes$/) : []).map(
+          (pageSize) => ({
+            pageSize,
+            usageBytes: number(`${hugetlb}hugetlb.${pageSize}.usage_in_bytes`),
+            peakBytes: number(`${hugetlb}hugetlb.${pageSize}.max_usage_in_bytes`),
+          }),
+        ),
+        io: unified ? parseIoStat(read(`${unified}${below(cgroup)}/io.stat`)) : [],
       };
     },
   };
 }
+
+/** v1 limits memory and swap together. */
+const swapLimit = (memory: number, both: number): number | undefined =>
+  both > 0 && both < UNLIMITED ? Math.max(0, both - memory) : undefined;
 
 /** `currentMemsw` orders the two memory writes: memory may never be above memory plus swap. */
 export function renderV1(

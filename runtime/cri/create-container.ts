@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { UndoStack } from '../../lib/undo.ts';
-import type { CreateContainerRequest, CreateContainerResponse } from '../../proto/cri-types.ts';
+import type { ContainerConfig, CreateContainerRequest, CreateContainerResponse } from '../../proto/cri-types.ts';
 import type { ContainerSpec } from '../launch/port.ts';
 import { type ContainerRecord, sandboxState } from '../store/records.ts';
 import { ensureDirectory } from '../snapshots/ensure-directory.ts';
@@ -65,7 +65,7 @@ async function create(
   const record: ContainerRecord = {
     id,
     sandboxId: sandbox.id,
-    config,
+    config: withImageRefs(context, config),
     imageId: image.id,
     imageRef: image.repoDigests[0] ?? image.id,
     diffIds: image.diffIds,
@@ -102,6 +102,16 @@ async function create(
   }
   emitEvent(context, 'CONTAINER_CREATED_EVENT', id, sandbox.id);
   return { containerId: id };
+}
+
+/** Mounted images are told by what they were when the container was made. */
+function withImageRefs(context: CriContext, config: ContainerConfig): ContainerConfig {
+  if (!config.mounts?.some((mount) => mount.image?.image)) return config;
+  const mounts = config.mounts.map((mount) => {
+    const found = mount.image?.image ? context.images.catalog.find(mount.image.image) : undefined;
+    return found ? { ...mount, image: { ...mount.image, imageRef: found.id } } : mount;
+  });
+  return { ...config, mounts };
 }
 
 /** Mount sources that do not exist become directories, as with every CRI runtime. */

@@ -5,6 +5,7 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ContainerConfig, ContainerEventResponse, PodSandboxConfig } from '../../proto/cri-types.ts';
 import type { FakeLauncher } from '../testing/fake-launcher.ts';
+import { networkFigures } from './metrics.ts';
 import { buildTestImage, type Harness, startHarness } from '../testing/harness.ts';
 
 let h: Harness<FakeLauncher>;
@@ -324,11 +325,45 @@ test('statistics are read from the cgroup', async () => {
   const { stats } = await h.client.call('ContainerStats', { containerId: id });
   expect(stats).toMatchObject({
     cpu: { usageCoreNanoSeconds: { value: 5e8 } },
-    memory: { workingSetBytes: { value: 2 << 20 } },
+    memory: { workingSetBytes: { value: 2 << 20 }, pageFaults: { value: 12 } },
+    swap: { swapUsageBytes: { value: 4096 }, swapAvailableBytes: { value: (1 << 20) - 4096 } },
   });
+  expect(stats?.cpu?.psi?.Some).toMatchObject({ Total: 9e9, Avg10: 1.5 });
   const podStats = (await h.client.call('PodSandboxStats', { podSandboxId: sandbox })).stats;
   expect(podStats?.linux?.containers?.map((c) => c.attributes?.id)).toEqual([id]);
   expect((await h.client.call('ListContainerStats', {})).stats?.length).toBe(1);
+});
+
+test('every metric that is described is told, with as many labels', async () => {
+  const sandbox = await runPod('a');
+  const id = await runContainer(sandbox, 'main', { linux: { resources: { cpuQuota: 20_000 } } });
+  const { descriptors = [] } = await h.client.call('ListMetricDescriptors');
+  const { podMetrics = [] } = await h.client.call('ListPodSandboxMetrics');
+  expect(podMetrics.map((each) => [each.podSandboxId, each.containerMetrics?.map((c) => c.containerId)])).toEqual([
+    [sandbox, [id]],
+  ]);
+  const all = [...(podMetrics[0]?.metrics ?? []), ...(podMetrics[0]?.containerMetrics?.[0]?.metrics ?? [])];
+  for (const { name = '', help, labelKeys = [] } of descriptors) {
+    expect([name, help]).toEqual([expect.stringMatching(/^container_[a-z_]+$/), expect.stringMatching(/\.$/)]);
+    // The fake has no network, and pressure of the CPU alone.
+    if (/network|pressure_(memory|io)/.test(name)) continue;
+    const found = all.filter((each) => each.name === name);
+    expect([name, found.length > 0]).toEqual([name, true]);
+    for (const { labelValues } of found) expect([name, labelValues?.length]).toEqual([name, labelKeys.length]);
+  }
+  const cpu = podMetrics[0]?.containerMetrics?.[0]?.metrics?.find((m) => m.name === 'container_cpu_user_seconds_total');
+  expect(cpu).toMatchObject({
+    metricType: 'COUNTER',
+    value: { value: 3 },
+    labelValues: [`/kubepods/pod-a/${id}`, id, expect.any(String), 'main', 'a', 'default'],
+  });
+  expect(networkFigures('Inter-|\n face |bytes\n    lo: 1 1 0 0\n  eth0: 5 4 3 2 0 0 0 0 9 8 7 6 0 0 0 0\n')).toEqual([
+    {
+      name: 'eth0',
+      rx: { bytes: 5, packets: 4, errors: 3, dropped: 2 },
+      tx: { bytes: 9, packets: 8, errors: 7, dropped: 6 },
+    },
+  ]);
 });
 
 test('resources change and are reported', async () => {

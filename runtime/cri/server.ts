@@ -24,6 +24,7 @@ import { imageFsInfo, imageStatus, listImages, pullImage, removeImage, streamIma
 import { listContainers, streamContainers } from './list-containers.ts';
 import { listPodSandbox, streamPodSandboxes } from './list-pod-sandbox.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
+import { listMetricDescriptors, listPodSandboxMetrics, streamPodSandboxMetrics } from './metrics.ts';
 import { portForward } from './port-forward.ts';
 import { removeContainer } from './remove-container.ts';
 import { removePodSandbox } from './remove-pod-sandbox.ts';
@@ -79,8 +80,8 @@ const runtimeCalls: UnaryCalls = {
   PodSandboxStats: podSandboxStats,
   ListPodSandboxStats: listPodSandboxStats,
   CheckpointContainer: unimplemented('CheckpointContainer'),
-  ListMetricDescriptors: unimplemented('ListMetricDescriptors'),
-  ListPodSandboxMetrics: unimplemented('ListPodSandboxMetrics'),
+  ListMetricDescriptors: listMetricDescriptors,
+  ListPodSandboxMetrics: listPodSandboxMetrics,
 };
 
 const runtimeStreams: StreamCalls = {
@@ -88,6 +89,7 @@ const runtimeStreams: StreamCalls = {
   StreamContainers: streamContainers,
   StreamContainerStats: streamContainerStats,
   StreamPodSandboxStats: streamPodSandboxStats,
+  StreamPodSandboxMetrics: streamPodSandboxMetrics,
   GetContainerEvents: getContainerEvents,
 };
 

@@ -5,11 +5,16 @@ import type {
   ContainerStats,
   ContainerStatsFilter,
   CpuUsage,
+  IoUsage,
   MemoryUsage,
   NetworkInterfaceUsage,
   PodSandboxStats,
   PodSandboxStatsFilter,
+  PsiData,
+  PsiStats,
+  SwapUsage,
 } from '../../proto/cri-types.ts';
+import type { Pressure, PressureLine } from '../cgroups/pressure.ts';
 import type { CgroupStats } from '../launch/port.ts';
 import { type ContainerRecord, containerState, type SandboxRecord, sandboxState } from '../store/records.ts';
 import { type Call, type CriContext, nowNs, requireContainer, requireSandbox, type StreamCall } from './context.ts';
@@ -87,6 +92,8 @@ async function statsOf(context: CriContext, container: ContainerRecord): Promise
     if (cgroup) {
       stats.cpu = cpuUsage(context, id, cgroup);
       stats.memory = memoryUsage(context, cgroup);
+      stats.swap = swapUsage(context, cgroup);
+      stats.io = ioUsage(context, cgroup);
     }
   }
   const usage = await writableLayer(context, id);
@@ -116,6 +123,7 @@ async function sandboxStatsOf(context: CriContext, sandbox: SandboxRecord): Prom
     linux: {
       cpu: cgroup ? cpuUsage(context, sandbox.id, cgroup) : null,
       memory: cgroup ? memoryUsage(context, cgroup) : null,
+      io: cgroup ? ioUsage(context, cgroup) : null,
       network:
         interfaces.length > 0
           ? {
@@ -152,6 +160,7 @@ function cpuUsage(context: CriContext, key: string, cgroup: CgroupStats): CpuUsa
     timestamp: atNs,
     usageCoreNanoSeconds: { value: cgroup.cpuUsageNs },
     usageNanoCores: nanoCores === undefined ? null : { value: nanoCores },
+    psi: psiOf(cgroup.pressures.cpu),
   };
 }
 
@@ -163,10 +172,36 @@ function memoryUsage(context: CriContext, cgroup: CgroupStats): MemoryUsage {
     usageBytes: { value: cgroup.memoryUsageBytes },
     rssBytes: { value: cgroup.memoryRssBytes },
     availableBytes: limit === undefined ? null : { value: Math.max(0, limit - cgroup.memoryWorkingSetBytes) },
+    pageFaults: { value: cgroup.pageFaults },
+    majorPageFaults: { value: cgroup.majorPageFaults },
+    psi: psiOf(cgroup.pressures.memory),
   };
 }
 
-async function writableLayer(context: CriContext, id: string): Promise<{ bytes: number; inodes: number }> {
+function swapUsage(context: CriContext, { swapUsageBytes, swapLimitBytes }: CgroupStats): SwapUsage {
+  return {
+    timestamp: nowNs(context),
+    swapUsageBytes: { value: swapUsageBytes },
+    swapAvailableBytes: swapLimitBytes === undefined ? null : { value: Math.max(0, swapLimitBytes - swapUsageBytes) },
+  };
+}
+
+/** CRI's io figures are its pressure; bytes and operations are metrics. */
+function ioUsage(context: CriContext, { pressures }: CgroupStats): IoUsage | null {
+  return pressures.io ? { timestamp: nowNs(context), psi: psiOf(pressures.io) } : null;
+}
+
+function psiOf(pressure: Pressure | undefined): PsiStats | null {
+  const line = ({ avg10, avg60, avg300, totalNs }: PressureLine): PsiData => ({
+    Total: totalNs,
+    Avg10: avg10,
+    Avg60: avg60,
+    Avg300: avg300,
+  });
+  return pressure ? { Full: line(pressure.full), Some: line(pressure.some) } : null;
+}
+
+export async function writableLayer(context: CriContext, id: string): Promise<{ bytes: number; inodes: number }> {
   const known = context.diskSamples.get(id);
   if (known && context.clock.now() - known.atMs < diskAgeMs) return known.usage;
   const usage = await context.images.snapshots.usage(id);

@@ -316,6 +316,7 @@ function cgroupMounts(host: ContainerHost, privileged: boolean): Step[] {
     ...host.cgroupMounts.v1.map(([name, options]) =>
       step('mount', ['cgroup', 'cgroup', `/sys/fs/cgroup/${name}`, flags, options], 'controller'),
     ),
+    ...(privileged ? [] : [step('seal', ['/sys/fs/cgroup'], 'no directories beside them')]),
   ];
 }
 

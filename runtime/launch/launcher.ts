@@ -404,6 +404,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     },
 
     stats: async (cgroup) => cgroups.stats(cgroup),
+    details: async (cgroup) => cgroups.details(cgroup),
 
     async userNamespaceObstacle(directory) {
       const asked =

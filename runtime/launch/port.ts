@@ -1,6 +1,7 @@
 // The launcher as the CRI server sees it. Policy (what a container may see, do and use) is decided in TypeScript and
 // arrives here as a value; the mechanism is the C program in runtime/native. All ids are the CRI's own, `[a-z0-9]{1,64}`.
 import type { Duplex } from 'node:stream';
+import type { DeviceIo, Pressures } from '../cgroups/pressure.ts';
 
 /** One range of ids: `hostId` onwards outside is `containerId` onwards inside. */
 export interface IdMapping {
@@ -209,6 +210,7 @@ export interface Launcher {
   facts(): Promise<Map<string, ContainerFacts>>;
   sandboxes(): Promise<Map<string, SandboxHandle>>;
   stats(cgroup: string): Promise<CgroupStats>;
+  details(cgroup: string): Promise<CgroupDetails>;
   /** Why user namespaces cannot be used with layers in `directory`; undefined when they can. */
   userNamespaceObstacle(directory: string): Promise<string | undefined>;
   /** Lets go of everything; containers, shims and the resident launcher go on. */
@@ -226,5 +228,32 @@ export interface CgroupStats {
   memoryWorkingSetBytes: number;
   memoryRssBytes: number;
   memoryLimitBytes: number | undefined;
+  /** Memory that is swapped out, and how much may be. */
+  swapUsageBytes: number;
+  swapLimitBytes: number | undefined;
+  pageFaults: number;
+  majorPageFaults: number;
   pids: number;
+  /** Where there is a v2 tree on a kernel with PSI. */
+  pressures: Pressures;
+}
+
+/** Everything else the kernel counts for a cgroup; for metrics, read less often. */
+export interface CgroupDetails {
+  cpuUserNs: number;
+  cpuSystemNs: number;
+  cpuPeriods: number;
+  cpuThrottledPeriods: number;
+  cpuThrottledNs: number;
+  memoryCacheBytes: number;
+  memoryMappedBytes: number;
+  memoryKernelBytes: number;
+  memoryPeakBytes: number;
+  memoryFailures: number;
+  oomKills: number;
+  pidsLimit: number | undefined;
+  /** Pids of the processes in it and below, as we see them. */
+  processes: number[];
+  hugepages: { pageSize: string; usageBytes: number; peakBytes: number }[];
+  io: DeviceIo[];
 }

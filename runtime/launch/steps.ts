@@ -73,6 +73,7 @@ export type Op =
   | 'sysctl'
   | 'probe-idmap'
   | 'trace'
+  | 'seal'
   | 'ping'
   | 'quit';
 
@@ -141,6 +142,7 @@ const CALLS: Record<Op, string> = {
   sysctl: 'write',
   'probe-idmap': 'mount_setattr IDMAP',
   trace: 'trace',
+  seal: 'mount_setattr RDONLY',
   ping: 'ping',
   quit: 'quit',
 };

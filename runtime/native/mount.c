@@ -311,6 +311,18 @@ int step_readonly(struct context *context, const struct step *step, struct failu
   return 0;
 }
 
+// seal PATH: what is mounted there becomes read-only; what is mounted below stays as it is.
+int step_seal(struct context *context, const struct step *step, struct failure *failure) {
+  if (need_root(context, failure) < 0) return -1;
+  const char *path = step->argv[1].text;
+  struct mount_attr how = {.attr_set = MOUNT_ATTR_RDONLY};
+  int fd = in_root(context->root, path, O_PATH);
+  if (fd < 0 || syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &how, sizeof how) < 0)
+    return fail(failure, errno, "make %s read-only", path);
+  close(fd);
+  return 0;
+}
+
 int step_root_readonly(struct context *context, const struct step *step, struct failure *failure) {
   (void)step;
   if (need_root(context, failure) < 0) return -1;

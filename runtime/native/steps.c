@@ -72,6 +72,7 @@ static const struct {
     {"sysctl", step_sysctl, 3, 3},
     {"probe-idmap", step_probe_idmap, 1, 1},
     {"trace", step_trace, 0, 0},
+    {"seal", step_seal, 1, 1},
 };
 
 int fail(struct failure *failure, int error, const char *format, ...) {

@@ -2,6 +2,7 @@
 import { Duplex, PassThrough } from 'node:stream';
 import type { Clock } from '../../lib/clock.ts';
 import {
+  type CgroupDetails,
   type CgroupStats,
   type ContainerFacts,
   type ContainerSpec,
@@ -159,7 +160,37 @@ export class FakeLauncher implements Launcher {
       memoryWorkingSetBytes: 2 << 20,
       memoryRssBytes: 1 << 20,
       memoryLimitBytes: 64 << 20,
+      swapUsageBytes: 4096,
+      swapLimitBytes: 1 << 20,
+      pageFaults: 12,
+      majorPageFaults: 1,
       pids: 3,
+      pressures: {
+        cpu: {
+          some: { avg10: 1.5, avg60: 1, avg300: 0.5, totalNs: 9e9 },
+          full: { avg10: 0, avg60: 0, avg300: 0, totalNs: 0 },
+        },
+      },
+    };
+  }
+
+  async details(): Promise<CgroupDetails> {
+    return {
+      cpuUserNs: 3e9,
+      cpuSystemNs: 2e9,
+      cpuPeriods: 10,
+      cpuThrottledPeriods: 2,
+      cpuThrottledNs: 1e9,
+      memoryCacheBytes: 100,
+      memoryMappedBytes: 50,
+      memoryKernelBytes: 25,
+      memoryPeakBytes: 5 << 20,
+      memoryFailures: 1,
+      oomKills: 0,
+      pidsLimit: 100,
+      processes: [process.pid],
+      hugepages: [{ pageSize: '2MB', usageBytes: 0, peakBytes: 0 }],
+      io: [{ major: '8', minor: '0', readBytes: 1, writeBytes: 2, reads: 3, writes: 4 }],
     };
   }
 

@@ -201,8 +201,12 @@ describe('mounts', () => {
   test.each([
     [{ hostPath: '/a', containerPath: 'b' }, 'config.mounts[0].container_path'],
     [{ containerPath: '/b' }, 'config.mounts[0].host_path'],
-    [{ hostPath: '/a', containerPath: '/b', image: { image: 'gone' } }, 'failed to resolve image'],
-    [{ containerPath: '/b', image: { image: 'x' }, imageSubPath: 'a/../../b' }, 'config.mounts[0].image_sub_path'],
+    [{ containerPath: '/b', image: { image: 'gone' }, readonly: true }, 'failed to resolve image'],
+    [{ containerPath: '/b', image: { image: 'x' } }, 'config.mounts[0].readonly'],
+    [
+      { containerPath: '/b', image: { image: 'x' }, readonly: true, imageSubPath: 'a/../../b' },
+      'config.mounts[0].image_sub_path',
+    ],
     [{ hostPath: '/a', containerPath: '/b', imageSubPath: 'x' }, 'config.mounts[0].image_sub_path'],
     [{ hostPath: '/a', containerPath: '/b', uidMappings: [{ length: 1 }] }, 'config.mounts[0].uidMappings'],
     [{ hostPath: '/a', containerPath: '/b', recursiveReadOnly: true }, 'recursive_read_only'],
@@ -210,7 +214,9 @@ describe('mounts', () => {
 });
 
 test('images are mounted read-only', () => {
-  const { mounts } = specOf({ mounts: [{ containerPath: '/model', image: { image: 'm' }, imageSubPath: 'v1' }] });
+  const { mounts } = specOf({
+    mounts: [{ containerPath: '/model', image: { image: 'm' }, imageSubPath: 'v1', readonly: true }],
+  });
   expect(mounts.at(-1)).toEqual({
     source: '',
     target: '/model',

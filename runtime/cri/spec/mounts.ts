@@ -30,6 +30,7 @@ function imageVolume(
   idMapped: boolean,
   imageLayers: (image: string) => string[],
 ): Mount {
+  if (!mount.readonly) throw invalidField(`${path}.readonly`, 'an image can only be mounted read-only');
   const subPath = mount.imageSubPath ?? '';
   if (subPath.startsWith('/') || subPath.split('/').includes('..') || subPath.includes('\0'))
     throw invalidField(`${path}.image_sub_path`, `"${subPath}" is not a relative path without ".."`);

@@ -125,6 +125,18 @@ async function main(): Promise<void> {
     await operate('patch, strategic (status)', 2000, 5.2, 'write', (n) =>
       client.must('PATCH', `${PODS}/kept-${n % kept}/status`, json(statusOf(n)), patchType('strategic-merge')),
     );
+    await operate('apply, server-side', 2000, 5.2, 'write', (n) =>
+      client.must(
+        'PATCH',
+        `${PODS}/kept-${n % kept}?fieldManager=bench&force=true`,
+        json({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: `kept-${n % kept}`, labels: { applied: String(n) }, annotations: { by: 'bench' } },
+        }),
+        { 'content-type': 'application/apply-patch+yaml' },
+      ),
+    );
     const objects = await Promise.all(
       Array.from({ length: kept }, async (_, n) => JSON.parse((await client.must('GET', `${PODS}/kept-${n}`)).text)),
     );

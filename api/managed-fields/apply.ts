@@ -117,7 +117,10 @@ function merge(attempt: Attempt, force: boolean): { conflicts: Conflict[] } | { 
   const mine: Manager = { ...name, fields: set, time: former?.time, ...(former?.entry && { entry: former.entry }) };
   managers.set(self, mine);
   const merged = mergeApplied(shape, base, applied) as Json;
-  const object = former ? prune(facts, merged, managers, former) : merged;
+  // Most applies set again all that they set before: then there is nothing to take away.
+  const isRepeated =
+    former && former.apiVersion === apiVersionOf(facts.target) && isEmpty(difference(former.fields, set));
+  const object = former && !isRepeated ? prune(facts, merged, managers, former) : merged;
   const comparison = compareObjects(shape, base, object, skip);
   const seenIn = comparisonOf(facts, base, object, comparison);
   if (!force) {

@@ -21,6 +21,7 @@ type FromSettings = Partial<
     | 'containerLogs'
     | 'podPidsLimit'
     | 'idsPerPod'
+    | 'topology'
     | 'configz'
   >
 >;
@@ -42,6 +43,7 @@ export function optionsOf(settings: KubeletSettings): FromSettings {
     containerLogs: rest.containerLogs,
     podPidsLimit: rest.podPidsLimit,
     idsPerPod: rest.idsPerPod,
+    topology: rest.topology,
     staticPodPath: staticPodPath || undefined,
     clusterDns: clusterDns?.length ? clusterDns : undefined,
   };

@@ -7,6 +7,7 @@ import { parseThresholds } from './eviction/thresholds.ts';
 import type { ImagePolicy } from './images/collector.ts';
 import { DEFAULT_HARD } from './eviction/thresholds.ts';
 import { groupsOf, type ShutdownGroup } from './pods/shutdown.ts';
+import { readTopology, TOPOLOGY_FIELDS, type TopologyOptions } from './topology/options.ts';
 
 export class ConfigurationError extends Error {
   constructor(field: string, problem: string) {
@@ -36,6 +37,7 @@ export interface KubeletSettings {
   containerLogs?: { maxBytes?: number; maxFiles?: number };
   podPidsLimit?: number;
   idsPerPod?: number;
+  topology?: TopologyOptions;
   rotateCertificates?: boolean;
   serverTlsBootstrap?: boolean;
   runtimeEndpoint?: string;
@@ -155,7 +157,6 @@ const readers: Record<string, Reader> = {
   },
   systemReserved: reserve,
   kubeReserved: reserve,
-  reservedSystemCPUs: only(''),
   evictionHard: (value, field, into) => (eviction(into).hard = { ...DEFAULT_HARD, ...map(value, field) }),
   evictionSoft: (value, field, into) => (eviction(into).soft = map(value, field)),
   evictionSoftGracePeriod(value, field, into) {
@@ -179,8 +180,6 @@ const readers: Record<string, Reader> = {
     for (const key of Object.keys(rest)) fail(`${field}.${key}`, 'is not known');
     if (max !== undefined) into.crashLoopMaxMs = durationMs(max, `${field}.maxContainerRestartPeriod`);
   },
-  cpuManagerPolicy: only('none'),
-  memoryManagerPolicy: only('None'),
   userNamespaces(value, field, into) {
     const { idsPerPod, ...rest } = fields(value, field);
     for (const key of Object.keys(rest)) fail(`${field}.${key}`, 'is not known');
@@ -222,8 +221,6 @@ const readers: Record<string, Reader> = {
       'volumeStatsAggPeriod',
     ].map((name) => [name, only('0s')]),
   ),
-  topologyManagerPolicy: only('none'),
-  topologyManagerScope: only('container'),
   cgroupDriver: only('cgroupfs'),
   cgroupsPerQOS: only(true),
   enforceNodeAllocatable: only(['pods'], []),
@@ -251,12 +248,19 @@ export function readKubeletConfiguration(document: unknown): KubeletSettings {
   }
   const into: KubeletSettings = {};
   for (const [field, value] of Object.entries(given)) {
-    if (HEAD.includes(field) || SHUTDOWN.includes(field) || value === null) continue;
+    if ([HEAD, SHUTDOWN, TOPOLOGY_FIELDS].some((each) => each.includes(field)) || value === null) continue;
     const read = Object.hasOwn(readers, field) ? readers[field] : undefined;
     if (!read) throw new ConfigurationError(field, 'is not known or not supported by this kubelet');
     read(value, field, into);
   }
   readShutdown(given, into);
+  try {
+    const topology = readTopology(given);
+    if (topology) into.topology = topology;
+  } catch (error) {
+    const [, field = '', problem = ''] = /^([^:]*): (.*)$/s.exec((error as Error).message) ?? [];
+    throw new ConfigurationError(field, problem);
+  }
   const { highPercent = 85, lowPercent = 80 } = into.images ?? {};
   if (lowPercent >= highPercent) {
     throw new ConfigurationError(

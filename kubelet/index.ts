@@ -46,6 +46,9 @@ import { createMounter, type Mounter } from './volumes/mounter.ts';
 import { CsiDrivers } from './volumes/csi/drivers.ts';
 import { LOCAL_VOLUMES_ANNOTATION, LocalVolumes } from './volumes/local-volumes.ts';
 import { PodTokens } from './volumes/tokens.ts';
+import type { Machine } from './topology/machine.ts';
+import type { TopologyOptions } from './topology/options.ts';
+import { startPlacement } from './topology/start.ts';
 import { removeKubeletState, Volumes } from './volumes/volumes.ts';
 
 export { createMounter, removeKubeletState };
@@ -72,6 +75,8 @@ export interface KubeletOptions {
   podPidsLimit?: number;
   /** Ids of one pod with a user namespace of its own; default 65536. */
   idsPerPod?: number;
+  /** Who gets processors and memory alone, and where; undefined: nobody. */
+  topology?: TopologyOptions;
   /** What `/configz` shows. */
   configz?: object;
   /** Plain HTTP `/healthz` on this address, for whoever watches over the process. */
@@ -107,7 +112,7 @@ export interface KubeletOptions {
   cri?: CriClient;
   mounter?: Mounter;
   removeTree?: (path: string) => Promise<void>;
-  host?: { facts: HostFacts; observe(): Observations };
+  host?: { facts: HostFacts; observe(): Observations; machine?: Machine };
   eviction?: ThresholdSettings & { transitionMs?: number; maxGraceSeconds?: number };
   images?: Partial<ImagePolicy>;
   /** When `begins` aborts, pods end group by group; then `onOver` is called. */
@@ -138,12 +143,13 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   if (options.plugins !== false) {
     await devices.start().catch((err) => log.error({ err }, 'device plugins cannot register'));
   }
+  const reservedCpus = options.topology?.reservedCpus;
   const nodeFacts: NodeFacts = {
     nodeName,
     nodeIp: options.nodeIp ?? defaultNodeIp(),
     host: hostFacts,
     maxPods: options.maxPods ?? 110,
-    reserved: options.reserved ?? {},
+    reserved: { ...options.reserved, ...(reservedCpus && { cpu: reservedCpus.length }) },
     labels: options.labels ?? {},
     taints: options.taints ?? [],
     annotations: { [LOCAL_VOLUMES_ANNOTATION]: options.localVolumesDir ?? join(dirname(stateDir), 'local-volumes') },
@@ -170,6 +176,10 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
       return allocatableOf(nodeFacts);
     },
     runtimeName: version.name,
+    pinned: {
+      cpu: options.topology?.settings.cpuPolicy === 'static',
+      memory: options.topology?.settings.memoryPolicy === 'Static',
+    },
     allowedSysctls: options.allowedSysctls ?? [],
     // Runtimes on cgroup v1 may refuse what they cannot map; ours can.
     ...(version.name === 'sampan' && {
@@ -218,9 +228,20 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     isShuttingDown: false,
   };
   let eviction: EvictionManager | undefined;
+  const placement = await startPlacement({
+    stateDir,
+    topology: options.topology,
+    machine: options.host?.machine,
+    reserved: nodeFacts.reserved,
+    cri,
+    cache,
+    clock,
+    log,
+  });
   const podContext: PodContext = {
     nodeState,
     devices,
+    placement,
     userNamespaces: new UserNamespaces({
       stateDir,
       pool: hostPool(nodeFacts.maxPods, options.idsPerPod),
@@ -433,6 +454,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   statics?.close();
   pods.close();
   devices.close();
+  placement?.close();
   csi.close();
   events.flush();
   prober.close();

@@ -2,7 +2,15 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Container, Service, VolumeMount } from '../../api/types/core-v1.ts';
-import type { ContainerConfig, Device, Mount, MountPropagation, Signal, UserNamespace } from '../../proto/cri-types.ts';
+import type {
+  ContainerConfig,
+  Device,
+  LinuxContainerResources,
+  Mount,
+  MountPropagation,
+  Signal,
+  UserNamespace,
+} from '../../proto/cri-types.ts';
 import type { DeviceGrant } from '../../proto/device-plugin.ts';
 import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';
@@ -32,6 +40,8 @@ export interface ContainerInputs {
   targetId?: string | undefined;
   /** The pod's user namespace: files that it mounts belong to whom they say, inside. */
   users?: UserNamespace | undefined;
+  /** Processors and memory nodes that it is held to. */
+  placed?: LinuxContainerResources | undefined;
 }
 
 const propagations: Record<string, MountPropagation> = {
@@ -107,7 +117,10 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,
     tty: container.tty ?? false,
-    linux: { resources: containerResources(pod, container, settings.memoryBytes), securityContext: security },
+    linux: {
+      resources: { ...containerResources(pod, container, settings.memoryBytes), ...inputs.placed },
+      securityContext: security,
+    },
     ...(container.lifecycle?.stopSignal && { stopSignal: container.lifecycle.stopSignal as Signal }),
   };
 }

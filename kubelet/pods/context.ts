@@ -11,6 +11,7 @@ import type { Hooks } from '../probes/hooks.ts';
 import type { Prober } from '../probes/prober.ts';
 import type { KubeletMetrics } from '../stats/metrics.ts';
 import type { NodeSettings } from '../settings.ts';
+import type { Placement } from '../topology/placement.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { BackoffTable } from './crash-backoff.ts';
 import type { PodEvents } from './events.ts';
@@ -26,6 +27,8 @@ export interface PodContext {
   nodeState: { pressure(): ReadonlySet<string>; isShuttingDown: boolean };
   devices: DeviceManager;
   userNamespaces: UserNamespaces;
+  /** Processors and memory of containers' own; undefined: nobody has any. */
+  placement: Placement | undefined;
   client: Client;
   cri: CriClient;
   cache: RuntimeCache;

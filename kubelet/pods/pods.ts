@@ -49,6 +49,7 @@ export class Pods {
     this.#context.gate.isOpen = true;
     this.#mirrors.start();
     this.#context.devices.keepOnly(new Set(this.#workers.keys()));
+    this.#context.placement?.keepOnly(new Set(this.#workers.keys()));
     for (const worker of this.#workers.values()) worker.wake();
     for (const identity of this.#context.cache.identities()) this.runtimeChanged(identity.uid);
     void this.#removeLeftDirectories();
@@ -78,16 +79,23 @@ export class Pods {
         pressure: this.#context.nodeState.pressure(),
         isShuttingDown: this.#context.nodeState.isShuttingDown,
       });
-      const shortage = result.admitted ? this.#context.devices.admit(pod) : undefined;
-      const refusal = result.admitted
-        ? shortage !== undefined && { reason: 'UnexpectedAdmissionError', message: shortage }
-        : result;
+      const refusal = result.admitted ? this.#allocate(pod) : result;
       if (refusal) {
         this.#context.metrics.admissionRejections.add({ reason: refusal.reason });
         made.reject(refusal.reason, refusal.message);
       }
     }
     made.wake();
+  }
+
+  /** Devices, processors and memory of its own for a pod that may come in; why it cannot have them. */
+  #allocate(pod: Pod): { reason: string; message: string } | undefined {
+    const { devices, placement } = this.#context;
+    const shortage = devices.admit(pod);
+    if (shortage !== undefined) return { reason: 'UnexpectedAdmissionError', message: shortage };
+    const refusal = placement?.admit(pod);
+    if (refusal) devices.release(pod.metadata.uid ?? '');
+    return refusal;
   }
 
   remove(pod: Pod): void {

@@ -77,6 +77,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
       volumes,
       paths: inputs.paths,
       users,
+      placed: context.placement?.resourcesOf(pod.metadata.uid ?? '', container.name),
       targetId: targetOf(context, pod, container),
       devices: await context.devices.grantsFor(pod.metadata.uid ?? '', container.name),
     });
@@ -94,6 +95,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
   } catch (error) {
     throw refuse('CreateContainerError', error);
   }
+  context.placement?.created(id, config.linux?.resources?.cpusetCpus);
   say('Normal', 'Created', 'Container created');
   if (signal.aborted) return;
   try {

@@ -423,6 +423,7 @@ export class PodWorker {
   /** Over, but still in the API: its containers stay for their logs, its volumes do not. */
   #rest(): void {
     this.#context.devices.release(this.identity.uid);
+    this.#context.placement?.release(this.identity.uid);
     this.#context.prober.forget(this.identity.uid);
     this.#context.objects.release(this.identity.uid);
     if (this.#isReleased) return;
@@ -471,6 +472,7 @@ export class PodWorker {
 
   #gone(): void {
     this.#context.devices.release(this.identity.uid);
+    this.#context.placement?.release(this.identity.uid);
     this.#context.statuses.forget(this.#mirrorUid ?? this.identity.uid);
     this.close();
     this.#host.onGone();

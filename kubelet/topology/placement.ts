@@ -39,7 +39,7 @@ export class Placement {
   #taken: Assignments = {};
   /** What the runtime has been told, by container id. */
   #told = new Map<string, string>();
-  #working: Promise<void> | undefined;
+  #isWorking = false;
   #isStale = false;
   #timer: Timer | undefined;
 
@@ -118,9 +118,7 @@ export class Placement {
   reconcile(): void {
     if (this.#options.settings.cpuPolicy !== 'static') return;
     this.#isStale = true;
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-    });
+    if (!this.#isWorking) void this.#work();
   }
 
   close(): void {
@@ -129,6 +127,7 @@ export class Placement {
 
   async #work(): Promise<void> {
     const { containers, update, clock, log } = this.#options;
+    this.#isWorking = true;
     while (this.#isStale) {
       this.#isStale = false;
       const present = [...containers()];
@@ -147,6 +146,7 @@ export class Placement {
         }
       }
     }
+    this.#isWorking = false;
   }
 
   #cpusOf(uid: string, container: string): string {

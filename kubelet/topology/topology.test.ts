@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Container, Pod, PodSpec } from '../../api/types/core-v1.ts';
 import { refs } from '../../client/refs.ts';
 import { signals } from '../eviction/thresholds.ts';

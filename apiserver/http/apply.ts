@@ -93,6 +93,11 @@ function apply(
     async () => {
       await context.authorize({ ...attributesOf(exchange.user, exchange.info), verb: 'create' });
       const object = await applied(undefined);
+      const { uid } = (config as KubeObject).metadata;
+      if (uid) {
+        const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+        throw errors.conflict(kind, name, why);
+      }
       object.metadata.name ??= name;
       return object;
     },

@@ -7,7 +7,7 @@ import { type KubeObject, keyOf, parseApiVersion } from '../../api/object.ts';
 import { parseLabelSelector, type Selector } from '../../api/selectors.ts';
 import type { HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus } from '../../api/types/autoscaling-v2.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
-import { createWorkQueue, type ReconcileResult, runController } from '../../client/index.ts';
+import { createWorkQueue, isConflict, type ReconcileResult, runController } from '../../client/index.ts';
 import { pathOf } from '../../client/paths.ts';
 import type { ControllersContext } from '../context.ts';
 import { messageOf } from '../parts/pod-control.ts';
@@ -147,6 +147,8 @@ export function runHorizontalPodAutoscaler(context: ControllersContext, signal: 
     try {
       await client.request('PUT', path, { ...scale, spec: { ...scale.spec, replicas } });
     } catch (error) {
+      // Somebody wrote the target since: it is looked at again, with the back-off of any conflict.
+      if (isConflict(error)) throw error;
       const message = messageOf(error);
       events.event(autoscaler, 'Warning', 'FailedRescale', `${size}; error: ${message}`);
       const told = `the HPA controller was unable to update the target scale: ${message}`;

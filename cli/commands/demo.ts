@@ -14,6 +14,8 @@ import { createProgress, type Progress } from '../progress.ts';
 import { UserError } from '../user-error.ts';
 import { apply } from './apply.ts';
 import { interrupted } from './interrupted.ts';
+import { sleep } from '../../lib/abort.ts';
+import { systemClock } from '../../lib/clock.ts';
 
 interface DemoFlags extends NodeFlags {
   once?: boolean;
@@ -71,11 +73,28 @@ async function show(cluster: Cluster, progress: Progress): Promise<void> {
   const service = await cluster.client.resource<Service>(refs.services, 'hello').get('hello');
   const address = `http://${service.spec?.clusterIP}/`;
   const callStep = progress.step(`call the Service at ${address}`);
-  const answer = await fetch(address, { signal: AbortSignal.timeout(10_000) });
+  const answer = await call(address);
   const body = (await answer.text()).trimEnd();
   if (!answer.ok) throw new UserError(`the Service answered ${answer.status}: ${body}`);
   callStep.done();
   process.stdout.write(`${body}\n`);
+}
+
+const CALL_TIMEOUT_MS = 10_000;
+const CALL_RETRY_MS = 50;
+
+/** The node's proxy hears of endpoints a moment after the pods are Ready: until then the connection is refused. */
+async function call(address: string): Promise<Response> {
+  const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
+  for (;;) {
+    try {
+      return await fetch(address, { signal });
+    } catch (error) {
+      const { cause = error } = error as Error;
+      if (signal.aborted) throw new UserError(`the Service at ${address} does not answer: ${String(cause)}`);
+      await sleep(systemClock, CALL_RETRY_MS);
+    }
+  }
 }
 
 async function buildImage(cluster: Cluster, progress: Progress): Promise<void> {

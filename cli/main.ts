@@ -188,6 +188,8 @@ const runtime = program
   .option('--pod-cidr <cidr>', 'range of pod addresses', '10.244.0.0/24')
   .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
   .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)')
+  .option('--cni-conf-dir <dir>', 'CNI plugins make the networks of pods, by the first configuration there')
+  .option('--cni-bin-dir <dir>', 'where CNI plugins are (repeatable; default: /opt/cni/bin, /usr/lib/cni)', collect)
   .addOption(logLevel())
   .action(async (options) => (await import('./commands/components.ts')).runtimeCommand(options));
 runtime

@@ -24,6 +24,9 @@ export interface RuntimeFlags {
   podCidr: string;
   bridge: string;
   cgroupRoot: string;
+  /** CNI plugins make the pods' networks when it is set. */
+  cniConfDir?: string | undefined;
+  cniBinDir?: readonly string[] | undefined;
 }
 
 export interface NodeRuntime extends RunningRuntime {
@@ -41,7 +44,13 @@ export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promis
   const launcher = await createLauncher({
     stateDir: join(layout.runtimeDir, 'launcher'),
     binary: join(import.meta.dirname, '../../build/sampan-launcher'),
-    network: { bridge: flags.bridge, podCidr: flags.podCidr },
+    network: {
+      bridge: flags.bridge,
+      podCidr: flags.podCidr,
+      ...(flags.cniConfDir && {
+        cni: { confDir: flags.cniConfDir, binDirs: flags.cniBinDir ?? ['/opt/cni/bin', '/usr/lib/cni'] },
+      }),
+    },
     cgroupRoot: flags.cgroupRoot,
     clock: systemClock,
     log: log.child({ part: 'launcher' }),

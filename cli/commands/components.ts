@@ -88,6 +88,8 @@ export async function runtimeCommand(flags: {
   podCidr: string;
   bridge: string;
   cgroupRoot?: string;
+  cniConfDir?: string;
+  cniBinDir?: string[];
   logLevel: LogLevel;
 }): Promise<void> {
   if (process.getuid?.() !== 0) throw new UserError('sampan runtime runs containers and needs root: run it with sudo');

@@ -2,7 +2,8 @@
 // a crash leaves half-way has a record without a handle and is removed at the next start.
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { UserNamespace } from '../launch/port.ts';
+import type { PodSandboxConfig } from '../../proto/cri-types.ts';
+import type { SandboxSpec, UserNamespace } from '../launch/port.ts';
 import { namespaceRoot } from '../launch/user-namespace.ts';
 import type { SandboxRecord } from '../store/records.ts';
 import { UndoStack } from '../../lib/undo.ts';
@@ -47,7 +48,7 @@ export const runPodSandbox: Call<'RunPodSandbox'> = async (context, request) => 
     writeFileSync(files.hostname, `${spec.hostname}\n`, { mode: 0o644 });
     writeFileSync(files.resolvConf, resolv, { mode: 0o644 });
     undo.push('sandbox', () => context.launcher.removeSandbox(id));
-    const handle = await context.launcher.createSandbox(spec);
+    const handle = await context.launcher.createSandbox({ ...spec, ...networkFacts(config, id) });
     const hosts = record.hostNetwork ? readHost(context.host.hosts) : hostsFile(spec.hostname, handle.ips);
     writeFileSync(files.hosts, hosts, { mode: 0o644 });
     for (const path of [files.hostname, files.resolvConf, files.hosts]) own(path);
@@ -63,6 +64,21 @@ export const runPodSandbox: Call<'RunPodSandbox'> = async (context, request) => 
   emitEvent(context, 'CONTAINER_STARTED_EVENT', id, id);
   return { podSandboxId: id };
 };
+
+/** Under the names that network plugins know. */
+function networkFacts(config: PodSandboxConfig, id: string): Pick<SandboxSpec, 'networkArgs' | 'dns'> {
+  const { name = '', namespace = '', uid = '' } = config.metadata ?? {};
+  const { servers = [], searches = [], options = [] } = config.dnsConfig ?? {};
+  return {
+    networkArgs: {
+      K8S_POD_NAMESPACE: namespace,
+      K8S_POD_NAME: name,
+      K8S_POD_INFRA_CONTAINER_ID: id,
+      K8S_POD_UID: uid,
+    },
+    ...(config.dnsConfig && { dns: { servers, searches, options } }),
+  };
+}
 
 export const sandboxUserNamespace = ({ config }: Pick<SandboxRecord, 'config'>): UserNamespace | undefined =>
   userNamespace(config.linux?.securityContext?.namespaceOptions?.usernsOptions, 'userns_options');

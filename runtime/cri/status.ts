@@ -1,12 +1,10 @@
-// Status: the runtime and its network are ready once the server answers; what the handler can do.
-import { type Call, verboseInfo } from './context.ts';
+// Status: the runtime is ready once the server answers, its network unless plugins say otherwise; what the handler can do.
+import type { RuntimeCondition } from '../../proto/cri-types.ts';
+import { type Call, type CriContext, verboseInfo } from './context.ts';
 
 export const runtimeStatus: Call<'Status'> = async (context, request) => ({
   status: {
-    conditions: [
-      { type: 'RuntimeReady', status: true, reason: '', message: '' },
-      { type: 'NetworkReady', status: true, reason: '', message: '' },
-    ],
+    conditions: [{ type: 'RuntimeReady', status: true, reason: '', message: '' }, await networkReady(context)],
   },
   info: verboseInfo(request.verbose, {
     sandboxes: context.store.sandboxes.list().length,
@@ -26,3 +24,10 @@ export const runtimeStatus: Call<'Status'> = async (context, request) => ({
   ],
   features: { supplementalGroupsPolicy: true, userNamespacesHostNetwork: false },
 });
+
+async function networkReady({ launcher }: CriContext): Promise<RuntimeCondition> {
+  const obstacle = await launcher.networkObstacle();
+  if (obstacle === undefined) return { type: 'NetworkReady', status: true, reason: '', message: '' };
+  const message = `Network plugin returns error: ${obstacle}`;
+  return { type: 'NetworkReady', status: false, reason: 'NetworkPluginNotReady', message };
+}

@@ -6,6 +6,8 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { sleep } from '../../lib/abort.ts';
 import type { Logger } from '../../lib/log.ts';
+import { attachmentOf } from '../network/cni/attachment.ts';
+import { CniNetwork, type CniOptions } from '../network/cni/plugins.ts';
 import { createPodNetwork, type NetworkOptions, type PodNetwork } from '../network/bridge-network.ts';
 import { macOf } from '../network/ipam.ts';
 import { planContainer } from './container-plan.ts';
@@ -36,7 +38,14 @@ export interface LauncherOptions {
   /** `build/sampan-launcher`. */
   binary: string;
   /** Default: bridge `sampan0`, podCidr 10.244.0.0/24, the MTU of the interface with the default route. */
-  network?: { bridge?: string; podCidr?: string; mtu?: number; nft?: NetworkOptions['nft'] };
+  network?: {
+    bridge?: string;
+    podCidr?: string;
+    mtu?: number;
+    nft?: NetworkOptions['nft'];
+    /** Pods' networks are made by CNI plugins instead; the bridge is not made then. */
+    cni?: Pick<CniOptions, 'confDir' | 'binDirs' | 'run'>;
+  };
   /** Everything of ours lives below this cgroup, in every hierarchy. Default `/sampan`. */
   cgroupRoot?: string;
   clock: Clock;
@@ -220,6 +229,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       const spec = containers.get(containerId)?.spec ?? state.container(containerId);
       if (spec?.sandboxId === id) await removeContainer(containerId);
     }
+    if (record) await plugins.detach(state.sandboxDirectory(id));
     if (record) await server.run(planSandboxRemoval(record.spec.cgroupParent, state.sandboxDirectory(id), cgroups));
     await network.release(id);
     state.removeSandbox(id);
@@ -230,7 +240,8 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     if (existing) return existing;
     if (spec.network === 'node' && spec.ports && spec.ports.length > 0)
       log.debug({ sandboxId: spec.id }, 'host ports of a pod on the host network need no rules');
-    const ip = spec.network === 'pod' ? network.reserve(spec.id, spec.ports ?? []) : undefined;
+    const byPlugins = spec.network === 'pod' && options.network?.cni !== undefined;
+    const ip = spec.network === 'pod' && !byPlugins ? network.reserve(spec.id, spec.ports ?? []) : undefined;
     try {
       const shared = ip ? await network.prepare() : undefined;
       const directory = state.sandboxDirectory(spec.id);
@@ -246,10 +257,11 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       state.writeSandbox({ spec, ip });
       const answer = await server.run(plan.steps);
       if (ip) await network.open(spec.id);
+      const ips = byPlugins ? await plugins.attach(attachmentOf(spec, directory)) : ip ? [ip] : [];
       const handle: SandboxHandle = {
         id: spec.id,
-        netnsPath: ip ? `${directory}/net` : undefined,
-        ips: ip ? [ip] : [],
+        netnsPath: ips.length > 0 ? `${directory}/net` : undefined,
+        ips,
         pausePid: answer.pid,
       };
       state.writeHandle(handle);
@@ -263,6 +275,12 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   };
 
   // ---- after a restart: finish or undo what is there
+  const plugins = new CniNetwork({
+    confDir: '/etc/cni/net.d',
+    binDirs: ['/opt/cni/bin'],
+    ...options.network?.cni,
+    log,
+  });
   const network: PodNetwork = createPodNetwork(
     {
       bridge: options.network?.bridge ?? 'sampan0',
@@ -291,9 +309,12 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   for (const id of state.sandboxIds()) {
     if (state.handle(id)) continue;
     log.warn({ sandboxId: id }, 'removing a half-made sandbox');
-    await removeSandbox(id);
+    await removeSandbox(id).catch((error: unknown) =>
+      log.error({ err: error, sandboxId: id }, 'removing a half-made sandbox failed'),
+    );
   }
   if (state.sandboxIds().some((id) => state.sandbox(id)?.ip)) await network.prepare();
+  if (options.network?.cni) await plugins.review(state.sandboxIds().map(state.sandboxDirectory));
 
   return {
     createSandbox,
@@ -423,14 +444,16 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       server.close();
     },
 
+    networkObstacle: async () => (options.network?.cni ? plugins.obstacle() : undefined),
+
     async prepareNetwork() {
-      await network.prepare();
+      if (!options.network?.cni) await network.prepare();
     },
 
     async teardown() {
       for (const id of state.containerIds()) await removeContainer(id);
       for (const id of state.sandboxIds()) await removeSandbox(id);
-      await network.teardown();
+      if (!options.network?.cni) await network.teardown();
       const roots = cgroups.roots();
       if (roots.length > 0) await server.run(roots.map((path) => step('rmdir', [path], 'our root')));
       await server.quit();

@@ -28,6 +28,10 @@ export interface SandboxSpec {
   /** Limits of the pod's own cgroup. */
   resources?: Resources;
   sysctls?: Record<string, string>;
+  /** What network plugins are told about the pod, besides its id. */
+  networkArgs?: Record<string, string>;
+  /** For network plugins that write it down. */
+  dns?: { servers: string[]; searches: string[]; options: string[] };
   /** Absent: the host's. Needs network, pid and IPC namespaces of the pod's own, and a mapping of root. */
   userNamespace?: UserNamespace;
   /** Host ports are opened by the runtime's network, in nftables. */
@@ -215,6 +219,8 @@ export interface Launcher {
   userNamespaceObstacle(directory: string): Promise<string | undefined>;
   /** Lets go of everything; containers, shims and the resident launcher go on. */
   close(): Promise<void>;
+  /** Why pods cannot have a network now; undefined when they can. */
+  networkObstacle(): Promise<string | undefined>;
   /** Makes the pods' bridge and rules now, instead of with the first pod that needs them. */
   prepareNetwork(): Promise<void>;
   /** Removes every sandbox and container it knows, the bridge, the rules and the cgroups, and ends the resident launcher. */

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { createLauncher } from './launcher.ts';
+import { createLauncher, type LauncherOptions } from './launcher.ts';
 import type { ContainerSpec, ExitEvent, Launcher, SandboxSpec } from './port.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -32,7 +32,9 @@ export const canLaunch = process.getuid?.() === 0 && existsSync(busybox);
 export interface TestHost {
   directory: string;
   /** Creates a launcher on the same state; call again after a "crash". */
-  launcher(): Promise<Launcher>;
+  launcher(network?: LauncherOptions['network']): Promise<Launcher>;
+  /** Of the network namespace, the cgroup root and the directory. */
+  name: string;
   sandbox(overrides?: Partial<SandboxSpec>): SandboxSpec;
   container(
     id: string,
@@ -109,7 +111,8 @@ export function createTestHost(): TestHost {
 
   return {
     directory,
-    launcher: () =>
+    name,
+    launcher: (network) =>
       createLauncher({
         stateDir,
         binary,
@@ -117,6 +120,7 @@ export function createTestHost(): TestHost {
         network: {
           bridge: 'sampantest0',
           podCidr: '10.77.0.0/24',
+          ...network,
           nft: (args, input) =>
             new Promise((resolve, reject) => {
               if (isUml) return resolve('');

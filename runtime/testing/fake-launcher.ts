@@ -33,6 +33,7 @@ export class FakeLauncher implements Launcher {
   /** Signals that end a container; SIGKILL always does. */
   obeys = new Set([15]);
   userNamespaceProblem: string | undefined;
+  networkProblem: string | undefined;
   failCreateSandbox: Error | undefined;
   failCreateContainer: Error | undefined;
   failStart: Error | undefined;
@@ -196,6 +197,10 @@ export class FakeLauncher implements Launcher {
 
   async userNamespaceObstacle(): Promise<string | undefined> {
     return this.userNamespaceProblem;
+  }
+
+  async networkObstacle(): Promise<string | undefined> {
+    return this.networkProblem;
   }
 
   async close(): Promise<void> {}

@@ -91,3 +91,19 @@ it('says which addresses Services have', async () => {
     name: 'kubernetes',
   });
 });
+
+it('gives addresses of further ranges once they are ready', async () => {
+  const cidrs = '/apis/networking.k8s.io/v1/servicecidrs';
+  expect(
+    (await server.call('POST', cidrs, { body: { metadata: { name: 'more' }, spec: { cidrs: ['10.200.0.0/24'] } } }))
+      .code,
+  ).toBe(201);
+  const early = await create('there', { clusterIP: '10.200.0.9' });
+  expect(early.body.message).toContain(
+    'spec.clusterIPs: Invalid value: ["10.200.0.9"]: failed to allocate IP 10.200.0.9: the provided network does not match the current range',
+  );
+  const ready = { type: 'Ready', status: 'True', reason: '', message: '', lastTransitionTime: '2026-01-01T00:00:00Z' };
+  const status = { type: 'application/merge-patch+json', body: { status: { conditions: [ready] } } };
+  expect((await server.call('PATCH', `${cidrs}/more/status`, status)).code).toBe(200);
+  expect((await create('there', { clusterIP: '10.200.0.9' })).body.spec.clusterIPs).toEqual(['10.200.0.9']);
+});

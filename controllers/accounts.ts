@@ -28,6 +28,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   persistentvolume: 'persistent-volume-binder',
   'ephemeral-volume': 'ephemeral-volume-controller',
   'default-storage-class': MANAGER,
+  servicecidr: 'service-cidrs-controller',
   resourcequota: 'resourcequota-controller',
   serviceaccount: 'service-account-controller',
   'root-ca-publisher': 'root-ca-cert-publisher',

@@ -1,6 +1,8 @@
 // Starts the controllers. Each can be switched off by its name, as with kube-controller-manager's --controllers.
 import { certificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
 import { horizontalPodAutoscaler } from '../api/kinds/horizontal-pod-autoscaler.ts';
+import { ipAddress } from '../api/kinds/ip-address.ts';
+import { serviceCidr } from '../api/kinds/service-cidr.ts';
 import { validatingAdmissionPolicy } from '../api/kinds/validating-admission-policy.ts';
 import type { Client } from '../client/port.ts';
 import { customResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
@@ -41,6 +43,7 @@ import { runReplicaSetController, runReplicationController } from './replicaset/
 import { runResourceQuotaController } from './resourcequota/controller.ts';
 import { runRootCaPublisher, runServiceAccountController } from './serviceaccount/controller.ts';
 import { runServiceAccountTokenController } from './serviceaccount/token-controller.ts';
+import { runServiceCidrController } from './servicecidr/controller.ts';
 import { runStatefulSetController } from './statefulset/controller.ts';
 import { runValidatingPolicyStatus } from './validatingadmissionpolicy/controller.ts';
 
@@ -69,6 +72,7 @@ const table = {
   persistentvolume: runPersistentVolumeController,
   'ephemeral-volume': runEphemeralVolumeController,
   'default-storage-class': runDefaultStorageClass,
+  servicecidr: whereServed([serviceCidr, ipAddress], runServiceCidrController),
   resourcequota: runResourceQuotaController,
   disruption: runDisruptionController,
   serviceaccount: runServiceAccountController,

@@ -1,6 +1,6 @@
 // Addresses that are accepted, and should be written in another way: texts of `Warning:` headers
 // (k8s.io/apimachinery/pkg/util/validation GetWarningsForIP, GetWarningsForCIDR). What is no address gives none.
-import { canonicalCidrOf, canonicalIp, parseIp, validCidr, validIp } from './ip.ts';
+import { canonicalCidrOf, canonicalIp, parseIp, singleCidr, validCidr, validIp } from './ip.ts';
 
 export function ipWarnings(address: string | undefined, field: string): string[] {
   const parts = parseIp(address ?? '');
@@ -23,7 +23,7 @@ export function cidrWarnings(cidr: string, field: string): string[] {
   const isOfOtherForm = found.some((each) => !each.body.includes('bits set'));
   const warnings: string[] = [];
   if (host !== network) {
-    const single = `${canonicalIp(address)}/${(parseIp(address) as number[]).length === 4 ? 32 : 128}`;
+    const single = singleCidr(canonicalIp(address) as string);
     const texts = [cidr, network, single].map((each) => JSON.stringify(each));
     warnings.push(
       `${field}: CIDR value ${texts[0]} is ambiguous in this context (should be ${texts[1]} or ${texts[2]}?)`,

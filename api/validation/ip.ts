@@ -151,12 +151,19 @@ export function* onePerFamily(entries: readonly { ip: string }[], field: string)
 }
 
 /** Both are valid CIDRs: every address of `inner` is in `outer`, which has more. */
-export function isStrictlyWithin(inner: string, outer: string): boolean {
+export const isStrictlyWithin = (inner: string, outer: string): boolean =>
+  isWithin(inner, outer) && bitsOf(inner)[1] > bitsOf(outer)[1];
+
+/** Both are valid CIDRs: every address of `inner` is in `outer`. */
+export function isWithin(inner: string, outer: string): boolean {
   const [innerBits, innerLength] = bitsOf(inner);
   const [outerBits, outerLength] = bitsOf(outer);
-  if (innerBits.length !== outerBits.length || innerLength <= outerLength) return false;
+  if (innerBits.length !== outerBits.length || innerLength < outerLength) return false;
   return innerBits.slice(0, outerLength) === outerBits.slice(0, outerLength);
 }
+
+/** A valid address as the CIDR that holds nothing else. */
+export const singleCidr = (address: string): string => `${address}/${ipFamily(address) === 'IPv4' ? 32 : 128}`;
 
 function bitsOf(cidr: string): [bits: string, length: number] {
   const [address = '', length] = cidr.split('/');

@@ -439,7 +439,7 @@ describe('values', () => {
       { body: service('192.168.0.1') },
       422,
       'Invalid',
-      /the provided IP \(192.168.0.1\) is not in the valid range/,
+      /the provided network does not match the current range/,
     );
     const nodePort = service('', { type: 'NodePort', ports: [{ port: 80, nodePort: 80 }] });
     await refused(

@@ -45,16 +45,16 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string, bes
         await sendDocument(exchange, document, type, { vary: 'Accept' });
         return true;
       }
-      negotiate(exchange.header('accept'), false);
+      const { mediaType } = negotiate(exchange.header('accept'), false);
       const document = isCore
         ? json('api', () => apiVersions(serverAddress()))
         : json('apis', () => withOthersGroups(apiGroupList(scheme), served(), priority));
-      await sendDocument(exchange, document, 'application/json', { vary: 'Accept' });
+      await sendDocument(exchange, document, mediaType, { vary: 'Accept' });
       return true;
     }
     const [group, version] = isCore ? ['', rest[0] as string] : [rest[0] as string, rest[1]];
     if (rest.length > (isCore ? 1 : 2)) return false;
-    negotiate(exchange.header('accept'), false);
+    const { mediaType } = negotiate(exchange.header('accept'), false);
     const name = `${prefix} ${group} ${version ?? ''}`;
     const found =
       version === undefined
@@ -64,7 +64,7 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string, bes
     await sendDocument(
       exchange,
       json(name, () => found),
-      'application/json',
+      mediaType,
     );
     return true;
   }

@@ -5,10 +5,12 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import { type ApiError, errors } from '../../api/errors.ts';
+import { writeYaml } from '../../api/yaml-write.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { AuditRecord } from '../audit/record.ts';
 import type { Flow } from '../flowcontrol/flow-control.ts';
 import { readBody } from './body.ts';
+import { plainMediaType, YAML } from './negotiate.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
 import { warningTexts } from './warnings.ts';
@@ -152,6 +154,7 @@ export class Exchange {
     type: string,
     body: readonly Part[],
     headers?: Readonly<Record<string, string>>,
+    json = body,
   ): Promise<void> {
     if (this.isAnswered) return;
     const size = byteLength(body);
@@ -159,7 +162,7 @@ export class Exchange {
     for (const name in headers) all[name] = headers[name] as string;
     this.sentBytes = size;
     const { response, audit } = this;
-    if (audit && (audit.keepsResponse || code >= 400)) audit.response(code, joinParts(body, size));
+    if (audit && (audit.keepsResponse || code >= 400)) audit.response(code, joinParts(json, byteLength(json)));
     if (size >= GZIP_FROM_BYTES && /\bgzip\b/.test(this.header('accept-encoding') ?? '')) {
       all['content-encoding'] = 'gzip';
       all['vary'] = 'Accept-Encoding';
@@ -177,7 +180,7 @@ export class Exchange {
     else await writeParts(response, body);
   }
 
-  /** Sends JSON bytes, indented when the client asks for `pretty`. */
+  /** Sends JSON bytes: indented when the client asks for `pretty`, as YAML when `type` is that. */
   sendJson(
     code: number,
     json: readonly Part[] | Part,
@@ -185,10 +188,19 @@ export class Exchange {
     headers?: Readonly<Record<string, string>>,
   ): Promise<void> {
     const parts = typeof json === 'string' ? [Buffer.from(json)] : Buffer.isBuffer(json) ? [json] : json;
+    if (type === YAML) {
+      const text = writeYaml(JSON.parse(joinParts(parts, byteLength(parts)).toString('utf8')));
+      return this.#send(code, type, [Buffer.from(text)], headers, parts);
+    }
     if (!this.#wantsPretty()) return this.#send(code, type, parts, headers);
     const whole = joinParts(parts, byteLength(parts));
     const text = JSON.stringify(JSON.parse(whole.toString('utf8')), null, 2);
     return this.send(code, type, Buffer.from(`${text}\n`), headers);
+  }
+
+  /** Sends a Status or another object that has one form only, in the language that the client reads. */
+  sendObject(code: number, object: object, headers?: Readonly<Record<string, string>>): Promise<void> {
+    return this.sendJson(code, JSON.stringify(object), plainMediaType(this.header('accept')), headers);
   }
 
   sendText(code: number, text: string): Promise<void> {
@@ -204,7 +216,7 @@ export class Exchange {
 
   async sendError(error: ApiError): Promise<void> {
     const retryAfter = error.status.details?.retryAfterSeconds;
-    await this.sendJson(error.code, JSON.stringify(error.status), 'application/json', {
+    await this.sendObject(error.code, error.status, {
       ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
     });
     this.#discardBody();

@@ -1,4 +1,4 @@
-// Content negotiation. We write JSON (YAML readers get the same bytes: JSON is YAML) and, where a resource allows it,
+// Content negotiation. We write JSON and YAML and, where a resource allows it,
 // Tables and metadata-only objects. Protobuf is read, never written: clients that list it first list JSON second.
 import { errors } from '../../api/errors.ts';
 
@@ -15,7 +15,8 @@ export interface AcceptedType {
   quality: number;
 }
 
-const WRITTEN = ['application/json', 'application/yaml'];
+export const YAML = 'application/yaml';
+const WRITTEN = ['application/json', YAML];
 const JSON_ANSWER: Negotiated = { shape: { kind: 'object' }, mediaType: 'application/json' };
 
 const parsed = new Map<string, AcceptedType[]>();
@@ -73,6 +74,24 @@ export function negotiate(accept: string | undefined, transforms: boolean): Nego
     }
   }
   throw errors.notAcceptable(['application/json', 'application/yaml']);
+}
+
+/** For errors, and what else is answered whatever was accepted. */
+export function plainMediaType(accept: string | undefined): Negotiated['mediaType'] {
+  if (!accept?.includes('yaml')) return 'application/json';
+  try {
+    return negotiate(accept, false).mediaType;
+  } catch {
+    return 'application/json';
+  }
+}
+
+/** Events of a watch come one after another, for which YAML has no form. Throws 406. */
+export function negotiateStream(accept: string | undefined): Negotiated {
+  if (!accept?.includes('yaml')) return negotiate(accept, true);
+  const ranges = accept.split(',').filter((range) => !range.includes('yaml'));
+  if (ranges.length === 0) throw errors.notAcceptable(['application/json']);
+  return negotiate(ranges.join(','), true);
 }
 
 /** The media type of a Content-Type header without its parameters; JSON when there is none. */

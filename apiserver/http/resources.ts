@@ -14,7 +14,7 @@ import { serveApply } from './apply.ts';
 import { APPLY_PATCH, type BodyCodec } from './codec.ts';
 import type { Exchange } from './exchange.ts';
 import type { ServerMetrics } from './metrics.ts';
-import { contentType } from './negotiate.ts';
+import { contentType, negotiateStream } from './negotiate.ts';
 import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
 import { serveScale } from './scale.ts';
@@ -135,7 +135,7 @@ async function serveList(context: ResourceContext, exchange: Exchange, kind: Kin
 
 async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateStream(exchange.header('accept'));
   const query = new URLSearchParams(info.query);
   // The old form /api/v1/watch/pods/NAME.
   if (info.parts.length > 1) query.set('fieldSelector', `metadata.name=${info.name}`);

@@ -20,6 +20,26 @@ export function parseRange(cidr: string): AddressRange {
   return { cidr, base: Math.floor(value / size) * size, size };
 }
 
+/** An IPv4 range of any size, as a ServiceCIDR may name one; undefined for IPv6 and what is no range. */
+export function rangeOf(cidr: string): AddressRange | undefined {
+  const [address = '', bits = ''] = cidr.split('/');
+  const value = parseAddress(address);
+  const prefix = Number(bits);
+  if (value === undefined || !/^\d{1,2}$/.test(bits) || prefix > 32) return undefined;
+  const size = 2 ** (32 - prefix);
+  return { cidr, base: Math.floor(value / size) * size, size };
+}
+
+/** The network's own address and the broadcast one included. */
+export const spans = (range: AddressRange, value: number): boolean =>
+  value >= range.base && value < range.base + range.size;
+
+/** As many addresses at the start are left to whoever asks for one by name, while there are others (KEP-3070). */
+export function reservedForNames({ size }: AddressRange): number {
+  const [least, most, share] = [16, 256, 16];
+  return size <= least ? 0 : Math.min(most, Math.max(least, Math.floor(size / share)));
+}
+
 export function parseAddress(text: string): number | undefined {
   if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return undefined;
   let value = 0;

@@ -59,6 +59,48 @@ describe('allocators', () => {
     expect(await first.repair(async (owner) => owner.name === 'late')).toBe(13);
     await store.close();
   });
+  it('hand out the addresses of every ready range, those for names last', async () => {
+    const store = createMemoryStore();
+    const owner = (name: string) => ({ namespace: 'n', name });
+    const own = new AddressAllocator({
+      store,
+      range: parseRange('10.0.0.0/30'),
+      clock: systemClock,
+      random: () => 0,
+    });
+    const put = async (name: string, cidrs: string[], status: string, metadata = {}) => {
+      const object = {
+        metadata: { name, ...metadata },
+        spec: { cidrs },
+        status: { conditions: [{ type: 'Ready', status }] },
+      };
+      const key = `/registry/servicecidrs/${name}`;
+      const { kv } = await store.get(key);
+      await store.commit({ key, expected: kv?.modRevision ?? 0, value: Buffer.from(JSON.stringify(object)) });
+    };
+    await put('waits', ['10.2.0.0/24'], 'False');
+    await put('goes', ['10.3.0.0/24'], 'True', { deletionTimestamp: '2026-01-01T00:00:00Z' });
+    await expect(own.allocate('10.1.0.1', owner('x'), false)).rejects.toThrow(
+      'the provided network does not match the current range',
+    );
+    await put('more', ['fd00::/112', '10.1.0.0/24'], 'True');
+    await own.allocate('10.1.0.1', owner('named'), false);
+    await expect(own.allocate('10.1.0.255', owner('x'), false)).rejects.toThrow(
+      'the provided IP (10.1.0.255) is not in the valid range. The range of valid IPs is 10.1.0.0/24',
+    );
+    for (const name of ['waits', 'goes']) {
+      const address = name === 'waits' ? '10.2.0.1' : '10.3.0.1';
+      await expect(own.allocate(address, owner(name), false)).rejects.toThrow('does not match');
+    }
+    const got = [];
+    for (let i = 0; i < 4; i++) got.push(await own.allocateAny(owner(`s${i}`), false));
+    expect(got).toEqual(['10.0.0.1', '10.0.0.2', '10.1.0.17', '10.1.0.18']);
+    // The range of the server itself is to go.
+    await put('kubernetes', ['10.0.0.0/30'], 'False', { deletionTimestamp: '2026-01-01T00:00:00Z' });
+    await own.release('10.0.0.1', owner('s0'));
+    expect(await own.allocateAny(owner('last'), false)).toBe('10.1.0.19');
+    await store.close();
+  });
   it('hand out ports, all or none', async () => {
     const store = createMemoryStore();
     const servers = [1, 2].map(() => new PortAllocator({ store, first: 30000, last: 30019, random: Math.random }));

@@ -1,10 +1,21 @@
 // Cluster IPs and node ports that no two Services share, whichever API server hands them out: each step is a
-// compare-and-set in the store. An address is an IPAddress object (/registry/ipaddresses/A); the ports are one bitmap
+// compare-and-set in the store. An address is an IPAddress object (/registry/ipaddresses/A), out of the range that the server
+// was started with or that of any ready ServiceCIDR (/registry/servicecidrs/N); the ports are one bitmap
 // (/registry/ranges/servicenodeports), as upstream stores them.
 import { randomUUID } from 'node:crypto';
+import type { ServiceCIDR } from '../../api/types/networking-v1.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Store } from '../storage/port.ts';
-import { type AddressRange, Bitmap, formatAddress, inRange, parseAddress } from './address-range.ts';
+import {
+  type AddressRange,
+  Bitmap,
+  formatAddress,
+  inRange,
+  parseAddress,
+  rangeOf,
+  reservedForNames,
+  spans,
+} from './address-range.ts';
 import { timestamp } from './encode.ts';
 
 /** Why a value cannot be had; the message is upstream's. */
@@ -16,6 +27,9 @@ export interface ServiceRef {
 }
 
 const ADDRESS_PREFIX = '/registry/ipaddresses/';
+const CIDR_PREFIX = '/registry/servicecidrs/';
+/** The ServiceCIDR of the server's own range. */
+const DEFAULT_CIDR = 'kubernetes';
 const RANDOM_TRIES = 64;
 
 export class AddressAllocator {
@@ -33,26 +47,57 @@ export class AddressAllocator {
 
   /** Any free one; returns it. */
   async allocateAny(owner: ServiceRef, dryRun: boolean): Promise<string> {
-    const usable = this.range.size - 2;
-    for (let attempt = 0; attempt < RANDOM_TRIES; attempt++) {
-      const address = formatAddress(this.range.base + 1 + Math.floor(this.#random() * usable));
-      if (await this.#take(address, owner, dryRun)) return address;
-    }
-    // Nearly full: walk over what is left.
-    const { kvs } = await this.#store.list(ADDRESS_PREFIX);
-    const taken = new Set(kvs.map((kv) => kv.key.slice(ADDRESS_PREFIX.length)));
-    for (let offset = 1; offset <= usable; offset++) {
-      const address = formatAddress(this.range.base + offset);
-      if (!taken.has(address) && (await this.#take(address, owner, dryRun))) return address;
+    for (const range of await this.#ranges()) {
+      const address = await this.#anyOf(range, owner, dryRun);
+      if (address) return address;
     }
     throw new AllocationError('range is full');
   }
 
+  async #anyOf(range: AddressRange, owner: ServiceRef, dryRun: boolean): Promise<string | undefined> {
+    const usable = range.size - 2;
+    if (usable < 1) return undefined;
+    const first = reservedForNames(range);
+    for (let attempt = 0; attempt < RANDOM_TRIES; attempt++) {
+      const address = formatAddress(range.base + 1 + first + Math.floor(this.#random() * (usable - first)));
+      if (await this.#take(address, owner, dryRun)) return address;
+    }
+    // Nearly full: walk over what is left, the addresses for names last.
+    const { kvs } = await this.#store.list(ADDRESS_PREFIX);
+    const taken = new Set(kvs.map((kv) => kv.key.slice(ADDRESS_PREFIX.length)));
+    for (let i = 0; i < usable; i++) {
+      const address = formatAddress(range.base + 1 + ((first + i) % usable));
+      if (!taken.has(address) && (await this.#take(address, owner, dryRun))) return address;
+    }
+    return undefined;
+  }
+
+  /** The server's own first. One that is not ready, or is going, gives no addresses any more. */
+  async #ranges(): Promise<AddressRange[]> {
+    const { kvs } = await this.#store.list(CIDR_PREFIX);
+    const found: AddressRange[] = [this.range];
+    for (const { key, value } of kvs) {
+      const cidr = JSON.parse(Buffer.from(value).toString('utf8')) as ServiceCIDR;
+      const ready = cidr.status?.conditions?.find(({ type }) => type === 'Ready');
+      const isUsable = ready?.status === 'True' && !cidr.metadata.deletionTimestamp;
+      // A cluster that starts has no object of its range yet.
+      const isOwn = key === CIDR_PREFIX + DEFAULT_CIDR;
+      if (isOwn && (cidr.metadata.deletionTimestamp || (ready && !isUsable))) found.shift();
+      if (!isOwn && isUsable) found.push(...(cidr.spec?.cidrs ?? []).flatMap((each) => rangeOf(each) ?? []));
+    }
+    return found;
+  }
+
   async allocate(address: string, owner: ServiceRef, dryRun: boolean): Promise<void> {
     const value = parseAddress(address);
-    if (value === undefined || !inRange(this.range, value)) {
+    const ranges = value === undefined ? [] : (await this.#ranges()).filter((range) => spans(range, value));
+    const [range] = ranges;
+    if (value === undefined || !range) {
+      throw new AllocationError('the provided network does not match the current range');
+    }
+    if (!ranges.some((each) => inRange(each, value))) {
       throw new AllocationError(
-        `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${this.range.cidr}`,
+        `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${range.cidr}`,
       );
     }
     if (!(await this.#take(address, owner, dryRun))) throw new AllocationError('provided IP is already allocated');

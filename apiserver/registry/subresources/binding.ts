@@ -41,10 +41,7 @@ export async function serveBinding(context: ResourceContext, exchange: Exchange,
     },
     (old) => bound(old as Pod & KubeObject, binding, context.clock.now()),
   );
-  await exchange.sendJson(
-    201,
-    JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }),
-  );
+  await exchange.sendObject(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 function checkBinding(binding: Binding, name: string): void {

@@ -44,10 +44,7 @@ export async function serveEviction(context: ResourceContext, exchange: Exchange
     request,
   )) as KubeObject & Eviction;
   await evict(context, kind, info.name, eviction.deleteOptions ?? {}, request);
-  await exchange.sendJson(
-    201,
-    JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }),
-  );
+  await exchange.sendObject(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 async function evict(

@@ -78,7 +78,7 @@ export function tokenHandler(options: {
       spec: { ...spec, audiences, expirationSeconds: granted, boundObjectRef: spec.boundObjectRef ?? null },
       status: { token: options.signer.sign(claims), expirationTimestamp: timestamp((nowSeconds + granted) * 1000) },
     };
-    await exchange.sendJson(201, JSON.stringify(answer));
+    await exchange.sendObject(201, answer);
   };
 }
 

@@ -26,6 +26,7 @@ const ACCOUNTS: Readonly<Record<ControllerName, string | undefined>> = {
   'pvc-protection': 'pvc-protection-controller',
   'pv-protection': 'pv-protection-controller',
   persistentvolume: 'persistent-volume-binder',
+  attachdetach: 'attachdetach-controller',
   'ephemeral-volume': 'ephemeral-volume-controller',
   'default-storage-class': MANAGER,
   servicecidr: 'service-cidrs-controller',

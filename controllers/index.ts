@@ -9,6 +9,7 @@ import { customResourceDefinition } from '../api/kinds/custom-resource-definitio
 import { childAbort } from '../lib/abort.ts';
 import type { Controller, ControllersContext } from './context.ts';
 import { userOf } from './accounts.ts';
+import { runAttachDetach } from './attachdetach/controller.ts';
 import { runBootstrapSigner, runTokenCleaner } from './bootstraptokens/controller.ts';
 import { runCsrApproving, runCsrCleaner, runCsrSigning } from './certificates/controller.ts';
 import { runCronJobController } from './cronjob/controller.ts';
@@ -70,6 +71,7 @@ const table = {
   'pvc-protection': runPvcProtection,
   'pv-protection': runPvProtection,
   persistentvolume: runPersistentVolumeController,
+  attachdetach: runAttachDetach,
   'ephemeral-volume': runEphemeralVolumeController,
   'default-storage-class': runDefaultStorageClass,
   servicecidr: whereServed([serviceCidr, ipAddress], runServiceCidrController),

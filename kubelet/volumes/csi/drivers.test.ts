@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PersistentVolumeSpec, Pod } from '../../../api/types/core-v1.ts';
+import { attachmentName } from '../../../api/csi-attachment.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import { refs } from '../../../client/refs.ts';
 import { createFakeClient } from '../../../client/testing/fake-client.ts';
@@ -25,10 +26,13 @@ let dir: string;
 let server: Server;
 let calls: string[];
 let registered: unknown;
+/** What each staging and publishing was told about the attachment. */
+let contexts: unknown[];
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'csi-test-'));
   server = new Server();
   calls = [];
+  contexts = [];
   registered = undefined;
 });
 afterEach(() => {
@@ -43,6 +47,7 @@ async function serve(): Promise<void> {
     (name: string, of: (request: Record<string, unknown>) => object = () => ({})) =>
     (call: Call, reply: sendUnaryData<object>) => {
       calls.push(`${name} ${String(call.request['volumeId'] ?? '')}`.trim());
+      if (name === 'stage' || name === 'publish') contexts.push(call.request['publishContext']);
       reply(null, of(call.request));
     };
   server.addService(CsiNode.service, {
@@ -95,7 +100,18 @@ it('registers, stages once, publishes per pod, and undoes both in turn, also aft
   await expect.poll(() => registered, { timeout: 10_000 }).toEqual({ pluginRegistered: true, error: '' });
   const node = api.object<KubeObject & { spec?: unknown }>(ref('csinodes', 'CSINode'), 'n');
   expect(node?.spec).toEqual({ drivers: [{ name: DRIVER, nodeID: 'id-of-n', topologyKeys: ['zone'] }] });
-  await expect(drivers.publish(pod('one'), 'data', spec, source, false)).rejects.toThrow('attachRequired: false');
+  await expect(drivers.publish(pod('one'), 'data', spec, source, false)).rejects.toThrow(
+    `volume vol-1 of CSI driver ${DRIVER} is not attached to node n yet`,
+  );
+  const attachment = { metadata: { name: attachmentName('vol-1', DRIVER, 'n') } };
+  const status = { attached: true, attachmentMetadata: { device: '/dev/x' } };
+  await api
+    .resource<KubeObject>(ref('volumeattachments', 'VolumeAttachment'))
+    .create({ ...attachment, status } as KubeObject);
+  await drivers.publish(pod('attached'), 'data', spec, source, false);
+  expect(contexts).toEqual([{ device: '/dev/x' }, { device: '/dev/x' }]); // staging, publishing
+  await drivers.unpublish('attached');
+  calls = [];
 
   const kind = { metadata: { name: DRIVER }, spec: { attachRequired: false } };
   await api.resource<KubeObject>(ref('csidrivers', 'CSIDriver')).create(kind);

@@ -14,7 +14,9 @@ import type {
   SecretReference,
 } from '../../../api/types/core-v1.ts';
 import { ApiError } from '../../../api/errors.ts';
-import type { CSIDriver } from '../../../api/types/storage-v1.ts';
+import { attachmentName, wantsAttachment } from '../../../api/csi-attachment.ts';
+import type { KubeObject } from '../../../api/object.ts';
+import type { CSIDriver, VolumeAttachment } from '../../../api/types/storage-v1.ts';
 import type { Client, ResourceRef } from '../../../client/port.ts';
 import { refs } from '../../../client/refs.ts';
 import { writeFileAtomic } from '../../../lib/files.ts';
@@ -45,6 +47,7 @@ const storage = (resource: string, kind: string): ResourceRef => ({
 });
 const csiDrivers = storage('csidrivers', 'CSIDriver');
 const csiNodes = storage('csinodes', 'CSINode');
+const volumeAttachments = storage('volumeattachments', 'VolumeAttachment');
 
 const accessModes: Record<string, string> = {
   ReadWriteOnce: 'SINGLE_NODE_WRITER',
@@ -163,11 +166,7 @@ export class CsiDrivers {
     if (endpoint === undefined)
       throw new VolumeError(`driver name ${driver} not found in the list of registered CSI drivers`);
     const kind = await this.#driver(driver);
-    if (kind?.spec.attachRequired ?? true) {
-      throw new VolumeError(
-        `CSI driver ${driver} wants its volumes attached, which is not supported: its CSIDriver must say attachRequired: false`,
-      );
-    }
+    const publishContext = wantsAttachment(kind) ? await this.#attachment(driver, volumeId) : {};
     const uid = pod.metadata.uid ?? '';
     const capability = {
       ...(spec.volumeMode === 'Block'
@@ -181,6 +180,7 @@ export class CsiDrivers {
       mkdirSync(staging, { recursive: true, mode: 0o750 });
       await callPlugin(endpoint, CsiNode, 'NodeStageVolume', {
         volumeId,
+        publishContext,
         stagingTargetPath: staging,
         volumeCapability: capability,
         secrets: await this.#secrets(source.nodeStageSecretRef),
@@ -195,6 +195,7 @@ export class CsiDrivers {
     writeFileAtomic(join(this.#recordsOf(uid), `${volume}.json`), JSON.stringify(published), 0o600);
     await callPlugin(endpoint, CsiNode, 'NodePublishVolume', {
       volumeId,
+      publishContext,
       stagingTargetPath: staging ?? '',
       targetPath: target,
       volumeCapability: capability,
@@ -203,6 +204,24 @@ export class CsiDrivers {
       volumeContext,
     });
     return target;
+  }
+
+  /** What the driver's attacher says of the volume on this node. Until it is attached the pod's volumes are tried again. */
+  async #attachment(driver: string, volumeId: string): Promise<Record<string, string>> {
+    const { client, nodeName } = this.#options;
+    const name = attachmentName(volumeId, driver, nodeName);
+    const found = await client
+      .resource<VolumeAttachment & KubeObject>(volumeAttachments)
+      .get(name)
+      .catch((error: unknown) => {
+        if (error instanceof ApiError && error.code === 404) return undefined;
+        throw error;
+      });
+    if (found?.status?.attached) return found.status.attachmentMetadata ?? {};
+    const why = found?.status?.attachError?.message;
+    throw new VolumeError(
+      `volume ${volumeId} of CSI driver ${driver} is not attached to node ${nodeName} yet${why ? `: ${why}` : ''}`,
+    );
   }
 
   /** Takes away what was published for the pod; what no other pod uses is unstaged too. */

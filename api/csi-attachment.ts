@@ -1,0 +1,12 @@
+// What controller, attacher and kubelet agree on about attached volumes of CSI drivers. Pure.
+import { createHash } from 'node:crypto';
+import type { CSIDriver } from './types/storage-v1.ts';
+
+/** The name of the VolumeAttachment: found again by whoever knows volume, driver and node. */
+export const attachmentName = (volumeHandle: string, driver: string, nodeName: string): string =>
+  `csi-${createHash('sha256')
+    .update(volumeHandle + driver + nodeName)
+    .digest('hex')}`;
+
+/** A driver that says nothing wants its volumes attached. */
+export const wantsAttachment = (driver: CSIDriver | undefined): boolean => driver?.spec.attachRequired ?? true;

@@ -156,6 +156,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     podCidr: options.podCidr,
     port: options.server?.port ?? 10250,
     extended: () => devices.resources(),
+    volumesInUse: () => csi.inUse(),
     runtime: version,
   };
   const settings: NodeSettings = {
@@ -198,7 +199,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     clock,
     log,
   });
-  const csi = new CsiDrivers({ stateDir, nodeName, client, log });
+  const csi = new CsiDrivers({ stateDir, nodeName, client, tokens, onUse: () => registration?.poke(), clock, log });
   const volumes = new Volumes({
     csi,
     stateDir,

@@ -88,7 +88,7 @@ describe('a volume of a CSI driver', () => {
     await run('b', 'n2');
     expect(attachments()).toEqual([[nameOn('n1'), specOn('n1')]]);
     expect(harness.messages()).toContain(
-      'FailedAttachVolume: Multi-Attach error for volume "pv" Volume is already exclusively attached to one node and can\'t be attached to another',
+      'FailedAttachVolume: Multi-Attach error for volume "pv" Volume is already used by pod(s) a',
     );
     await harness.client.resource(podKind, 'default').delete('a');
     await harness.run();

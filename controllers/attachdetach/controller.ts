@@ -1,129 +1,208 @@
-// Asks the attachers of CSI drivers to attach the volumes of each node's pods, and to detach them when the pods are gone. The
-// asking is a VolumeAttachment; the driver's attacher answers in its status.
-import { deepEqual } from '../../api/equality.ts';
+// Attaches volumes of CSI drivers to the nodes whose pods use them, and detaches them after: by VolumeAttachments, which each driver's
+// external-attacher carries out. One key per volume; what nodes have attached is told them in their status.
 import { csiDriver as driverKind } from '../../api/kinds/csi-driver.ts';
 import { node as nodeKind } from '../../api/kinds/node.ts';
 import { persistentVolumeClaim as claimKind } from '../../api/kinds/persistent-volume-claim.ts';
 import { persistentVolume as volumeKind } from '../../api/kinds/persistent-volume.ts';
 import { pod as podKind } from '../../api/kinds/pod.ts';
 import { volumeAttachment as attachmentKind } from '../../api/kinds/volume-attachment.ts';
+import { attachedName, attachmentName, wantsAttachment } from '../../api/csi-attachment.ts';
+import { keyOf } from '../../api/object.ts';
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from '../../api/types/core-v1.ts';
 import type { CSIDriver, VolumeAttachment } from '../../api/types/storage-v1.ts';
+import { claimNameOf } from '../../api/volume-rules.ts';
 import { createWorkQueue, isAlreadyExists, isNotFound, runController } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
-import { podsOnNode } from '../parts/pods.ts';
-import { claimNames, planAttachments } from './plan.ts';
+import { holdsVolumes, planAttachments } from './plan.ts';
 
-const podsByClaim = 'pods-by-claim';
-const byNode = 'attachments-by-node';
-const byVolume = 'attachments-by-volume';
+const byClaim = 'attachdetach-pods-by-claim';
+const byVolume = 'attachdetach-by-volume';
+const byNode = 'attachdetach-by-node';
+/** A conflict that lasts is looked at, and told, again after this. */
+const CONFLICT_MS = 30_000;
 
 export function runAttachDetach(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const name = 'attachdetach';
   const { client, clock, random, informers } = context;
   const events = context.events.withSource?.('attachdetach-controller') ?? context.events;
-  const log = context.log.child({ controller: name });
+  const log = context.log.child({ controller: 'attachdetach' });
+  const queue = createWorkQueue({ clock, random });
   const pods = informers.of<Pod>(podKind);
-  const nodes = informers.of<Node>(nodeKind);
   const claims = informers.of<PersistentVolumeClaim>(claimKind);
   const volumes = informers.of<PersistentVolume>(volumeKind);
-  const drivers = informers.of<CSIDriver>(driverKind);
   const attachments = informers.of<VolumeAttachment>(attachmentKind);
-  /** Keys are names of nodes. */
-  const queue = createWorkQueue({ clock, random });
-  const onNode = podsOnNode(pods);
-  pods.addIndex(podsByClaim, (pod) => claimNames(pod).map((claim) => `${pod.metadata.namespace}/${claim}`));
-  attachments.addIndex(byNode, ({ spec }) => [spec.nodeName]);
-  attachments.addIndex(byVolume, ({ spec }) => [spec.source.persistentVolumeName ?? '']);
+  const drivers = informers.of<CSIDriver>(driverKind);
+  const nodes = informers.of<Node>(nodeKind);
+  /** `<volume>/<node>`: since when nobody there wants it. */
+  const unwanted = new Map<string, number>();
+  /** What was last said of an attachment, by uid. */
+  const told = new Map<string, string>();
 
-  const wakePod = (pod: Pod) => {
-    if (pod.spec?.nodeName && claimNames(pod).length > 0) queue.add(pod.spec.nodeName);
+  const claimsOf = (pod: Pod) =>
+    (pod.spec?.volumes ?? []).flatMap((volume) => {
+      const name = claimNameOf(pod, volume);
+      return name === undefined ? [] : [`${pod.metadata.namespace}/${name}`];
+    });
+  pods.addIndex(byClaim, claimsOf);
+  attachments.addIndex(byVolume, (each) => [each.spec.source.persistentVolumeName ?? '']);
+  attachments.addIndex(byNode, (each) => [each.spec.nodeName]);
+
+  const wakeClaim = (key: string) => {
+    const name = claims.get(key)?.spec?.volumeName;
+    if (name) queue.add(name);
   };
-  const wakeClaim = ({ metadata }: PersistentVolumeClaim) =>
-    pods.byIndex(podsByClaim, `${metadata.namespace}/${metadata.name}`).forEach(wakePod);
-  const wakeVolume = ({ spec }: PersistentVolume) => {
-    const claim = spec?.csi && spec.claimRef && claims.get(`${spec.claimRef.namespace}/${spec.claimRef.name}`);
-    if (claim) wakeClaim(claim);
-  };
+  const wakePod = (pod: Pod) => claimsOf(pod).forEach(wakeClaim);
   pods.addHandler({
     onAdd: wakePod,
-    onUpdate: (pod, old) => void (pod.spec?.nodeName !== old.spec?.nodeName && wakePod(pod)),
+    onUpdate: (pod, old) => {
+      if (pod.spec?.nodeName !== old.spec?.nodeName || holdsVolumes(pod) !== holdsVolumes(old)) wakePod(pod);
+    },
     onDelete: wakePod,
   });
-  claims.addHandler({ onAdd: wakeClaim, onUpdate: wakeClaim });
-  volumes.addHandler({ onAdd: wakeVolume, onUpdate: wakeVolume });
-  drivers.addHandler({ onAdd: () => nodes.list().forEach((node) => queue.add(node.metadata.name as string)) });
-  nodes.addHandler({
-    onAdd: (node) => queue.add(node.metadata.name as string),
-    onDelete: (node) => queue.add(node.metadata.name as string),
+  claims.addHandler({ onAdd: (claim) => wakeClaim(keyOf(claim)), onUpdate: (claim) => wakeClaim(keyOf(claim)) });
+  volumes.addHandler({
+    onAdd: (volume) => void (volume.spec?.csi && queue.add(keyOf(volume))),
+    onDelete: (volume) => void (volume.spec?.csi && queue.add(keyOf(volume))),
   });
+  const wakeAttachment = ({ spec }: VolumeAttachment) => queue.add(spec.source.persistentVolumeName ?? '');
+  attachments.addHandler({ onAdd: wakeAttachment, onUpdate: wakeAttachment });
   attachments.addHandler({
-    onAdd: ({ spec }) => queue.add(spec.nodeName),
-    onUpdate(attachment, old) {
-      tell(attachment, old);
-      queue.add(attachment.spec.nodeName);
-    },
     onDelete(attachment) {
-      queue.add(attachment.spec.nodeName);
-      // Another node may wait for it.
-      const volume = volumes.get(attachment.spec.source.persistentVolumeName ?? '');
-      if (volume) wakeVolume(volume);
+      told.delete(attachment.metadata.uid ?? '');
+      wakeAttachment(attachment);
+      void tellNode(attachment.spec.nodeName).catch((err) =>
+        log.warn({ err }, 'cannot tell a node what it has attached'),
+      );
     },
+  });
+  drivers.addHandler({
+    onAdd: ({ metadata }) => {
+      for (const each of volumes.list()) if (each.spec?.csi?.driver === metadata.name) queue.add(keyOf(each));
+    },
+  });
+  const wakeNode = (node: Node) => attachments.byIndex(byNode, keyOf(node)).forEach(wakeAttachment);
+  nodes.addHandler({
+    onAdd: wakeNode,
+    onUpdate: (node, old) => {
+      const now = [node.status?.volumesInUse, node.spec?.taints];
+      if (JSON.stringify(now) !== JSON.stringify([old.status?.volumesInUse, old.spec?.taints])) wakeNode(node);
+    },
+    onDelete: wakeNode,
   });
 
-  /** What became of an attachment, to the pods that wait for it. */
-  function tell(attachment: VolumeAttachment, old: VolumeAttachment): void {
-    const volumeName = attachment.spec.source.persistentVolumeName ?? '';
-    const isNew = attachment.status?.attached === true && !old.status?.attached;
-    const error = attachment.status?.attachError?.message;
-    if (!isNew && (error === undefined || error === old.status?.attachError?.message)) return;
-    const { namespace, name: claim } = volumes.get(volumeName)?.spec?.claimRef ?? {};
-    for (const pod of pods.byIndex(podsByClaim, `${namespace}/${claim}`)) {
-      if (pod.spec?.nodeName !== attachment.spec.nodeName) continue;
-      const what = `AttachVolume.Attach ${isNew ? 'succeeded' : 'failed'} for volume "${volumeName}" `;
-      if (isNew) events.event(pod, 'Normal', 'SuccessfulAttachVolume', what);
-      else events.event(pod, 'Warning', 'FailedAttachVolume', `${what}: ${error}`);
+  async function reconcile(name: string): Promise<{ requeueAfterMs: number } | void> {
+    const found = attachments.byIndex(byVolume, name);
+    const volume = volumes.get(name);
+    const csi = volume?.spec?.csi;
+    // A volume that is gone cannot be unpublished by its driver any more, but what is attached is let go.
+    if (!volume || !csi) return;
+    await Promise.all(found.map((each) => announce(each, volume)));
+    const isAttached = wantsAttachment(drivers.get(csi.driver));
+    if (!isAttached && found.length === 0) return;
+    const plan = planAttachments({
+      volume,
+      pods: isAttached ? podsOf(volume) : [],
+      attachments: found,
+      node: (each) => nodes.get(each),
+      unwantedSinceMs: (node) => unwanted.get(`${name}/${node}`),
+      nowMs: clock.now(),
+    });
+    const waiting = new Set(plan.waiting.map((node) => `${name}/${node}`));
+    for (const key of unwanted.keys()) if (key.startsWith(`${name}/`) && !waiting.has(key)) unwanted.delete(key);
+    for (const key of waiting) if (!unwanted.has(key)) unwanted.set(key, clock.now());
+
+    for (const each of plan.detach) await remove(each);
+    for (const node of plan.attach) await attach(volume, csi.driver, csi.volumeHandle, node);
+    for (const { pod, message } of plan.conflicts) events.event(pod, 'Warning', 'FailedAttachVolume', message);
+    await Promise.all([...new Set(found.map((each) => each.spec.nodeName))].map(tellNode));
+    const delays = [
+      ...(plan.conflicts.length > 0 ? [CONFLICT_MS] : []),
+      ...(plan.againAtMs === undefined ? [] : [Math.max(0, plan.againAtMs - clock.now())]),
+    ];
+    if (delays.length > 0) return { requeueAfterMs: Math.min(...delays) };
+  }
+
+  function podsOf(volume: PersistentVolume): Pod[] {
+    const ref = volume.spec?.claimRef;
+    if (!ref) return [];
+    const key = `${ref.namespace}/${ref.name}`;
+    const claim = claims.get(key);
+    const isOurs = claim?.status?.phase === 'Bound' && claim.spec?.volumeName === volume.metadata.name;
+    return isOurs ? [...pods.byIndex(byClaim, key)] : [];
+  }
+
+  async function attach(volume: PersistentVolume, driver: string, handle: string, nodeName: string): Promise<void> {
+    const attachment: VolumeAttachment = {
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'VolumeAttachment',
+      metadata: { name: attachmentName(handle, driver, nodeName) },
+      spec: { attacher: driver, nodeName, source: { persistentVolumeName: volume.metadata.name ?? '' } },
+    };
+    try {
+      await client.resource<VolumeAttachment>(attachmentKind).create(attachment);
+      log.info({ volume: volume.metadata.name, node: nodeName }, 'asked for a volume to be attached');
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
     }
   }
 
-  async function reconcile(nodeName: string): Promise<void> {
+  async function remove(name: string): Promise<void> {
+    try {
+      await client.resource<VolumeAttachment>(attachmentKind).delete(name);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  /** What the pods of the node hear: once per answer of the driver. */
+  async function announce(attachment: VolumeAttachment, volume: PersistentVolume): Promise<void> {
+    const { attached, attachError } = attachment.status ?? { attached: false };
+    const key = attachment.metadata.uid ?? '';
+    const state = attached ? 'attached' : (attachError?.message ?? '');
+    if (state === '' || attachment.metadata.deletionTimestamp || told.get(key) === state) return;
+    told.set(key, state);
+    const name = volume.metadata.name ?? '';
+    for (const pod of podsOf(volume).filter((each) => each.spec?.nodeName === attachment.spec.nodeName)) {
+      if (pod.status?.phase === 'Running') continue;
+      if (attached) {
+        events.event(pod, 'Normal', 'SuccessfulAttachVolume', `AttachVolume.Attach succeeded for volume "${name}" `);
+      } else {
+        const text = `AttachVolume.Attach failed for volume "${name}" : ${state}`;
+        events.event(pod, 'Warning', 'FailedAttachVolume', text);
+      }
+    }
+  }
+
+  /** `volumesAttached` of the node's status, which kubelets wait for. */
+  async function tellNode(nodeName: string): Promise<void> {
     const node = nodes.get(nodeName);
-    const plan = planAttachments({
-      nodeName,
-      nodeExists: node !== undefined,
-      pods: onNode(nodeName),
-      claimOf: (namespace, claim) => claims.get(`${namespace}/${claim}`),
-      volumeOf: (volume) => volumes.get(volume),
-      driverOf: (driver) => drivers.get(driver),
-      attachments: attachments
-        .byIndex(byNode, nodeName)
-        .filter(({ spec }) => volumes.get(spec.source.persistentVolumeName ?? '')?.spec?.csi !== undefined),
-      attachmentsOf: (volume) => attachments.byIndex(byVolume, volume),
-    });
-    const resource = client.resource<VolumeAttachment>(attachmentKind);
-    for (const { pod, message } of plan.blocked) events.event(pod, 'Warning', 'FailedAttachVolume', message);
-    for (const attachment of plan.create) {
-      try {
-        await resource.create(attachment);
-      } catch (error) {
-        if (!isAlreadyExists(error)) throw error;
-      }
-    }
-    for (const { metadata } of plan.remove) {
-      try {
-        await resource.delete(metadata.name as string, { preconditions: { uid: metadata.uid } });
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    }
-    if (node && !deepEqual(plan.attached, node.status?.volumesAttached ?? [])) {
-      const status = { volumesAttached: plan.attached.length > 0 ? plan.attached : null };
-      await client.resource<Node>(nodeKind).patch(nodeName, 'merge', { status }, { subresource: 'status' });
+    if (!node) return;
+    const wanted = attachments
+      .byIndex(byNode, nodeName)
+      .filter((each) => each.status?.attached && !each.metadata.deletionTimestamp)
+      .flatMap((each) => {
+        const csi = volumes.get(each.spec.source.persistentVolumeName ?? '')?.spec?.csi;
+        return csi ? [{ name: attachedName(csi.driver, csi.volumeHandle), devicePath: '' }] : [];
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const present = (node.status?.volumesAttached ?? []).map((each) => each.name).sort();
+    if (JSON.stringify(present) === JSON.stringify(wanted.map((each) => each.name))) return;
+    const body = { status: { volumesAttached: wanted.length > 0 ? wanted : null } };
+    try {
+      await client.resource<Node>(nodeKind).patch(nodeName, 'merge', body, { subresource: 'status' });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
     }
   }
 
   return runController(
-    { name, queue, reconcile, workers: 5, informers: [pods, nodes, claims, volumes, drivers, attachments], log },
+    {
+      name: 'attachdetach',
+      queue,
+      reconcile,
+      workers: 4,
+      informers: [pods, claims, volumes, attachments, drivers, nodes],
+      log,
+    },
     signal,
   );
 }

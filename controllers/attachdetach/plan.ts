@@ -1,94 +1,95 @@
-// Which volumes of CSI drivers are to be attached to a node, and which no longer: pods, claims and attachments in, writes out. Pure.
-import { attachmentName, wantsAttachment } from '../../api/csi-attachment.ts';
-import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../api/types/core-v1.ts';
-import type { CSIDriver, VolumeAttachment } from '../../api/types/storage-v1.ts';
-import { claimNameOf } from '../../api/volume-rules.ts';
+// Which VolumeAttachments a volume of a CSI driver is to have: one for each node with a pod that uses it, unless it is for one node only. Pure.
+import { attachedName, isForManyNodes } from '../../api/csi-attachment.ts';
+import type { Node, PersistentVolume, Pod } from '../../api/types/core-v1.ts';
+import type { VolumeAttachment } from '../../api/types/storage-v1.ts';
 
-/** What the node's status calls a volume. */
-export const attachedName = (driver: string, volumeHandle: string): string =>
-  `kubernetes.io/csi/${driver}^${volumeHandle}`;
-
-export interface Facts {
-  nodeName: string;
-  /** Of a node that is gone everything is detached. */
-  nodeExists: boolean;
-  /** Those on the node. */
+export interface AttachFacts {
+  volume: PersistentVolume;
+  /** Pods that use it and have a node. */
   pods: readonly Pod[];
-  claimOf(namespace: string, name: string): PersistentVolumeClaim | undefined;
-  volumeOf(name: string): PersistentVolume | undefined;
-  driverOf(name: string): CSIDriver | undefined;
-  /** Attachments of CSI volumes to this node. */
+  /** Of this volume. */
   attachments: readonly VolumeAttachment[];
-  /** Attachments of a volume, to whichever node. */
-  attachmentsOf(volumeName: string): readonly VolumeAttachment[];
+  node(name: string): Node | undefined;
+  /** Since when no pod on the node has wanted the volume; undefined: it has just been seen. */
+  unwantedSinceMs(node: string): number | undefined;
+  nowMs: number;
 }
 
-export interface Plan {
-  create: VolumeAttachment[];
-  remove: VolumeAttachment[];
-  /** For the node's status. */
-  attached: { name: string; devicePath: string }[];
-  /** Pods that wait for another node to let go of a volume. */
-  blocked: { pod: Pod; message: string }[];
+export interface AttachPlan {
+  attach: string[];
+  /** Attachments by name. */
+  detach: string[];
+  /** Pods that must wait, and what they are told. */
+  conflicts: { pod: Pod; message: string }[];
+  /** Nodes whose kubelet still uses what no pod there wants: looked at again then. */
+  waiting: string[];
+  /** When one of those has had its time. */
+  againAtMs?: number;
 }
 
-/** The claims that a pod's volumes name, with those that are made for it. */
-export function claimNames(pod: Pod): string[] {
-  return (pod.spec?.volumes ?? []).flatMap((volume) => claimNameOf(pod, volume) ?? []);
+/** A node that does not say within this time that it has let a volume go loses it. */
+export const MAX_UNMOUNT_MS = 6 * 60_000;
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
+
+/** Its containers may still use its volumes. */
+export function holdsVolumes(pod: Pod): boolean {
+  const { phase, containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  if (!pod.spec?.nodeName || phase === 'Failed' || phase === 'Succeeded') return false;
+  if (!pod.metadata.deletionTimestamp) return true;
+  const statuses = [...containerStatuses, ...initContainerStatuses];
+  return statuses.length === 0 || statuses.some((each) => each.state?.running || each.state?.waiting);
 }
 
-/** The volumes of CSI drivers that a pod uses and that must be attached. */
-function volumesOf(pod: Pod, { claimOf, volumeOf, driverOf }: Facts): PersistentVolume[] {
-  return claimNames(pod).flatMap((name) => {
-    const claim = claimOf(pod.metadata.namespace as string, name);
-    const volume =
-      claim?.status?.phase === 'Bound' && claim.spec?.volumeName ? volumeOf(claim.spec.volumeName) : undefined;
-    const driver = volume?.spec?.csi?.driver;
-    return volume && driver !== undefined && wantsAttachment(driverOf(driver)) ? [volume] : [];
-  });
-}
+export function planAttachments(facts: AttachFacts): AttachPlan {
+  const { volume, attachments, nowMs } = facts;
+  const { driver = '', volumeHandle = '' } = volume.spec?.csi ?? {};
+  const name = volume.metadata.name ?? '';
+  const plan: AttachPlan = { attach: [], detach: [], conflicts: [], waiting: [] };
+  const holders = facts.pods.filter(holdsVolumes);
+  // Nothing is attached to a node that is gone.
+  const wanted = new Set(holders.map((pod) => pod.spec?.nodeName as string).filter((each) => facts.node(each)));
+  const at = new Set(attachments.map((each) => each.spec.nodeName));
 
-const isExclusive = (volume: PersistentVolume): boolean =>
-  (volume.spec?.accessModes ?? []).every((mode) => mode === 'ReadWriteOnce' || mode === 'ReadWriteOncePod');
+  for (const attachment of attachments) {
+    const { nodeName } = attachment.spec;
+    if (wanted.has(nodeName) || attachment.metadata.deletionTimestamp) continue;
+    const node = facts.node(nodeName);
+    const isInUse = node?.status?.volumesInUse?.includes(attachedName(driver, volumeHandle)) ?? false;
+    const isOut = node?.spec?.taints?.some((each) => each.key === OUT_OF_SERVICE) ?? false;
+    const untilMs = (facts.unwantedSinceMs(nodeName) ?? nowMs) + MAX_UNMOUNT_MS;
+    if (!isInUse || isOut || nowMs >= untilMs) {
+      plan.detach.push(attachment.metadata.name ?? '');
+      continue;
+    }
+    plan.waiting.push(nodeName);
+    plan.againAtMs = Math.min(plan.againAtMs ?? Number.POSITIVE_INFINITY, untilMs);
+  }
 
-/**
- * A pod holds its volumes until it is gone: by then its kubelet has taken them away. One volume that only one node may
- * have is attached when the other node has let go.
- */
-export function planAttachments(facts: Facts): Plan {
-  const { nodeName, nodeExists, pods, attachments, attachmentsOf } = facts;
-  const plan: Plan = { create: [], remove: [], attached: [], blocked: [] };
-  const wanted = new Map<string, PersistentVolume>();
-  for (const pod of nodeExists ? pods : []) {
-    for (const volume of volumesOf(pod, facts)) {
-      const volumeName = volume.metadata.name as string;
-      const csi = volume.spec?.csi as { driver: string; volumeHandle: string };
-      const name = attachmentName(csi.volumeHandle, csi.driver, nodeName);
-      if (wanted.has(name)) continue;
-      const isElsewhere = attachmentsOf(volumeName).some((each) => each.spec.nodeName !== nodeName);
-      const isHere = attachments.some((each) => each.metadata.name === name);
-      if (!isHere && isElsewhere && isExclusive(volume)) {
-        const why = "Volume is already exclusively attached to one node and can't be attached to another";
-        plan.blocked.push({ pod, message: `Multi-Attach error for volume "${volumeName}" ${why}` });
-        continue;
-      }
-      wanted.set(name, volume);
-      if (isHere) continue;
-      plan.create.push({
-        apiVersion: 'storage.k8s.io/v1',
-        kind: 'VolumeAttachment',
-        metadata: { name },
-        spec: { attacher: csi.driver, nodeName, source: { persistentVolumeName: volumeName } },
-      });
+  const many = isForManyNodes(volume);
+  for (const nodeName of wanted) {
+    if (at.has(nodeName)) continue;
+    if (many || at.size === 0) {
+      plan.attach.push(nodeName);
+      at.add(nodeName);
+      continue;
+    }
+    const elsewhere = holders.filter((pod) => at.has(pod.spec?.nodeName as string));
+    for (const pod of holders.filter((each) => each.spec?.nodeName === nodeName)) {
+      plan.conflicts.push({ pod, message: conflict(name, pod, elsewhere) });
     }
   }
-  for (const attachment of attachments) {
-    const volume = wanted.get(attachment.metadata.name as string);
-    if (!volume && !attachment.metadata.deletionTimestamp) plan.remove.push(attachment);
-    const csi = volume?.spec?.csi;
-    if (csi && attachment.status?.attached)
-      plan.attached.push({ name: attachedName(csi.driver, csi.volumeHandle), devicePath: '' });
-  }
-  plan.attached.sort((a, b) => (a.name < b.name ? -1 : 1));
   return plan;
+}
+
+/** Pods of other namespaces are counted, not named. */
+function conflict(volume: string, pod: Pod, holders: readonly Pod[]): string {
+  const start = `Multi-Attach error for volume "${volume}" `;
+  if (holders.length === 0) {
+    return `${start}Volume is already exclusively attached to one node and can't be attached to another`;
+  }
+  const near = holders.filter((each) => each.metadata.namespace === pod.metadata.namespace);
+  const far = holders.length - near.length;
+  const names = near.map((each) => each.metadata.name).join(', ');
+  if (near.length === 0) return `${start}Volume is already used by ${far} pod(s) in different namespaces`;
+  return `${start}Volume is already used by pod(s) ${names}${far > 0 ? ` and ${far} pod(s) in different namespaces` : ''}`;
 }

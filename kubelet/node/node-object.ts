@@ -21,6 +21,8 @@ export interface NodeFacts {
   port: number;
   /** Of device plugins, by resource name. */
   extended(): Record<string, { capacity: number; allocatable: number }>;
+  /** Attached volumes that pods use. */
+  volumesInUse?(): string[];
   runtime: {
     name: string;
     version: string;
@@ -106,7 +108,9 @@ const MAX_IMAGES = 50;
 
 export function nodeStatus({ facts, health, images, old, nowMs }: StatusInputs): NodeStatus {
   const { host } = facts;
+  const volumesInUse = facts.volumesInUse?.() ?? [];
   return {
+    ...(volumesInUse.length > 0 && { volumesInUse }),
     capacity: capacityOf(facts),
     allocatable: allocatableOf(facts),
     conditions: conditionsOf(health, old?.conditions ?? [], nowMs),

@@ -131,7 +131,8 @@ export class NodeRegistration {
     this.#announceReadiness(status);
     const isDue = clock.now() - this.#reportedAtMs >= REPORT_MS;
     if (!isDue && !statusChanged(pick(old), pick(status))) return;
-    const body = { status: { ...pick(status), conditions: status.conditions } };
+    const volumesInUse = status.volumesInUse ?? null;
+    const body = { status: { ...pick(status), volumesInUse, conditions: status.conditions } };
     this.#node = await nodes.patch(facts.nodeName, 'merge', body, { subresource: 'status', signal });
     this.#reportedAtMs = clock.now();
   }
@@ -220,8 +221,17 @@ export class NodeRegistration {
 
 /** What this kubelet says of a status; the rest (volumes attached, declared features) is others'. */
 function pick(status: NodeStatus | undefined): NodeStatus {
-  const { capacity, allocatable, conditions, addresses, daemonEndpoints, nodeInfo, images, runtimeHandlers } =
-    status ?? {};
+  const {
+    capacity,
+    allocatable,
+    conditions,
+    addresses,
+    daemonEndpoints,
+    nodeInfo,
+    images,
+    runtimeHandlers,
+    volumesInUse,
+  } = status ?? {};
   const own = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready']);
   return {
     capacity,
@@ -232,5 +242,6 @@ function pick(status: NodeStatus | undefined): NodeStatus {
     nodeInfo,
     images,
     runtimeHandlers,
+    volumesInUse,
   };
 }

@@ -50,6 +50,12 @@ export class PodTokens {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
+  /** When the token that `get` has given for this request is over. */
+  expiryMs(pod: Pod, request: { audience: string | undefined; expirationSeconds: number }): number | undefined {
+    const key = JSON.stringify([request.audience ?? '', request.expirationSeconds]);
+    return this.#tokens.get(pod.metadata.uid ?? '')?.get(key)?.expiresAtMs;
+  }
+
   forget(uid: string): void {
     this.#tokens.delete(uid);
   }

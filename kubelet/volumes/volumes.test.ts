@@ -36,6 +36,9 @@ import { bindSubPath, resolveInside } from './sub-path.ts';
 import { PodTokens } from './tokens.ts';
 import { Volumes } from './volumes.ts';
 
+const nowhere = async () => ({ path: '', takesGroup: false });
+const noDrivers = { publish: nowhere, publishInline: nowhere, unpublish: async () => {} };
+
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'volumes-test-'));
@@ -155,7 +158,7 @@ describe('Volumes', () => {
     return new Volumes({
       stateDir: dir,
       client: client as never,
-      csi: { publish: async () => '', unpublish: async () => {} },
+      csi: noDrivers,
       localVolumes: new LocalVolumes({ dir: join(dir, 'local'), client: client as never, clock, log: silentLogger }),
       pullImage: async (_pod, volume) => `sha256:${volume.image?.reference}`,
       mounter,
@@ -244,7 +247,10 @@ describe('Volumes', () => {
       { name: 'v', configMap: { name: 'c', items: [{ key: 'zz', path: 'p' }] } },
       'references non-existent config key: zz',
     ],
-    [{ name: 'v', csi: { driver: 'x' } }, 'volumes of type csi are not supported by this kubelet'],
+    [
+      { name: 'v', iscsi: { targetPortal: 'x', iqn: 'y', lun: 0 } },
+      'volumes of type iscsi are not supported by this kubelet',
+    ],
     [
       { name: 'v', projected: { sources: [{ clusterTrustBundle: { path: 'x' } }] } },
       'projected source clusterTrustBundle is not supported',
@@ -318,7 +324,7 @@ describe('persistent volumes', () => {
     const volumes = new Volumes({
       stateDir: dir,
       client: api,
-      csi: { publish: async () => '', unpublish: async () => {} },
+      csi: noDrivers,
       localVolumes,
       pullImage: async () => '',
       mounter: createPlainMounter(),

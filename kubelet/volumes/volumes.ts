@@ -31,7 +31,7 @@ export interface VolumesOptions {
   client: Client;
   mounter: Mounter;
   localVolumes: LocalVolumes;
-  csi: Pick<CsiDrivers, 'publish' | 'unpublish'>;
+  csi: Pick<CsiDrivers, 'publish' | 'publishInline' | 'unpublish'>;
   /** Pulls the image of an image volume; what the runtime calls it. */
   pullImage(pod: Pod, volume: Volume): Promise<string>;
   objects: ObjectLookup;
@@ -174,6 +174,11 @@ export class Volumes {
     if (volume.emptyDir) return this.#emptyDir(fields, volume, volume.emptyDir);
     if (volume.nfs) return this.#nfs(pod, volume, volume.nfs, []);
     if (volume.image) return this.#image(pod, volume);
+    if (volume.csi) {
+      const { path, takesGroup } = await this.#options.csi.publishInline(pod, volume.name, volume.csi);
+      if (takesGroup && !volume.csi.readOnly) this.#giveToGroup(pod, path, false);
+      return path;
+    }
     const resolved = await resolveClaim(this.#options.client, pod, volume);
     if (resolved) return this.#persistent(pod, volume, resolved);
     const kind = Object.keys(volume).find((key) => key !== 'name');
@@ -205,8 +210,8 @@ export class Volumes {
     }
     if (spec.nfs) return this.#nfs(pod, volume, spec.nfs, spec.mountOptions ?? []);
     if (spec.csi) {
-      const path = await this.#options.csi.publish(pod, volume.name, spec, spec.csi, readOnly);
-      if (spec.volumeMode !== 'Block' && !readOnly) this.#giveToGroup(pod, path, false);
+      const { path, takesGroup } = await this.#options.csi.publish(pod, volume.name, spec, spec.csi, readOnly);
+      if (takesGroup && spec.volumeMode !== 'Block' && !readOnly) this.#giveToGroup(pod, path, false);
       return path;
     }
     const sources = Object.keys(spec).filter((key) => !COMMON_FIELDS.has(key));

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PersistentVolumeSpec, Pod } from '../../../api/types/core-v1.ts';
-import { attachmentName } from '../../../api/csi-attachment.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import { refs } from '../../../client/refs.ts';
 import { createFakeClient } from '../../../client/testing/fake-client.ts';
@@ -25,14 +24,13 @@ const ref = (resource: string, kind: string) => ({
 let dir: string;
 let server: Server;
 let calls: string[];
+let requests: Record<string, Record<string, unknown>>;
 let registered: unknown;
-/** What each staging and publishing was told about the attachment. */
-let contexts: unknown[];
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'csi-test-'));
   server = new Server();
   calls = [];
-  contexts = [];
+  requests = {};
   registered = undefined;
 });
 afterEach(() => {
@@ -46,8 +44,8 @@ async function serve(): Promise<void> {
   const answer =
     (name: string, of: (request: Record<string, unknown>) => object = () => ({})) =>
     (call: Call, reply: sendUnaryData<object>) => {
+      requests[name] = call.request;
       calls.push(`${name} ${String(call.request['volumeId'] ?? '')}`.trim());
-      if (name === 'stage' || name === 'publish') contexts.push(call.request['publishContext']);
       reply(null, of(call.request));
     };
   server.addService(CsiNode.service, {
@@ -100,22 +98,10 @@ it('registers, stages once, publishes per pod, and undoes both in turn, also aft
   await expect.poll(() => registered, { timeout: 10_000 }).toEqual({ pluginRegistered: true, error: '' });
   const node = api.object<KubeObject & { spec?: unknown }>(ref('csinodes', 'CSINode'), 'n');
   expect(node?.spec).toEqual({ drivers: [{ name: DRIVER, nodeID: 'id-of-n', topologyKeys: ['zone'] }] });
-  await expect(drivers.publish(pod('one'), 'data', spec, source, false)).rejects.toThrow(
-    `volume vol-1 of CSI driver ${DRIVER} is not attached to node n yet`,
-  );
-  const attachment = { metadata: { name: attachmentName('vol-1', DRIVER, 'n') } };
-  const status = { attached: true, attachmentMetadata: { device: '/dev/x' } };
-  await api
-    .resource<KubeObject>(ref('volumeattachments', 'VolumeAttachment'))
-    .create({ ...attachment, status } as KubeObject);
-  await drivers.publish(pod('attached'), 'data', spec, source, false);
-  expect(contexts).toEqual([{ device: '/dev/x' }, { device: '/dev/x' }]); // staging, publishing
-  await drivers.unpublish('attached');
-  calls = [];
 
   const kind = { metadata: { name: DRIVER }, spec: { attachRequired: false } };
   await api.resource<KubeObject>(ref('csidrivers', 'CSIDriver')).create(kind);
-  const target = await drivers.publish(pod('one'), 'data', spec, source, false);
+  const { path: target } = await drivers.publish(pod('one'), 'data', spec, source, false);
   expect(existsSync(target)).toBe(true);
   await drivers.publish(pod('two'), 'data', spec, source, false);
   await drivers.unpublish('one');
@@ -130,4 +116,101 @@ it('registers, stages once, publishes per pod, and undoes both in turn, also aft
   await next.unpublish('two');
   expect(calls.slice(-2)).toEqual(['unpublish vol-1', 'unstage vol-1']);
   next.close();
+});
+
+const attachment = (name: string, status?: object): KubeObject =>
+  ({
+    metadata: { name },
+    spec: { attacher: DRIVER, nodeName: 'n', source: { persistentVolumeName: 'pv' } },
+    ...(status && { status }),
+  }) as KubeObject;
+
+it('waits until a volume is attached, hands on what the attacher says, and is in use until it is unpublished', async () => {
+  const clock = new FakeClock();
+  const api = createFakeClient({ clock });
+  await api.resource(refs.nodes).create({ metadata: { name: 'n' } });
+  let changes = 0;
+  const drivers = new CsiDrivers({
+    stateDir: dir,
+    nodeName: 'n',
+    client: api,
+    clock,
+    onUse: () => void changes++,
+    log: silentLogger,
+  });
+  drivers.start();
+  await serve();
+  await expect.poll(() => registered, { timeout: 10_000 }).toBeDefined();
+  const source = { driver: DRIVER, volumeHandle: 'vol-1', fsType: 'ext4' };
+  const spec: PersistentVolumeSpec = { accessModes: ['ReadWriteOnce'], csi: source };
+  const pod: Pod = { metadata: { name: 'one', namespace: 'default', uid: 'one' } };
+  const publish = () => drivers.publish(pod, 'data', spec, source, false);
+  let done = false;
+  const failed = publish().catch((error: Error) => {
+    done = true;
+    return error.message;
+  });
+  for (let round = 0; !done && round < 1000; round++) await clock.advance(500).then(() => new Promise(setImmediate));
+  expect(await failed).toBe(`timed out waiting for external-attacher of ${DRIVER} CSI driver to attach volume vol-1`);
+  expect(drivers.inUse()).toEqual([`kubernetes.io/csi/${DRIVER}^vol-1`]);
+  expect(changes).toBe(1);
+
+  // csi-sha256(volume, driver, node)
+  const name = 'csi-2936c680995e4b4f72c687111caea779fcbd943567f77693592ace833fefbaca';
+  const attachments = api.resource<KubeObject>(ref('volumeattachments', 'VolumeAttachment'));
+  await attachments.create(attachment(name, { attached: false, attachError: { message: 'no such disk' } }));
+  await expect(publish()).rejects.toThrow('no such disk');
+  await attachments.delete(name);
+  await attachments.create(attachment(name, { attached: true, attachmentMetadata: { device: '/dev/x' } }));
+  expect(await publish()).toMatchObject({ takesGroup: true });
+  expect(requests['stage']?.['publishContext']).toEqual({ device: '/dev/x' });
+  expect(requests['publish']?.['publishContext']).toEqual({ device: '/dev/x' });
+  await drivers.unpublish('one');
+  expect(drivers.inUse()).toEqual([]);
+  drivers.close();
+});
+
+it('publishes a volume of the pod itself with what the driver wants to know of the pod', async () => {
+  const api = createFakeClient({ clock: new FakeClock() });
+  await api.resource(refs.nodes).create({ metadata: { name: 'n' } });
+  const tokens = { get: async () => 'a-token', expiryMs: () => 0 };
+  const drivers = new CsiDrivers({ stateDir: dir, nodeName: 'n', client: api, tokens, log: silentLogger });
+  drivers.start();
+  await serve();
+  await expect.poll(() => registered, { timeout: 10_000 }).toBeDefined();
+  const pod: Pod = { metadata: { name: 'one', namespace: 'default', uid: 'one' }, spec: { containers: [] } };
+  const publish = () => drivers.publishInline(pod, 'data', { driver: DRIVER, volumeAttributes: { size: '1' } });
+  await expect(publish()).rejects.toThrow(
+    `volume mode "Ephemeral" not supported by driver ${DRIVER} (only supports ["Persistent"])`,
+  );
+  const kind = {
+    metadata: { name: DRIVER },
+    spec: {
+      attachRequired: true,
+      podInfoOnMount: true,
+      volumeLifecycleModes: ['Ephemeral'],
+      fsGroupPolicy: 'File',
+      tokenRequests: [{ audience: 'vault' }],
+    },
+  };
+  await api.resource<KubeObject>(ref('csidrivers', 'CSIDriver')).create(kind as KubeObject);
+  const { path, takesGroup } = await publish();
+  expect([existsSync(path), takesGroup]).toEqual([true, true]);
+  const volumeId = requests['publish']?.['volumeId'] as string;
+  expect(volumeId).toMatch(/^csi-[0-9a-f]{64}$/);
+  expect(requests['publish']?.['volumeContext']).toMatchObject({
+    size: '1',
+    'csi.storage.k8s.io/pod.name': 'one',
+    'csi.storage.k8s.io/ephemeral': 'true',
+    'csi.storage.k8s.io/serviceAccount.tokens':
+      '{"vault":{"token":"a-token","expirationTimestamp":"1970-01-01T00:00:00.000Z"}}',
+  });
+  const spec: PersistentVolumeSpec = { csi: { driver: DRIVER, volumeHandle: 'x' } };
+  await expect(drivers.publish(pod, 'other', spec, { driver: DRIVER, volumeHandle: 'x' }, false)).rejects.toThrow(
+    'volume mode "Persistent" not supported',
+  );
+  await drivers.unpublish('one');
+  expect(calls.filter((each) => each.includes('stage'))).toEqual([]);
+  expect(calls.at(-1)).toBe(`unpublish ${volumeId}`);
+  drivers.close();
 });

@@ -6,28 +6,38 @@
 import { createHash } from 'node:crypto';
 import { existsSync, type FSWatcher, mkdirSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { attachedName, attachmentName, wantsAttachment } from '../../../api/csi-attachment.ts';
 import type {
   CSIPersistentVolumeSource,
+  CSIVolumeSource,
   PersistentVolumeSpec,
   Pod,
   Secret,
   SecretReference,
 } from '../../../api/types/core-v1.ts';
 import { ApiError } from '../../../api/errors.ts';
-import { attachmentName, wantsAttachment } from '../../../api/csi-attachment.ts';
-import type { KubeObject } from '../../../api/object.ts';
 import type { CSIDriver, VolumeAttachment } from '../../../api/types/storage-v1.ts';
 import type { Client, ResourceRef } from '../../../client/port.ts';
 import { refs } from '../../../client/refs.ts';
 import { writeFileAtomic } from '../../../lib/files.ts';
 import type { Logger } from '../../../lib/log.ts';
 import { VolumeError } from '../payload.ts';
+import { sleep } from '../../../lib/abort.ts';
+import { type Clock, systemClock } from '../../../lib/clock.ts';
+import type { PodTokens } from '../tokens.ts';
 import { callPlugin } from './call.ts';
+import { type NodeInfo, publishCsiNode } from './csi-node.ts';
+import { accessModeOf, checkMode, podInfo, takesGroup } from './rules.ts';
 
 export interface CsiOptions {
   stateDir: string;
   nodeName: string;
   client: Client;
+  /** Tokens of pods' accounts for drivers that ask for them. */
+  tokens?: Pick<PodTokens, 'get' | 'expiryMs'>;
+  /** The attached volumes that are in use have changed. */
+  onUse?(): void;
+  clock?: Clock;
   log: Logger;
 }
 
@@ -36,6 +46,8 @@ interface Published {
   volumeId: string;
   target: string;
   staging: string | undefined;
+  /** It is attached to the node: nobody may detach it before it is unpublished. */
+  attached?: boolean;
 }
 
 const storage = (resource: string, kind: string): ResourceRef => ({
@@ -46,15 +58,11 @@ const storage = (resource: string, kind: string): ResourceRef => ({
   namespaced: false,
 });
 const csiDrivers = storage('csidrivers', 'CSIDriver');
-const csiNodes = storage('csinodes', 'CSINode');
-const volumeAttachments = storage('volumeattachments', 'VolumeAttachment');
+const attachments = storage('volumeattachments', 'VolumeAttachment');
 
-const accessModes: Record<string, string> = {
-  ReadWriteOnce: 'SINGLE_NODE_WRITER',
-  ReadWriteOncePod: 'SINGLE_NODE_WRITER',
-  ReadOnlyMany: 'MULTI_NODE_READER_ONLY',
-  ReadWriteMany: 'MULTI_NODE_MULTI_WRITER',
-};
+/** How long a volume set-up waits for the driver's attacher before it says so; it is tried again after. */
+const ATTACH_TRIES = 40;
+const ATTACH_LOOK_MS = 500;
 
 export class CsiDrivers {
   #options: CsiOptions;
@@ -83,7 +91,9 @@ export class CsiDrivers {
   }
 
   #look(): void {
-    const sockets = readdirSync(this.#registry).filter((each) => each.endsWith('.sock'));
+    // Whoever takes the directory away takes the plugins away; the kubelet goes on.
+    const names = existsSync(this.#registry) ? readdirSync(this.#registry) : [];
+    const sockets = names.filter((each) => each.endsWith('.sock'));
     for (const [socket, driver] of this.#bySocket) {
       if (sockets.includes(socket)) continue;
       this.#bySocket.delete(socket);
@@ -115,41 +125,11 @@ export class CsiDrivers {
     }
     const endpoint = info.endpoint || socket;
     const node = await callPlugin<NodeInfo>(endpoint, CsiNode, 'NodeGetInfo', {});
-    await this.#publishNode(info.name, node);
+    await publishCsiNode(this.#options.client, this.#options.nodeName, info.name, node);
     this.#endpoints.set(info.name, endpoint);
     this.#bySocket.set(name, info.name);
     await tell('');
     this.#options.log.info({ driver: info.name, endpoint }, 'a CSI driver has registered');
-  }
-
-  /** The CSINode object says which drivers the node has, and what they call it. */
-  async #publishNode(driver: string, info: NodeInfo): Promise<void> {
-    const { client, nodeName } = this.#options;
-    const nodes = client.resource<CsiNodeObject>(csiNodes);
-    const count = info.maxVolumesPerNode ?? 0;
-    const entry = {
-      name: driver,
-      nodeID: info.nodeId ?? nodeName,
-      topologyKeys: Object.keys(info.accessibleTopology?.segments ?? {}),
-      ...(count > 0 && { allocatable: { count } }),
-    };
-    try {
-      const known = await nodes.get(nodeName);
-      const others = (known.spec?.drivers ?? []).filter((each) => each.name !== driver);
-      await nodes.update({ ...known, spec: { drivers: [...others, entry] } });
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.code !== 404) throw error;
-      const owner = await client.resource(refs.nodes).get(nodeName);
-      await nodes.create({
-        apiVersion: 'storage.k8s.io/v1',
-        kind: 'CSINode',
-        metadata: {
-          name: nodeName,
-          ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: nodeName, uid: owner.metadata.uid ?? '' }],
-        },
-        spec: { drivers: [entry] },
-      });
-    }
   }
 
   /** Stages and publishes the volume for the pod; the path that its containers mount. */
@@ -159,23 +139,24 @@ export class CsiDrivers {
     spec: PersistentVolumeSpec,
     source: CSIPersistentVolumeSource,
     readOnly: boolean,
-  ): Promise<string> {
+  ): Promise<PublishedVolume> {
     const { CsiNode } = await import('../../../proto/csi.ts');
     const { driver, volumeHandle: volumeId } = source;
-    const endpoint = this.#endpoints.get(driver);
-    if (endpoint === undefined)
-      throw new VolumeError(`driver name ${driver} not found in the list of registered CSI drivers`);
+    const endpoint = this.#endpoint(driver);
     const kind = await this.#driver(driver);
-    const publishContext = wantsAttachment(kind) ? await this.#attachment(driver, volumeId) : {};
-    const uid = pod.metadata.uid ?? '';
+    checkMode(kind, driver, 'Persistent');
+    const attached = wantsAttachment(kind);
+    const staging = (await this.#stages(endpoint)) ? this.#stagingOf(driver, volumeId) : undefined;
+    const target = this.#targetOf(pod, volume);
+    // Written down first: what may have happened is undone, and what is in use is not detached.
+    this.#record(pod, volume, { driver, volumeId, target, staging, ...(attached && { attached }) });
+    const publishContext = attached ? await this.#attachment(driver, volumeId) : {};
     const capability = {
       ...(spec.volumeMode === 'Block'
         ? { block: {} }
         : { mount: { fsType: source.fsType ?? '', mountFlags: spec.mountOptions ?? [] } }),
-      accessMode: { mode: accessModes[spec.accessModes?.[0] ?? 'ReadWriteOnce'] ?? 'SINGLE_NODE_WRITER' },
+      accessMode: { mode: accessModeOf(spec.accessModes) },
     };
-    const volumeContext = { ...source.volumeAttributes, ...(kind?.spec.podInfoOnMount && podInfo(pod)) };
-    const staging = (await this.#stages(endpoint)) ? this.#stagingOf(driver, volumeId) : undefined;
     if (staging !== undefined) {
       mkdirSync(staging, { recursive: true, mode: 0o750 });
       await callPlugin(endpoint, CsiNode, 'NodeStageVolume', {
@@ -187,13 +168,7 @@ export class CsiDrivers {
         volumeContext: source.volumeAttributes ?? {},
       });
     }
-    const target = join(this.#options.stateDir, 'pods', uid, 'volumes', volume, 'mount');
-    mkdirSync(dirname(target), { recursive: true, mode: 0o750 });
-    const published: Published = { driver, volumeId, target, staging };
-    // Written down first: what may have happened is undone.
-    mkdirSync(this.#recordsOf(uid), { recursive: true, mode: 0o750 });
-    writeFileAtomic(join(this.#recordsOf(uid), `${volume}.json`), JSON.stringify(published), 0o600);
-    await callPlugin(endpoint, CsiNode, 'NodePublishVolume', {
+    await this.#publishAt(endpoint, pod, kind, {
       volumeId,
       publishContext,
       stagingTargetPath: staging ?? '',
@@ -201,26 +176,110 @@ export class CsiDrivers {
       volumeCapability: capability,
       readonly: readOnly || source.readOnly === true,
       secrets: await this.#secrets(source.nodePublishSecretRef),
-      volumeContext,
+      volumeContext: { ...source.volumeAttributes, ...(kind?.spec.podInfoOnMount && podInfo(pod, false)) },
     });
-    return target;
+    return { path: target, takesGroup: takesGroup(kind, source.fsType, spec.accessModes) };
   }
 
-  /** What the driver's attacher says of the volume on this node. Until it is attached the pod's volumes are tried again. */
+  /** A volume that is the pod's own, in the pod's spec: only published, never staged or attached. */
+  async publishInline(pod: Pod, volume: string, source: CSIVolumeSource): Promise<PublishedVolume> {
+    const { driver } = source;
+    const endpoint = this.#endpoint(driver);
+    const kind = await this.#driver(driver);
+    checkMode(kind, driver, 'Ephemeral');
+    const volumeId = `csi-${createHash('sha256').update(`${pod.metadata.uid}${volume}`).digest('hex')}`;
+    const target = this.#targetOf(pod, volume);
+    this.#record(pod, volume, { driver, volumeId, target, staging: undefined });
+    const secret = source.nodePublishSecretRef;
+    const secretRef = secret?.name ? { name: secret.name, namespace: pod.metadata.namespace ?? '' } : undefined;
+    await this.#publishAt(endpoint, pod, kind, {
+      volumeId,
+      publishContext: {},
+      stagingTargetPath: '',
+      targetPath: target,
+      volumeCapability: {
+        mount: { fsType: source.fsType ?? '', mountFlags: [] },
+        accessMode: { mode: 'SINGLE_NODE_WRITER' },
+      },
+      readonly: source.readOnly === true,
+      secrets: await this.#secrets(secretRef),
+      volumeContext: { ...source.volumeAttributes, ...(kind?.spec.podInfoOnMount && podInfo(pod, true)) },
+    });
+    return { path: target, takesGroup: kind?.spec.fsGroupPolicy === 'File' };
+  }
+
+  /** Volumes that are attached and used, as the node's status names them. */
+  inUse(): string[] {
+    const names = this.#records()
+      .filter((each) => each.attached)
+      .map((each) => attachedName(each.driver, each.volumeId));
+    return [...new Set(names)].sort();
+  }
+
+  #endpoint(driver: string): string {
+    const endpoint = this.#endpoints.get(driver);
+    if (endpoint === undefined)
+      throw new VolumeError(`driver name ${driver} not found in the list of registered CSI drivers`);
+    return endpoint;
+  }
+
+  #targetOf(pod: Pod, volume: string): string {
+    return join(this.#options.stateDir, 'pods', pod.metadata.uid ?? '', 'volumes', volume, 'mount');
+  }
+
+  #record(pod: Pod, volume: string, published: Published): void {
+    const directory = this.#recordsOf(pod.metadata.uid ?? '');
+    mkdirSync(dirname(published.target), { recursive: true, mode: 0o750 });
+    mkdirSync(directory, { recursive: true, mode: 0o750 });
+    writeFileAtomic(join(directory, `${volume}.json`), JSON.stringify(published), 0o600);
+    if (published.attached) this.#options.onUse?.();
+  }
+
+  async #publishAt(
+    endpoint: string,
+    pod: Pod,
+    kind: CSIDriver | undefined,
+    request: { volumeContext: Record<string, string>; secrets: Record<string, string> } & Record<string, unknown>,
+  ): Promise<void> {
+    const { CsiNode } = await import('../../../proto/csi.ts');
+    const tokens = await this.#tokens(pod, kind);
+    const inSecrets = kind?.spec.serviceAccountTokenInSecrets === true;
+    await callPlugin(endpoint, CsiNode, 'NodePublishVolume', {
+      ...request,
+      volumeContext: { ...request.volumeContext, ...(!inSecrets && tokens) },
+      secrets: { ...request.secrets, ...(inSecrets && tokens) },
+    });
+  }
+
+  /** Tokens of the pod's account for the audiences that the driver asks for. */
+  async #tokens(pod: Pod, kind: CSIDriver | undefined): Promise<Record<string, string>> {
+    const { tokens } = this.#options;
+    const requests = kind?.spec.tokenRequests ?? [];
+    if (requests.length === 0 || !tokens) return {};
+    const found: Record<string, { token: string; expirationTimestamp: string }> = {};
+    for (const { audience, expirationSeconds = 3600 } of requests) {
+      const request = { audience: audience || undefined, expirationSeconds };
+      const token = await tokens.get(pod, request);
+      const expirationTimestamp = new Date(tokens.expiryMs(pod, request) ?? 0).toISOString();
+      found[audience] = { token, expirationTimestamp };
+    }
+    return { 'csi.storage.k8s.io/serviceAccount.tokens': JSON.stringify(found) };
+  }
+
+  /** What the driver's attacher says of the attached volume. Waits for it, not for ever. */
   async #attachment(driver: string, volumeId: string): Promise<Record<string, string>> {
-    const { client, nodeName } = this.#options;
+    const { client, nodeName, clock = systemClock } = this.#options;
     const name = attachmentName(volumeId, driver, nodeName);
-    const found = await client
-      .resource<VolumeAttachment & KubeObject>(volumeAttachments)
-      .get(name)
-      .catch((error: unknown) => {
-        if (error instanceof ApiError && error.code === 404) return undefined;
-        throw error;
-      });
-    if (found?.status?.attached) return found.status.attachmentMetadata ?? {};
-    const why = found?.status?.attachError?.message;
+    for (let tries = 0; tries < ATTACH_TRIES; tries++) {
+      if (tries > 0) await sleep(clock, ATTACH_LOOK_MS);
+      const found = await found404(() => client.resource<VolumeAttachment>(attachments).get(name));
+      if (found?.metadata.deletionTimestamp) throw new VolumeError('volume attachment is being deleted');
+      if (found?.status?.attached) return found.status.attachmentMetadata ?? {};
+      const problem = found?.status?.attachError?.message;
+      if (problem) throw new VolumeError(problem);
+    }
     throw new VolumeError(
-      `volume ${volumeId} of CSI driver ${driver} is not attached to node ${nodeName} yet${why ? `: ${why}` : ''}`,
+      `timed out waiting for external-attacher of ${driver} CSI driver to attach volume ${volumeId}`,
     );
   }
 
@@ -237,6 +296,7 @@ export class CsiDrivers {
         throw new VolumeError(`driver name ${driver} not found in the list of registered CSI drivers`);
       await callPlugin(endpoint, CsiNode, 'NodeUnpublishVolume', { volumeId, targetPath: target });
       rmSync(join(dir, name));
+      if (published.attached) this.#options.onUse?.();
       if (staging === undefined || this.#isUsed(published)) continue;
       await callPlugin(endpoint, CsiNode, 'NodeUnstageVolume', { volumeId, stagingTargetPath: staging });
       rmSync(staging, { recursive: true, force: true });
@@ -244,14 +304,19 @@ export class CsiDrivers {
   }
 
   #isUsed({ driver, volumeId }: Published): boolean {
+    return this.#records().some((each) => each.driver === driver && each.volumeId === volumeId);
+  }
+
+  /** What is published on this node, by whichever kubelet. */
+  #records(): Published[] {
     const pods = join(this.#options.stateDir, 'pods');
-    return readdirSync(pods).some((uid) => {
+    if (!existsSync(pods)) return [];
+    return readdirSync(pods).flatMap((uid) => {
       const dir = this.#recordsOf(uid);
-      if (!existsSync(dir)) return false;
-      return readdirSync(dir).some((name) => {
-        const other = JSON.parse(readFileSync(join(dir, name), 'utf8')) as Published;
-        return other.driver === driver && other.volumeId === volumeId;
-      });
+      if (!existsSync(dir)) return [];
+      return readdirSync(dir)
+        .filter((name) => name.endsWith('.json'))
+        .map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as Published);
     });
   }
 
@@ -275,13 +340,8 @@ export class CsiDrivers {
     return capabilities.some((each) => each.rpc?.type === 'STAGE_UNSTAGE_VOLUME');
   }
 
-  async #driver(name: string): Promise<CSIDriver | undefined> {
-    try {
-      return await this.#options.client.resource<CSIDriver>(csiDrivers).get(name);
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 404) return undefined;
-      throw error;
-    }
+  #driver(name: string): Promise<CSIDriver | undefined> {
+    return found404(() => this.#options.client.resource<CSIDriver>(csiDrivers).get(name));
   }
 
   async #secrets(ref: SecretReference | undefined): Promise<Record<string, string>> {
@@ -293,24 +353,19 @@ export class CsiDrivers {
   }
 }
 
-interface NodeInfo {
-  nodeId?: string;
-  maxVolumesPerNode?: number;
-  accessibleTopology?: { segments?: Record<string, string> } | null;
+export interface PublishedVolume {
+  /** What containers mount. */
+  path: string;
+  /** Its files are to be given to the pod's group. */
+  takesGroup: boolean;
 }
 
-interface CsiNodeObject {
-  apiVersion?: string;
-  kind?: string;
-  metadata: Pod['metadata'];
-  spec?: { drivers: { name: string; nodeID: string; topologyKeys?: string[]; allocatable?: { count: number } }[] };
-}
-
-function podInfo(pod: Pod): Record<string, string> {
-  return {
-    'csi.storage.k8s.io/pod.name': pod.metadata.name ?? '',
-    'csi.storage.k8s.io/pod.namespace': pod.metadata.namespace ?? '',
-    'csi.storage.k8s.io/pod.uid': pod.metadata.uid ?? '',
-    'csi.storage.k8s.io/serviceAccount.name': pod.spec?.serviceAccountName ?? '',
-  };
+/** Undefined when it is not there. */
+async function found404<T>(get: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await get();
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 404) return undefined;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@
 // Finds unknown fields, refuses wrong types in Go's words, writes times and quantities in their stored form, drops what
 // is empty and fills in what a Go struct always has. Values are changed in place where that is cheaper.
 import { deepClone, setOwn } from './equality.ts';
-import { canonicalQuantity, QuantityError } from './quantity.ts';
+import { canonicalQuantity, canonicalResource, QuantityError } from './quantity.ts';
 import { type Definition, definition, type Field, type Scalar, type TypeRef } from './schema.ts';
 import { normalizeTime, TimeError } from './time-format.ts';
 
@@ -64,17 +64,17 @@ function structOf(name: string): StructReader {
         found.fields.set(each, { name: each, read: scalarReader('string'), dropsZero: true });
       }
     }
-    for (const field of def.fields.values()) addField(found, field);
+    for (const field of def.fields.values()) addField(found, field, name);
   }
   return found;
 }
 
-function addField(struct: StructReader, field: Field): void {
+function addField(struct: StructReader, field: Field, owner: string): void {
   const { type, presence } = field;
   const isStruct = type.kind === 'ref' && definition(type.name).scalar === undefined;
   struct.fields.set(field.name, {
     name: field.name,
-    read: readerOf(type),
+    read: isResourceList(type, owner) ? mapReader(type, readResource) : readerOf(type),
     dropsZero: presence === 'value' && !isStruct && !isTextual(type),
   });
   if (presence === 'pointer') return;
@@ -86,6 +86,13 @@ function addField(struct: StructReader, field: Field): void {
     if (zero !== undefined) struct.always.push({ name: field.name, create: () => deepClone(zero) });
   }
 }
+
+/** Amounts by resource; devices have maps of quantities too, which are something else. */
+const isResourceList = (type: TypeRef, owner: string): type is TypeRef & { kind: 'map' } =>
+  type.kind === 'map' &&
+  type.of.kind === 'scalar' &&
+  type.of.scalar === 'quantity' &&
+  (owner.startsWith('core.v1.') || owner.startsWith('node.v1.'));
 
 /** Zero quantities and int-or-strings are structs in Go and never dropped. */
 function isTextual(type: TypeRef): boolean {
@@ -211,8 +218,8 @@ function listReader(type: TypeRef & { kind: 'list' }): Reader {
   };
 }
 
-function mapReader(type: TypeRef & { kind: 'map' }): Reader {
-  let read: Reader | undefined;
+function mapReader(type: TypeRef & { kind: 'map' }, readMember?: Reader): Reader {
+  let read = readMember;
   return (value, walk) => {
     if (typeof value !== 'object' || Array.isArray(value)) throw mismatch(value, goType(type), walk);
     read ??= readerOf(type.of);
@@ -300,10 +307,12 @@ function readTime(value: unknown, micro: boolean): string {
   }
 }
 
-function readQuantity(value: unknown): string {
+const readQuantity = (value: unknown): string => quantityBy(canonicalQuantity, value);
+const readResource = (value: unknown): string => quantityBy(canonicalResource, value);
+
+function quantityBy(canonical: typeof canonicalQuantity, value: unknown): string {
   try {
-    if (typeof value === 'string' || typeof value === 'number') return canonicalQuantity(value);
-    return canonicalQuantity(JSON.stringify(value));
+    return canonical(typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value));
   } catch (error) {
     if (error instanceof QuantityError) throw new TypeMismatch(error.message);
     throw error;

@@ -43,6 +43,12 @@ export function aggregateContainerRequests(spec: PodSpec): Record<string, string
   return Object.fromEntries([...requests].map(([name, quantity]) => [name, formatQuantity(quantity)]));
 }
 
+/** The same of what they may use; resources that no container limits are absent. */
+export function aggregateContainerLimits(spec: PodSpec): Record<string, string> {
+  const limits = aggregate(spec, (container) => container.resources?.limits);
+  return Object.fromEntries([...limits].map(([name, quantity]) => [name, formatQuantity(quantity)]));
+}
+
 /**
  * Containers run together and add up. An ordinary init container runs alone beside the sidecars started before it, so only
  * the largest such moment counts:

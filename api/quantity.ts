@@ -137,6 +137,18 @@ export function canonicalQuantity(value: string | number): string {
   return formatQuantity(parseQuantity(text.trim()));
 }
 
+const MILLI = 1_000_000n;
+
+/** The same in a list of resources, which knows thousandths: what is finer is rounded up (SetDefaults_ResourceList). */
+export function canonicalResource(value: string | number): string {
+  const text = typeof value === 'number' ? String(value) : value;
+  const quantity = parseQuantity(text.trim());
+  if (quantity.nanos % MILLI === 0n) return formatQuantity(quantity);
+  const { nanos, format } = quantity;
+  const millis = nanos < 0n ? -roundUp(-nanos, MILLI) : roundUp(nanos, MILLI);
+  return formatQuantity({ nanos: millis * MILLI, format });
+}
+
 /** Lenient reader for values that were validated before; undefined and malformed are zero. */
 export function quantityOf(value: string | number | null | undefined): Quantity {
   if (value === undefined || value === null) return { nanos: 0n, format: 'DecimalSI' };

@@ -117,6 +117,15 @@ describe('profiles in annotations', () => {
     ],
   ])('%s', (_, each, messages) => expect(createErrors(pod, each)).toEqual(messages));
 
+  it('of templates too', () => {
+    const template = annotated({ [seccomp]: 'unconfined' }, { seccompProfile: { type: 'RuntimeDefault' } });
+    template.metadata.labels = { a: 'b' };
+    const spec = { selector: { matchLabels: { a: 'b' } }, template };
+    expect(createErrors(deployment, { metadata: { name: 'x' }, spec })).toEqual([
+      'spec.template.spec.containers[0].securityContext.seccompProfile.type: Forbidden: seccomp type in annotation and field must match',
+    ]);
+  });
+
   it.each<[string, unknown, boolean]>([
     ['runtime/default', { type: 'RuntimeDefault' }, true],
     ['unconfined', { type: 'Unconfined' }, true],

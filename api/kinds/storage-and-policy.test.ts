@@ -83,7 +83,7 @@ describe('ResourceQuota', () => {
     [{ hard: { pods: '500m' } }, ['spec.hard[pods]: Invalid value: "500m": must be an integer']],
     [
       { hard: { storage: '1' } },
-      ['spec.hard[storage]: Invalid value: "storage": must be a standard resource for quotas'],
+      ['spec.hard[storage]: Invalid value: "storage": must be a standard resource for quota'],
     ],
     [
       { hard: { cpu: '1' }, scopes: ['BestEffort'] },
@@ -98,6 +98,23 @@ describe('ResourceQuota', () => {
       [
         "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
       ],
+    ],
+    [
+      { scopeSelector: { matchExpressions: [{ scopeName: 'Terminating', operator: 'In', values: ['x'] }] } },
+      [
+        'spec.scopeSelector.matchExpressions.operator: Invalid value: "In": must be \'Exists\' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity',
+      ],
+    ],
+    [
+      {
+        scopeSelector: {
+          matchExpressions: [
+            { scopeName: 'BestEffort', operator: 'Exists' },
+            { scopeName: 'NotBestEffort', operator: 'Exists' },
+          ],
+        },
+      },
+      ['spec.scopeSelector.matchExpressions: Invalid value: null: conflicting scopes'],
     ],
   ])('%j', (spec, messages) => {
     expect(createErrors(resourceQuota, { metadata, spec })).toEqual(messages);

@@ -5,7 +5,7 @@ import { selectorFromObject, validateLabelSelector, validateLabels } from '../se
 import type { PodTemplateSpec } from '../types/core-v1.ts';
 import type { LabelSelector } from '../types/meta.ts';
 import type { Findings } from './checks.ts';
-import { validatePodAnnotations } from './pod-annotations.ts';
+import { validatePodAnnotations, validateProfilesMatch } from './pod-annotations.ts';
 import { validatePodSpec } from './pod-spec.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
@@ -18,6 +18,7 @@ export function* validatePodTemplate(template: PodTemplateSpec, field: string): 
   yield* validateAnnotations(annotations, `${field}.annotations`);
   yield* validatePodAnnotations(annotations, spec, `${field}.annotations`);
   yield* validatePodSpec(spec, undefined, `${field}.spec`);
+  yield* validateProfilesMatch(annotations, spec, `${field}.spec`);
   if ((spec.ephemeralContainers ?? []).length > 0) {
     yield forbidden(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template');
   }

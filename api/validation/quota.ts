@@ -62,7 +62,7 @@ function* quotaList(list: ResourceList | undefined, field: string): Findings {
     const at = `${field}[${name}]`;
     yield* resourceName(name, at);
     if (!name.includes('/') && !isQuotaResource(name)) {
-      yield invalid(at, name, 'must be a standard resource for quotas');
+      yield invalid(at, name, 'must be a standard resource for quota');
     }
     yield* quantityOfResource(name, value, at);
   }
@@ -81,16 +81,20 @@ function* scopes(spec: ResourceQuotaSpec, field: string): Findings {
     for (let i = outOfScope(spec, scope); i > 0; i--)
       yield invalid(field, all, 'unsupported scope applied to resource');
   }
+  yield* conflicts(all, all, field);
+}
+
+function* conflicts(names: readonly string[], shown: unknown, field: string): Findings {
   for (const [one, other] of [
     ['BestEffort', 'NotBestEffort'],
     ['Terminating', 'NotTerminating'],
   ] as const) {
-    if (all.includes(one) && all.includes(other)) yield invalid(field, all, 'conflicting scopes');
+    if (names.includes(one) && names.includes(other)) yield invalid(field, shown, 'conflicting scopes');
   }
 }
 
 const ONLY_EXISTS =
-  "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+  "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
 
 function* scopeSelector(spec: ResourceQuotaSpec, field: string): Findings {
   for (const { scopeName = '', operator = '', values = [] } of spec.scopeSelector?.matchExpressions ?? []) {
@@ -113,6 +117,9 @@ function* scopeSelector(spec: ResourceQuotaSpec, field: string): Findings {
       }
     } else yield invalid(`${field}.operator`, operator, 'not a valid selector operator');
   }
+  const names = (spec.scopeSelector?.matchExpressions ?? []).map(({ scopeName }) => scopeName ?? '');
+  // Upstream shows the other list.
+  yield* conflicts(names, spec.scopes, field);
 }
 
 const LIMIT_TYPES = ['Pod', 'Container', 'PersistentVolumeClaim'];

@@ -10,9 +10,11 @@ import type {
   PodTemplateSpec,
   Probe,
 } from '../../types/core-v1.ts';
-import { aggregateContainerRequests, isPodLevelResource } from '../../pod-resources.ts';
+import { aggregateContainerLimits, aggregateContainerRequests, isPodLevelResource } from '../../pod-resources.ts';
 import { pullPolicyFor } from './images.ts';
 import { setVolumeDefaults } from './volume-defaults.ts';
+
+type ResourceList = Record<string, string | number>;
 
 export function setPodDefaults(pod: Pod): void {
   const spec = (pod.spec ??= {} as PodSpec);
@@ -23,7 +25,7 @@ export function setPodDefaults(pod: Pod): void {
     if (!spec.hostNetwork) continue;
     for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
   }
-  setPodLevelRequests(spec);
+  setPodLevelResources(spec);
 }
 
 /** A missing template is an empty one, so that what it lacks is reported field by field. */
@@ -96,15 +98,21 @@ function setRequestsFromLimits({ resources }: Container): void {
   for (const [name, limit] of Object.entries(resources.limits)) resources.requests[name] ??= limit;
 }
 
-function setPodLevelRequests(spec: PodSpec): void {
+/** A pod with resources of its own: huge pages as its containers may use, what it asks for from its containers or its limits. */
+function setPodLevelResources(spec: PodSpec): void {
   const resources = spec.resources;
-  if (!resources || (!resources.limits && !resources.requests)) return;
-  const requests = { ...resources.requests };
+  const isStated = (list: ResourceList | undefined) => Object.keys(list ?? {}).length > 0;
+  if (!resources || (!isStated(resources.limits) && !isStated(resources.requests))) return;
+  const limits: ResourceList = { ...resources.limits };
+  for (const [name, quantity] of Object.entries(aggregateContainerLimits(spec))) {
+    if (name.startsWith('hugepages-')) limits[name] ??= quantity;
+  }
+  if (!isStated(limits)) return;
+  resources.limits = limits;
+  const requests: ResourceList = { ...resources.requests };
   for (const [name, quantity] of Object.entries(aggregateContainerRequests(spec))) {
-    if (isPodLevelResource(name)) requests[name] ??= quantity;
+    if (name === 'cpu' || name === 'memory') requests[name] ??= quantity;
   }
-  for (const [name, limit] of Object.entries(resources.limits ?? {})) {
-    if (isPodLevelResource(name)) requests[name] ??= limit;
-  }
-  if (Object.keys(requests).length > 0) resources.requests = requests;
+  for (const [name, limit] of Object.entries(limits)) if (isPodLevelResource(name)) requests[name] ??= limit;
+  if (isStated(requests)) resources.requests = requests;
 }

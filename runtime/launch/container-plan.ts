@@ -6,6 +6,7 @@ import type { OwnLimits } from './capabilities.ts';
 import type { ContainerSpec, Mount, SandboxSpec } from './port.ts';
 import { ownStreams } from './exec-plan.ts';
 import { finishSteps, insideLimits, limitSteps, oomSteps } from './process-steps.ts';
+import type { SeccompProgram } from './seccomp/index.ts';
 import { type Step, step } from './steps.ts';
 import { namespaceRoot } from './user-namespace.ts';
 
@@ -23,7 +24,7 @@ export interface ContainerHost {
   directory: string;
   /** `<state>/sandboxes/<id>`. */
   sandboxDirectory: string;
-  seccomp: Uint8Array | undefined;
+  seccomp: SeccompProgram | undefined;
   /** What the host's device files are, for `spec.devices`, in the same order. */
   devices: DeviceNode[];
   /** All of the host's, for a privileged container. */

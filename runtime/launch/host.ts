@@ -7,13 +7,13 @@ import { createCgroupDriver } from '../cgroups/index.ts';
 import { type OwnLimits, parseOwnLimits } from './capabilities.ts';
 import type { ContainerHost, DeviceNode } from './container-plan.ts';
 import { type ContainerSpec, LaunchError } from './port.ts';
-import { createSeccompLoader } from './seccomp/index.ts';
+import { createSeccompLoader, type SeccompProgram } from './seccomp/index.ts';
 
 export interface Host {
   cgroups: CgroupDriver;
   own: OwnLimits;
   /** The program for a process of the container with these capabilities; undefined for none. */
-  seccomp(spec: ContainerSpec, capabilities: readonly string[]): Uint8Array | undefined;
+  seccomp(spec: ContainerSpec, capabilities: readonly string[]): SeccompProgram | undefined;
   /** All that a container's plan needs besides the specification. */
   of(spec: ContainerSpec, at: Pick<ContainerHost, 'directory' | 'sandboxDirectory' | 'pidNamespace'>): ContainerHost;
 }

@@ -89,7 +89,7 @@ const host = (cgroups: ContainerHost['cgroups']): ContainerHost => ({
   own: { capabilities: 0x1fffeffffffn, oomScoreAdj: 0, hardLimits: new Map([[7, 20_000n]]) },
   directory: '/state/containers/c1',
   sandboxDirectory: '/state/sandboxes/s1',
-  seccomp: new Uint8Array(80),
+  seccomp: { program: new Uint8Array(80), flags: 0 },
   devices: [{ type: 'c', major: 10, minor: 229, mode: 0o666 }],
   cgroupMounts: {
     v1: [

@@ -1,6 +1,7 @@
 // The end of every plan: what a process may be, then exec. Shared by containers and by exec into them.
 import { CAPABILITIES, capabilityMask, hasCapability, limitNumber, type OwnLimits } from './capabilities.ts';
 import type { ProcessSpec } from './port.ts';
+import type { SeccompProgram } from './seccomp/index.ts';
 import { type Step, step } from './steps.ts';
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -38,7 +39,7 @@ export const insideLimits = (own: OwnLimits): OwnLimits => ({
 
 export interface Finish {
   process: ProcessSpec;
-  seccomp: Uint8Array | undefined;
+  seccomp: SeccompProgram | undefined;
   own: OwnLimits;
   warnings: string[];
   /** What the process waits for between dropping its rights and exec. */
@@ -53,7 +54,7 @@ export function finishSteps({ process, seccomp, own, warnings, wait }: Finish): 
     warnings.push(`capability ${name} was not given: the host withholds it`);
   const hex = mask.toString(16);
   const ambientHex = ambient.mask.toString(16);
-  const filter = seccomp ? [step('seccomp', [seccomp], 'the system calls it may make')] : [];
+  const filter = seccomp ? [step('seccomp', [seccomp.program, seccomp.flags], 'the system calls it may make')] : [];
   const path = process.env.findLast((each) => each.startsWith('PATH='))?.slice(5) || DEFAULT_PATH;
   if (process.args.length === 0 || process.args[0] === '')
     throw new Error('the process has no arguments: nothing to execute');

@@ -1,7 +1,7 @@
 // Messages to and from the launcher: u32 length, then records of u32 count and, per argument, u32 length, bytes, NUL.
 import type { Step } from './steps.ts';
 
-export const PROTOCOL = '4';
+export const PROTOCOL = '5';
 
 export function encodePlan(steps: readonly Step[]): Buffer {
   return encodeRecords(steps.map((each) => [each.op, ...each.args]));

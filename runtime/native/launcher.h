@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL "4"
+#define PROTOCOL "5"
 #define MAX_MESSAGE (8u << 20)
 #define MAX_TREES 256
 

@@ -142,7 +142,7 @@ int step_no_new_privs(struct context *context, const struct step *step, struct f
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? fail(failure, errno, "no_new_privs") : 0;
 }
 
-// seccomp PROGRAM: compiled in TypeScript; 8 bytes per instruction.
+// seccomp PROGRAM FLAGS: compiled in TypeScript; 8 bytes per instruction.
 int step_seccomp(struct context *context, const struct step *step, struct failure *failure) {
   (void)context;
   const struct arg *bytes = &step->argv[1];
@@ -151,7 +151,7 @@ int step_seccomp(struct context *context, const struct step *step, struct failur
   memcpy(filter, bytes->text, bytes->length);
   struct sock_fprog program = {.len = (unsigned short)(bytes->length / sizeof *filter), .filter = filter};
   if (bytes->length % sizeof *filter || bytes->length / sizeof *filter > BPF_MAXINSNS) return fail(failure, EINVAL, "seccomp program of %u bytes", bytes->length);
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) return fail(failure, errno, "load seccomp filter");
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, strtoul(step->argv[2].text, NULL, 10), &program) < 0) return fail(failure, errno, "load seccomp filter");
   return 0;
 }
 

@@ -49,7 +49,7 @@ static const struct {
     {"user", step_user, 2, 65536},
     {"caps", step_caps, 4, 4},
     {"no-new-privs", step_no_new_privs, 0, 0},
-    {"seccomp", step_seccomp, 1, 1},
+    {"seccomp", step_seccomp, 2, 2},
     {"device-filter", step_device_filter, 2, 2},
     {"stdio", step_stdio, 1, 1},
     {"terminal", step_terminal, 4, 4},

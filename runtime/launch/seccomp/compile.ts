@@ -30,6 +30,8 @@ export const ALLOW = 0x7fff0000;
 export const KILL_PROCESS = 0x80000000;
 export const KILL_THREAD = 0;
 export const TRAP = 0x00030000;
+/** With the number that a tracer sees; without a tracer the call fails with ENOSYS. */
+export const TRACE = 0x7ff00000;
 export const LOG = 0x7ffc0000;
 export const errno = (number: number): number => 0x00050000 | (number & 0xffff);
 const ENOSYS = 38;

@@ -102,47 +102,83 @@ describe('seccomp', () => {
       }
   });
 
-  it('reads profiles and names what it does not support', () => {
-    const policy = parseProfile(
-      JSON.stringify({
-        defaultAction: 'SCMP_ACT_ALLOW',
-        architectures: ['SCMP_ARCH_X86_64'],
-        syscalls: [
-          { names: ['mkdir', 'unheard_of'], action: 'SCMP_ACT_ERRNO', errnoRet: 13 },
-          { names: ['kill'], action: 'SCMP_ACT_KILL_PROCESS', args: [{ index: 1, value: 9, op: 'SCMP_CMP_EQ' }] },
-        ],
-      }),
-    );
+  const facts = { capabilities: ['SYS_ADMIN'], architecture: 'x64' as const, kernel: '6.1.0-13-amd64' };
+  const parse = (profile: unknown, more = {}) =>
+    parseProfile(typeof profile === 'string' ? profile : JSON.stringify(profile), { ...facts, ...more });
+
+  it('reads profiles', () => {
+    const { policy, flags } = parse({
+      defaultAction: 'SCMP_ACT_ALLOW',
+      architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
+      flags: ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_SPEC_ALLOW', 'SECCOMP_FILTER_FLAG_TSYNC'],
+      syscalls: [
+        { names: ['mkdir', 'unheard_of'], action: 'SCMP_ACT_ERRNO', errnoRet: 13 },
+        { names: ['rmdir'], action: 'SCMP_ACT_ERRNO', errno: 'ENOSYS' },
+        { name: 'fork', action: 'SCMP_ACT_TRACE', errnoRet: 7, comment: 'x' },
+        { names: ['kill'], action: 'SCMP_ACT_KILL_PROCESS', args: [{ index: 1, value: 9, op: 'SCMP_CMP_EQ' }] },
+      ],
+    });
+    expect(flags).toBe(6);
     expect(call(policy, 'x64', 'mkdir')).toBe(errno(13));
+    expect(call(policy, 'x64', 'rmdir')).toBe(errno(38));
+    expect(call(policy, 'x64', 'fork')).toBe(0x7ff00007);
     expect(call(policy, 'x64', 'read')).toBe(ALLOW);
     expect(call(policy, 'x64', 'kill', [1n, 9n])).toBe(KILL_PROCESS);
     expect(call(policy, 'x64', 'kill', [1n, 15n])).toBe(ALLOW);
-    for (const [profile, message] of [
-      [{ defaultAction: 'SCMP_ACT_NOTIFY' }, 'action "SCMP_ACT_NOTIFY" is not supported'],
-      [{ defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/x' }, 'listenerPath is not supported'],
-      [
-        { defaultAction: 'SCMP_ACT_ALLOW', flags: ['SECCOMP_FILTER_FLAG_TSYNC'] },
-        'flags SECCOMP_FILTER_FLAG_TSYNC are not supported',
-      ],
-      [
-        { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: [], action: 'SCMP_ACT_ALLOW' }] },
-        'syscalls[0].names is not a list of names',
-      ],
-      [
-        {
-          defaultAction: 'SCMP_ACT_ALLOW',
-          syscalls: [{ names: ['x'], action: 'SCMP_ACT_ALLOW', includes: { caps: ['X'] } }],
-        },
-        'syscalls[0].includes is not supported',
-      ],
-      [
-        {
-          defaultAction: 'SCMP_ACT_ALLOW',
-          syscalls: [{ names: ['x'], action: 'SCMP_ACT_ALLOW', args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }],
-        },
-        'argument index 6',
-      ],
-    ] as const)
-      expect(() => parseProfile(JSON.stringify(profile))).toThrow(message);
   });
+
+  it('keeps all 64 bits of a value', () => {
+    const { policy } = parse(
+      '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["lseek"],"action":"SCMP_ACT_ERRNO","args":[{"index":1,"value":18446744073709551613,"op":"SCMP_CMP_EQ"}]}]}',
+    );
+    expect(call(policy, 'x64', 'lseek', [0n, 2n ** 64n - 3n])).toBe(errno(1));
+    expect(call(policy, 'x64', 'lseek', [0n, 2n ** 64n - 2n])).toBe(ALLOW);
+  });
+
+  it.each<[string, object, boolean]>([
+    ['a capability it has', { includes: { caps: ['CAP_SYS_ADMIN'] } }, true],
+    ['all of several', { includes: { caps: ['CAP_SYS_ADMIN', 'CAP_BPF'] } }, false],
+    ['none it has', { excludes: { caps: ['CAP_SYS_ADMIN'] } }, false],
+    ['none it has, and it has not', { excludes: { caps: ['CAP_BPF'] } }, true],
+    ['its architecture', { includes: { arches: ['arm64', 'amd64'] } }, true],
+    ['another architecture', { includes: { arches: ['s390x'] } }, false],
+    ['any architecture but its own', { excludes: { arches: ['amd64'] } }, false],
+    ['an older kernel', { includes: { minKernel: '4.8' } }, true],
+    ['a newer kernel', { includes: { minKernel: '6.2' } }, false],
+    ['kernels before', { excludes: { minKernel: '6.1' } }, false],
+  ])('a rule for %s', (_, condition, applies) => {
+    const { policy } = parse({
+      defaultAction: 'SCMP_ACT_ERRNO',
+      archMap: [{ architecture: 'SCMP_ARCH_X86_64', subArchitectures: ['SCMP_ARCH_X86'] }],
+      syscalls: [{ names: ['bpf'], action: 'SCMP_ACT_ALLOW', args: null, ...condition }],
+    });
+    expect(call(policy, 'x64', 'bpf')).toBe(applies ? ALLOW : errno(1));
+  });
+
+  it.each<[object, string]>([
+    [{ defaultAction: 'SCMP_ACT_NOTIFY' }, 'action "SCMP_ACT_NOTIFY" is not supported: no agent'],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/x' }, 'listenerPath is not supported'],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', flags: ['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'] }, 'WAIT_KILLABLE_RECV'],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_S390X'] }, 'it is for SCMP_ARCH_S390X, not for'],
+    [{ defaultAction: 'SCMP_ACT_ALLOW', surprise: 1 }, 'surprise is not supported'],
+    [{ defaultAction: 'SCMP_ACT_ERRNO', defaultErrno: 'ENOPE' }, '"ENOPE" is not an errno'],
+    [
+      { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: [], action: 'SCMP_ACT_ALLOW' }] },
+      'syscalls[0].names is not a list of names',
+    ],
+    [
+      {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['x'], action: 'SCMP_ACT_ALLOW', includes: { moon: 'full' } }],
+      },
+      'syscalls[0].includes.moon is not supported',
+    ],
+    [
+      {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [{ names: ['x'], action: 'SCMP_ACT_ALLOW', args: [{ index: 6, value: 0, op: 'SCMP_CMP_EQ' }] }],
+      },
+      'argument index 6',
+    ],
+  ])('%j is refused', (profile, message) => expect(() => parse(profile)).toThrow(message));
 });

@@ -1,4 +1,6 @@
 // The whole kubelet against a runtime and an API server in memory, in virtual time.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { NetworkError } from '../../client/port.ts';
@@ -259,6 +261,18 @@ describe('termination', () => {
     test.api.change<Pod>(refs.pods, 'default/web', () => undefined);
     await test.quiet();
     expect(test.cri.containers.size + test.cri.sandboxes.size).toBe(0);
+  });
+
+  it('leaves nothing of a finished pod that is gone from the API at once', async () => {
+    await test.start();
+    await test.create(makePod({ restartPolicy: 'Never' }));
+    test.cri.exit(test.cri.running()[0]?.status.id as string, 0);
+    await test.quiet();
+    expect(test.pod()?.status?.phase).toBe('Succeeded');
+    test.api.change<Pod>(refs.pods, 'default/web', () => undefined);
+    await test.quiet();
+    expect(test.cri.containers.size + test.cri.sandboxes.size).toBe(0);
+    expect(readdirSync(join(test.stateDir, 'logs'))).toEqual([]);
   });
 
   it('never touches a successor of the same name', async () => {

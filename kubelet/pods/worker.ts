@@ -43,6 +43,9 @@ export class PodWorker {
   #state: PodState = { kind: 'syncing' };
   #isRemoved = false;
   #mirrorUid: string | undefined;
+  /** Its volumes are gone; its containers may still be there for their logs. */
+  #isUnmounted = false;
+  /** Nothing of it is left on the node. */
   #isReleased = false;
   #isClosed = false;
   #isWakeQueued = false;
@@ -426,12 +429,12 @@ export class PodWorker {
     this.#context.placement?.release(this.identity.uid);
     this.#context.prober.forget(this.identity.uid);
     this.#context.objects.release(this.identity.uid);
-    if (this.#isReleased) return;
+    if (this.#isUnmounted) return;
     this.#operations.run('unmount', async () => {
       this.#context.userNamespaces.release(this.identity.uid);
       await this.#context.volumes.tearDown(this.identity.uid);
       this.#paths = undefined;
-      this.#isReleased = true;
+      this.#isUnmounted = true;
     });
   }
 

@@ -2,7 +2,7 @@
 // Reasons and messages are upstream's (pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses).
 import type { Container, ContainerState, ContainerStatus, Pod, ResourceRequirements } from '../../api/types/core-v1.ts';
 import type { ProbeVerdict } from './actions.ts';
-import { isSidecar } from './containers-of.ts';
+import { initRestartsAfter, isEphemeralContainer, isSidecar, restartsAfter } from './containers-of.ts';
 import { latestContainer, type ObservedContainer, type ObservedPod, previousContainer } from './observed.ts';
 
 /** Why a container is not running although it should: shown as its waiting state. */
@@ -62,7 +62,7 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
 
   const waiting = facts.waiting.get(container.name);
   let shown = state;
-  if (waiting && latest.state !== 'running') {
+  if (waiting && latest.state !== 'running' && !isFinal(facts, container, isInit, latest)) {
     shown = { waiting: { ...waiting } };
     if (latest.state === 'exited') lastState = state;
   } else if (latest.state === 'created' || latest.state === 'unknown') {
@@ -83,6 +83,13 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
     started: running && started,
     ...details(container, latest, facts.actual?.(latest.id)),
   };
+}
+
+/** It has exited, and no other run of it follows: what it came to stays (the API server refuses to take it back). */
+function isFinal(facts: ContainerFacts, container: Container, isInit: boolean, latest: ObservedContainer): boolean {
+  if (latest.state !== 'exited') return false;
+  if (facts.isTerminating || isEphemeralContainer(facts.pod, container.name)) return true;
+  return !(isInit ? initRestartsAfter : restartsAfter)(facts.pod, container, latest.exitCode);
 }
 
 function details(

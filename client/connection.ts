@@ -11,7 +11,7 @@ import {
 } from 'node:http2';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { type ClientConfig, NetworkError } from './port.ts';
+import { type ClientConfig, ClientClosedError, NetworkError } from './port.ts';
 
 const pingEveryMs = 15_000;
 const pingTimeoutMs = 15_000;
@@ -125,7 +125,7 @@ export class Connection {
   }
 
   async #link(): Promise<Link> {
-    if (this.#closed) throw new NetworkError(`client of ${this.#config.server} is closed`);
+    if (this.#closed) throw new ClientClosedError(`client of ${this.#config.server} is closed`);
     for (const link of this.#links) {
       if (link.draining || link.session.destroyed || link.session.closed) continue;
       const max = link.session.remoteSettings?.maxConcurrentStreams ?? assumedMaxStreams;

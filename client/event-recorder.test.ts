@@ -5,7 +5,7 @@ import type { Event } from '../api/types/core-v1.ts';
 import { FakeClock } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import { createEventRecorder, eventRef } from './event-recorder.ts';
-import { NetworkError } from './port.ts';
+import { ClientClosedError, NetworkError } from './port.ts';
 import { createFakeClient } from './testing/fake-client.ts';
 
 const pod = (name = 'web'): KubeObject => ({
@@ -132,5 +132,16 @@ describe('the event recorder', () => {
       ['spec.containers{a}', 1],
       ['spec.containers{b}', 1],
     ]);
+  });
+
+  it('gives up what waits once its client is closed', async () => {
+    let tried = 0;
+    const { recorder } = setUp(() => {
+      tried++;
+      throw new ClientClosedError('closed');
+    });
+    for (const name of ['a', 'b', 'c']) recorder.event(pod(name), 'Normal', 'Pulled', 'pulled');
+    await recorder.flush();
+    expect(tried).toBe(1);
   });
 });

@@ -6,10 +6,9 @@
 //   more than 1,000 unsent records                       the oldest dropped, with a log line
 import { type KubeObject, keyOf } from '../api/object.ts';
 import type { Event } from '../api/types/core-v1.ts';
-import { sleep } from '../lib/abort.ts';
 import type { Clock, Random } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Client, type EventRecorder, NetworkError, type ResourceRef } from './port.ts';
+import { type Client, ClientClosedError, type EventRecorder, NetworkError, type ResourceRef } from './port.ts';
 import { isAlreadyExists, isNotFound } from './status.ts';
 
 export const eventRef: ResourceRef = { group: '', version: 'v1', resource: 'events', kind: 'Event', namespaced: true };
@@ -185,11 +184,14 @@ export function createEventRecorder({
       try {
         return await (next.posted ? patch(next) : post(next));
       } catch (error) {
+        // Nothing will be sent any more: what waits must not keep a process that ends.
+        if (error instanceof ClientClosedError) return void (unsent = []);
         if (!(error instanceof NetworkError) || attempt === sendAttempts) {
           // Refused (namespace terminating, forbidden): an event is not worth more.
           return log.debug({ err: error, event: next.event.metadata.name }, 'event not recorded');
         }
-        await sleep(clock, Math.min(10_000, 100 * 2 ** attempt) * (0.5 + random()));
+        const delayMs = Math.min(10_000, 100 * 2 ** attempt) * (0.5 + random());
+        await new Promise<void>((resolve) => clock.after(delayMs, resolve, { background: true }));
       }
     }
   }

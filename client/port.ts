@@ -24,6 +24,9 @@ export class NetworkError extends Error {
   }
 }
 
+/** The client was closed: no request will ever reach the server again. */
+export class ClientClosedError extends NetworkError {}
+
 /** What identifies a resource to a client; every Kind of the scheme is one. */
 export interface ResourceRef {
   group: string;

@@ -5,6 +5,8 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 import { loadKubeconfig, runLeaderElected } from '../../client/index.ts';
 import type { ClientConfig } from '../../client/port.ts';
+import { sleep } from '../../lib/abort.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { createLogger, type Logger, type LogLevel } from '../../lib/log.ts';
 import type { ApiServerFlags } from '../cluster/options.ts';
 import { cgroupRootOf, defaultNodeName, hostAddress, layoutOf } from '../layout.ts';
@@ -177,7 +179,8 @@ async function lead(
   const metrics = flags.metricsBindAddress ? await serveMetrics(flags.metricsBindAddress) : undefined;
   await untilInterrupted((signal) => (flags.leaderElect ? electable(lease, context, work, signal) : work(signal)));
   metrics?.close();
-  await context.events.flush();
+  // An API server that is away does not keep us.
+  await Promise.race([context.events.flush(), sleep(systemClock, 1000)]);
   context.client.close();
 }
 

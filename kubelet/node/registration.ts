@@ -76,6 +76,7 @@ export class NodeRegistration {
   }
 
   async #sleepOrPoke(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const poked = new AbortController();
     const onAbort = () => poked.abort();
     signal.addEventListener('abort', onAbort, { once: true });

@@ -212,6 +212,14 @@ export class Pods {
       this.#context.userNamespaces.release(uid);
       await volumes.tearDown(uid).catch((err) => log.warn({ err, uid }, 'cannot remove what a former pod has left'));
     }
+    // Logs go last: a kubelet that died just before has left them alone.
+    for (const name of names(settings.podLogsDir)) {
+      const [, , uid] = name.split('_');
+      if (uid === undefined || this.#workers.has(uid)) continue;
+      await volumes
+        .removeTree(join(settings.podLogsDir, name))
+        .catch((err) => log.warn({ err, uid }, 'cannot remove the logs of a former pod'));
+    }
   }
 }
 

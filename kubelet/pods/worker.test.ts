@@ -1,5 +1,5 @@
 // The whole kubelet against a runtime and an API server in memory, in virtual time.
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Pod } from '../../api/types/core-v1.ts';
@@ -303,6 +303,15 @@ describe('restart of the kubelet', () => {
     test.api.change<Pod>(refs.pods, 'default/web', () => undefined);
     await test.start();
     expect(test.cri.containers.size + test.cri.sandboxes.size).toBe(0);
+  });
+
+  it('removes the logs of a pod that was all but gone', async () => {
+    const left = join(test.stateDir, 'logs', 'default_web_4f2e/app');
+    mkdirSync(left, { recursive: true });
+    await test.start();
+    await test.create(makePod());
+    await test.quiet();
+    expect(readdirSync(join(test.stateDir, 'logs'))).toEqual([`default_web_${test.pod()?.metadata.uid}`]);
   });
 
   it('converges from a crash after any of the runtime calls', async () => {

@@ -19,12 +19,19 @@ export async function httpGet(host: TestHost, url: string): Promise<string> {
   return stdout.split('\r\n\r\n').slice(1).join('\r\n\r\n');
 }
 
-/** Processes in cgroups below `cgroup` whose path contains `text` (a pod's uid), under v1, hybrid and v2. */
+/** Processes (also while pods come and go) in cgroups below `cgroup` whose path contains `text` (a pod's uid), under v1, hybrid and v2. */
 export function pidsBelow(cgroup: string, text: string): number[] {
   const roots = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/memory'].map((each) => join(each, cgroup));
   const pids = new Set<number>();
   const wanted = [text, text.replaceAll('-', '_')];
   const visit = (directory: string) => {
+    try {
+      read(directory);
+    } catch (error) {
+      if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  };
+  const read = (directory: string) => {
     if (wanted.some((each) => directory.includes(each)) && existsSync(join(directory, 'cgroup.procs'))) {
       for (const pid of readFileSync(join(directory, 'cgroup.procs'), 'utf8').trim().split('\n'))
         if (pid) pids.add(Number(pid));

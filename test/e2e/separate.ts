@@ -40,13 +40,19 @@ export class SeparateCluster extends TestCluster {
     }
   }
 
-  /** Resolves when the component has said that it serves; those that serve nothing are given no time. */
-  async startOne(component: Component): Promise<void> {
+  /** Starts the component and waits for nothing. */
+  spawnOne(component: Component): ChildProcess {
     const child = this.host.spawn(
       [sampan, component, '--data-dir', this.host.dataDir, ...this.#argsOf(component)],
       `${component}.log`,
     );
     this.#processes.set(component, child);
+    return child;
+  }
+
+  /** Resolves when the component has said that it serves; those that serve nothing are given no time. */
+  async startOne(component: Component): Promise<void> {
+    const child = this.spawnOne(component);
     if (component !== 'apiserver' && component !== 'runtime') {
       // `kubectl wait` after `start` needs the Node object to exist.
       if (component === 'kubelet') await this.#nodeExists();
@@ -64,6 +70,11 @@ export class SeparateCluster extends TestCluster {
 
   async #nodeExists(): Promise<void> {
     while ((await this.kubectl('get', 'node', 'node-1')).code !== 0);
+  }
+
+  /** The process that was started last. */
+  processOf(component: Component): ChildProcess | undefined {
+    return this.#processes.get(component);
   }
 
   /** Kills with SIGKILL and waits until the process is gone. */

@@ -10,6 +10,8 @@ import { Counter, Histogram, renderFamilies, renderMetrics } from './exposition.
 import { NodeUsageReader } from './node-usage.ts';
 import { readPodUsage } from './pod-usage.ts';
 import { cadvisorMetrics, resourceMetrics } from './resource-metrics.ts';
+import { UsageReader } from './usage-reader.ts';
+import { systemClock } from '../../lib/clock.ts';
 import { summaryOf, type UsageReading } from './summary.ts';
 
 let dir: string;
@@ -17,6 +19,14 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'stats-test-'));
 });
 afterEach(() => rmSync(dir, { recursive: true }));
+
+it('learns where images are from the runtime, before anybody asks for a summary', async () => {
+  const cri = { call: async () => ({ imageFilesystems: [{ fsId: { mountpoint: dir } }] }) } as unknown as CriClient;
+  const reader = new UsageReader({ cri, stateDir: dir, clock: systemClock } as never);
+  expect(reader.imageFsNow()).toBeUndefined();
+  await new Promise(setImmediate);
+  expect(reader.imageFsNow()?.capacityBytes).toBeGreaterThan(0);
+});
 
 const labels = (container?: string) => ({
   'io.kubernetes.pod.uid': 'u1',

@@ -33,6 +33,7 @@ export class UsageReader {
   #node: NodeUsageReader;
   #disks: PodDiskUsages;
   #imagePath: string | undefined;
+  #asking: Promise<unknown> | undefined;
 
   constructor(options: UsageReaderOptions) {
     this.#options = options;
@@ -68,10 +69,14 @@ export class UsageReader {
     return this.#node.read(this.#options.clock.now());
   }
 
-  /** The filesystem of images, by where the runtime last said that they are. */
+  /** The filesystem of images, by where the runtime last said that they are; asks it for next time when it never has. */
   imageFsNow(): FsUsage | undefined {
+    if (this.#imagePath === undefined) {
+      this.#asking ??= this.imageFs().finally(() => (this.#asking = undefined));
+      return undefined;
+    }
     try {
-      return this.#imagePath === undefined ? undefined : fsUsage(this.#imagePath);
+      return fsUsage(this.#imagePath);
     } catch {
       return undefined;
     }

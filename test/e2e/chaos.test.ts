@@ -10,11 +10,11 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { seededRandom } from '../seed.ts';
 import { connectFromOutside, type RelayedClient } from './api-relay.ts';
-import { audit, leftBehind, takeNodePicture } from './chaos/audit.ts';
-import { ChaosDriver } from './chaos/driver.ts';
-import { brokenPromises, statusesOf, unsettled } from './chaos/ledger.ts';
-import { planChaos } from './chaos/plan.ts';
-import { SETTINGS } from './chaos/shapes.ts';
+import { audit, leftBehind, takeNodePicture } from '../chaos/audit.ts';
+import { ChaosDriver } from '../chaos/driver.ts';
+import { brokenPromises, statusesOf, unsettled } from '../chaos/ledger.ts';
+import { planChaos } from '../chaos/plan.ts';
+import { SETTINGS } from '../chaos/shapes.ts';
 import { TestHost } from './harness.ts';
 import { SeparateCluster } from './separate.ts';
 

@@ -1,6 +1,6 @@
 // The plan of the chaos test is a function of its seed, and holds what the test promises to try.
 import { expect, test } from 'vitest';
-import { seededRandom } from '../../seed.ts';
+import { seededRandom } from '../seed.ts';
 import { type Operation, planChaos } from './plan.ts';
 import { shapes } from './shapes.ts';
 

@@ -1,7 +1,7 @@
 // What the chaos test does, as a list made from a seed: pods created, changed and deleted, processes killed. Pure: the same seed,
 // the same list; how fast the machine is changes nothing in it.
-import type { Pod } from '../../../api/types/core-v1.ts';
-import type { Random } from '../../../lib/clock.ts';
+import type { Pod } from '../../api/types/core-v1.ts';
+import type { Random } from '../../lib/clock.ts';
 import { OTHER_IMAGE, podOf, type Shape, shapes } from './shapes.ts';
 
 /** What is killed with SIGKILL. Those with `downMs` come back by a supervisor after that time; the launcher is started by the runtime. */

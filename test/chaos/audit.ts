@@ -2,12 +2,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Pod } from '../../../api/types/core-v1.ts';
-import type { CriClient } from '../../../kubelet/cri/client.ts';
-import { labels } from '../../../kubelet/cri/labels.ts';
-import { leaked, takePicture, type HostPicture } from '../../leaks.ts';
-import type { TestHost } from '../harness.ts';
-import { pidsBelow } from '../observe.ts';
+import type { Pod } from '../../api/types/core-v1.ts';
+import type { CriClient } from '../../kubelet/cri/client.ts';
+import { labels } from '../../kubelet/cri/labels.ts';
+import { leaked, takePicture, type HostPicture } from '../leaks.ts';
+import type { TestHost } from '../e2e/harness.ts';
+import { pidsBelow } from '../e2e/observe.ts';
 import { statusesOf } from './ledger.ts';
 
 const list = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);

@@ -1,6 +1,6 @@
 // The kinds of pods that the chaos test creates, and how each ends when it is left alone. Pure: a random source in, a Pod out.
-import type { Container, Pod, PodSpec } from '../../../api/types/core-v1.ts';
-import type { Random } from '../../../lib/clock.ts';
+import type { Container, Pod, PodSpec } from '../../api/types/core-v1.ts';
+import type { Random } from '../../lib/clock.ts';
 
 /**
  * What a pod comes to by itself. `running`: all its containers run and are ready. `crashing`: a container ends again and again.

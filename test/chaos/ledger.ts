@@ -1,5 +1,5 @@
 // What the API has ever said about the pods of a chaos test, by watch, and the promises that no sequence of crashes may break.
-import type { Container, ContainerStatus, Pod } from '../../../api/types/core-v1.ts';
+import type { Container, ContainerStatus, Pod } from '../../api/types/core-v1.ts';
 import type { Shape } from './shapes.ts';
 
 export interface Expected {

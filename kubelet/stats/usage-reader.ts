@@ -33,7 +33,7 @@ export class UsageReader {
   #node: NodeUsageReader;
   #disks: PodDiskUsages;
   #imagePath: string | undefined;
-  #asking: Promise<unknown> | undefined;
+  #isAsking = false;
 
   constructor(options: UsageReaderOptions) {
     this.#options = options;
@@ -72,7 +72,8 @@ export class UsageReader {
   /** The filesystem of images, by where the runtime last said that they are; asks it for next time when it never has. */
   imageFsNow(): FsUsage | undefined {
     if (this.#imagePath === undefined) {
-      this.#asking ??= this.imageFs().finally(() => (this.#asking = undefined));
+      if (!this.#isAsking) void this.imageFs().finally(() => (this.#isAsking = false));
+      this.#isAsking = true;
       return undefined;
     }
     try {

@@ -148,6 +148,11 @@ export interface Kind<T extends KubeObject = KubeObject> {
   /** `Warning:` header texts for a create or update. */
   warnings?(object: T): string[];
 
+  /**
+   * Dependents stay when a deletion does not say what becomes of them: so it was before there was a garbage collector.
+   * `warning` is told to who does not say.
+   */
+  orphansByDefault?: { warning?: string };
   /** What a first request to delete makes of the object before it is decided whether it can go at once. In place. */
   prepareForDelete?(object: T, context: StrategyContext): void;
   /** Graceful deletion (Pods): undefined means delete at once. `requested` is DeleteOptions.gracePeriodSeconds. */

@@ -53,6 +53,30 @@ describe('api-machinery', () => {
     expect((await call('GET', `${CORE}/configmaps/other`)).code).toBe(404);
   });
 
+  it('who deletes a Job without a word on its pods is told that they stay', async () => {
+    const jobs = '/apis/batch/v1/namespaces/default/jobs';
+    const spec = { template: { spec: { ...template.spec, restartPolicy: 'Never' } } };
+    const remove = async (name: string, body?: object) => {
+      await call('POST', jobs, { metadata: { name }, spec });
+      const answer = await call('DELETE', `${jobs}/${name}`, body);
+      return [String(answer.headers['warning'] ?? ''), (await call('GET', `${jobs}/${name}`)).body.metadata.finalizers];
+    };
+    expect(await remove('silent')).toEqual([
+      expect.stringContaining('child pods are preserved by default when jobs are deleted'),
+      ['orphan'],
+    ]);
+    expect(await remove('said', { propagationPolicy: 'Background' })).toEqual(['', undefined]);
+  });
+
+  it.each([
+    ['GET', '/api/v1/pods/x', 404],
+    ['DELETE', '/api/v1/pods/x', 404],
+    ['POST', '/api/v1/pods', 405],
+    ['PUT', '/api/v1/namespaces', 405],
+  ])('%s %s answers %i', async (method, path, code) => {
+    expect((await call(method, path, method === 'GET' ? undefined : {})).code).toBe(code);
+  });
+
   it('a namespace with a finalizer of somebody else stays until finalize takes it away', async () => {
     const path = '/api/v1/namespaces/finalized';
     const created = (await call('POST', '/api/v1/namespaces', { metadata: { name: 'finalized' } })).body;

@@ -32,6 +32,10 @@ export const job = defineKind<Job>({
   selectableFields: { 'status.successful': (object) => String(object.status?.succeeded ?? 0) },
   hasStatus: true,
   hasGeneration: true,
+  orphansByDefault: {
+    warning:
+      'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
+  },
 
   setDefaults(object) {
     const spec = (object.spec ??= {} as JobSpec);

@@ -37,6 +37,7 @@ export const replicationController = defineKind<ReplicationController>({
   selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
   hasStatus: true,
   hasGeneration: true,
+  orphansByDefault: {},
   scale: replicasScale((object) => selectorFromMap(object.spec?.selector).toString()),
   setDefaults(object) {
     const spec = (object.spec ??= {} as ReplicationControllerSpec);

@@ -70,6 +70,7 @@ export async function serveResource(context: ResourceContext, exchange: Exchange
   }
   // One object of a namespaced kind has a namespace in its path.
   const needsNamespace = kind.namespaced && info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch';
+  if (needsNamespace && info.parts.length > 1) throw errors.unknownPath();
   if (needsNamespace || !kind.verbs.includes(info.verb as Verb)) throw errors.methodNotAllowedPath();
   const isCollection = info.parts.length < 2;
   switch (info.verb) {
@@ -228,10 +229,17 @@ export function sendWritten(
   return sendEntry(exchange, result.created ? 201 : 200, kind, result.entry, negotiated, context.clock.now());
 }
 
+/** Who does not say what becomes of dependents is told, where that surprises. */
+function warnOfOrphans(exchange: Exchange, kind: Kind, { orphanDependents, propagationPolicy }: DeleteOptions): void {
+  const warning = kind.orphansByDefault?.warning;
+  if (warning && orphanDependents === undefined && propagationPolicy === undefined) exchange.warnings.add(warning);
+}
+
 async function serveDelete(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
   const negotiated = negotiateFor(exchange, true);
   const options = await readDeleteOptions(context, exchange);
+  warnOfOrphans(exchange, kind, options);
   const request = deleteRequest(exchange, kind, options);
   const result = await context.registry.delete(kind, info.name, request);
   if (result.kind === 'deleted' && !RETURNS_DELETED.has(keyOf(kind))) {
@@ -257,6 +265,7 @@ function deletedStatus(kind: Kind, name: string, object: KubeObject): object {
 async function serveDeleteCollection(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const negotiated = negotiateFor(exchange, true);
   const options = await readDeleteOptions(context, exchange);
+  warnOfOrphans(exchange, kind, options);
   const request = deleteRequest(exchange, kind, options);
   const list = await context.registry.deleteCollection(kind, request, listParameters(exchange.info.query));
   return sendList(exchange, kind, list, negotiated, context.clock.now());

@@ -101,7 +101,7 @@ export function planDelete(
   const requested = options.gracePeriodSeconds;
   const grace = kind.gracefulDelete?.(old, requested)?.gracePeriodSeconds ?? 0;
   const wasDeleting = old.metadata.deletionTimestamp;
-  const finalizers = finalizersAfter(old, options);
+  const finalizers = finalizersAfter(kind, old, options);
   const object = deepClone(old);
   const meta = object.metadata;
   if (finalizers.length > 0) meta.finalizers = finalizers;
@@ -142,7 +142,7 @@ const sameList = (left: readonly string[], right: readonly string[]) =>
   left.length === right.length && left.every((each, index) => each === right[index]);
 
 /** The finalizers of the garbage collector follow from the options: orphan, foreground, or (background) neither. */
-function finalizersAfter(old: KubeObject, options: DeleteOptions): string[] {
+function finalizersAfter(kind: Kind, old: KubeObject, options: DeleteOptions): string[] {
   const existing = old.metadata.finalizers ?? [];
   let orphan = existing.includes(FINALIZER_ORPHAN);
   let foreground = existing.includes(FINALIZER_FOREGROUND);
@@ -152,7 +152,7 @@ function finalizersAfter(old: KubeObject, options: DeleteOptions): string[] {
   } else if (options.propagationPolicy) {
     orphan = options.propagationPolicy === 'Orphan';
     foreground = options.propagationPolicy === 'Foreground';
-  }
+  } else if (!foreground && kind.orphansByDefault) orphan = true;
   const kept = existing.filter(
     (each) => (each !== FINALIZER_ORPHAN || orphan) && (each !== FINALIZER_FOREGROUND || foreground),
   );

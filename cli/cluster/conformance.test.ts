@@ -59,12 +59,13 @@ describe('garbage collection', () => {
     ['Background', 0],
     ['Foreground', 0],
     ['Orphan', 2],
+    [undefined, 2],
   ])('%s deletion of a ReplicationController', async (propagationPolicy, left) => {
     const space = await namespace();
     const path = `${space}/replicationcontrollers/rc`;
     await call('POST', `${space}/replicationcontrollers`, controller('rc', 2));
     await until(async () => (await get(path)).status.replicas).toBe(2);
-    await call('DELETE', path, { propagationPolicy });
+    await call('DELETE', path, propagationPolicy && { propagationPolicy });
     await until(() => codeOf(path)).toBe(404);
     await until(async () => (await podsOf(space, 'rc')).length).toBe(left);
     expect((await podsOf(space, 'rc')).filter((pod: any) => pod.metadata.ownerReferences?.length)).toEqual([]);

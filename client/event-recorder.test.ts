@@ -32,6 +32,15 @@ function setUp(before: () => void = () => {}) {
 }
 
 describe('the event recorder', () => {
+  it('names events of one moment so that they are listed in their order', async () => {
+    const { recorder, events } = setUp();
+    const reasons = ['Pulled', 'Created', 'Started', 'Killing', 'Stopped', 'Gone', 'Removed', 'Forgotten'];
+    for (const reason of reasons) recorder.event(pod(), 'Normal', reason, reason);
+    await recorder.flush();
+    const byName = events().toSorted((a, b) => ((a.metadata.name as string) < (b.metadata.name as string) ? -1 : 1));
+    expect(byName.map((each) => each.reason)).toEqual(reasons);
+  });
+
   it('posts an event as kubectl describe shows it, then patches its count', async () => {
     const { clock, client, recorder, events } = setUp();
     recorder.event(pod(), 'Warning', 'BackOff', 'Back-off restarting');

@@ -101,8 +101,13 @@ export function createEventRecorder({
       : { message, combined: false };
   }
 
+  let lastNanos = 0n;
+
+  /** As upstream's, by the time in nanoseconds; events of one millisecond keep their order, by which clients list them. */
   function eventName(about: KubeObject): string {
-    const nanos = BigInt(clock.now()) * 1_000_000n + BigInt(Math.floor(random() * 1_000_000));
+    const now = BigInt(clock.now()) * 1_000_000n + BigInt(Math.floor(random() * 100_000));
+    const nanos = now > lastNanos ? now : lastNanos + 1n + BigInt(Math.floor(random() * 1_000));
+    lastNanos = nanos;
     return `${about.metadata.name ?? ''}.${nanos.toString(16)}`;
   }
 

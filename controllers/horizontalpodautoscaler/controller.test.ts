@@ -78,6 +78,11 @@ it('asks for the scale and the metrics every 15 seconds, scales, and tells', asy
       message: 'the HPA controller was unable to get the target\'s current scale: deployments.apps "gone" not found',
     },
   ]);
+  replicas = 9;
+  const measured = () => asked.filter((each) => each.includes('metrics.k8s.io')).length;
+  const measuredBefore = measured();
+  await harness.run(15_000);
+  expect([replicas, measured()]).toEqual([7, measuredBefore]); // too many are too many, whatever they use
   const before = asked.length;
   await harness.run(15_000);
   expect(asked.length - before).toBeLessThanOrEqual(6); // two looks, and none for its own status

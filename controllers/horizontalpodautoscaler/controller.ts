@@ -14,7 +14,7 @@ import { messageOf } from '../parts/pod-control.ts';
 import { rfc3339 } from '../parts/time.ts';
 import { type History, NO_HISTORY, remember } from './limits.ts';
 import { read } from './metrics.ts';
-import { type Facts, planScale, withCondition } from './plan.ts';
+import { type Facts, needsReadings, planScale, withCondition } from './plan.ts';
 
 const PERIOD_MS = 15_000;
 
@@ -122,7 +122,7 @@ export function runHorizontalPodAutoscaler(context: ControllersContext, signal: 
     const selector = scale.status?.selector;
     const selected = select(key, namespace, selector);
     const where = { client, scheme, namespace, selector: selector ?? '' };
-    const isMeasured = 'pods' in selected;
+    const isMeasured = 'pods' in selected && needsReadings(autoscaler, specReplicas);
     const readings = isMeasured
       ? await Promise.all((autoscaler.spec.metrics ?? []).map((spec) => read(spec, where)))
       : [];

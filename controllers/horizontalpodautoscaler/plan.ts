@@ -61,6 +61,12 @@ export function withCondition(
   return old ? conditions.map((each) => (each === old ? next : each)) : [...conditions, next];
 }
 
+/** Outside of its bounds, or at zero, nothing has to be measured to know what comes next. */
+export function needsReadings({ spec }: HorizontalPodAutoscaler, specReplicas: number): boolean {
+  const minReplicas = spec.minReplicas ?? 1;
+  return specReplicas >= minReplicas && specReplicas <= spec.maxReplicas;
+}
+
 export function planScale(facts: Facts): Plan {
   const { autoscaler, specReplicas: current, nowMs } = facts;
   const { maxReplicas } = autoscaler.spec;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ContainerConfig, PodSandboxConfig } from '../proto/cri-types.ts';
+import { CDI_DIRECTORIES, readCdiDevices } from './cri/spec/cdi.ts';
 import { containerSpec } from './cri/spec/container-spec.ts';
 import { sandboxSpec } from './cri/spec/sandbox-spec.ts';
 import { Catalog } from './images/catalog.ts';
@@ -93,6 +94,7 @@ export function launchSpecs(request: LaunchRequest, directory: string): LaunchSp
       },
       imageLayers: (of) => layers(find(of), of),
       logPath: file(`${name}.log`),
+      cdiDevices: () => readCdiDevices(CDI_DIRECTORIES),
     });
     return { name, spec };
   });

@@ -14,6 +14,7 @@ import { CriError, invalidField } from './errors.ts';
 import { emitEvent } from './events.ts';
 import { podFiles, sandboxUserNamespace } from './run-pod-sandbox.ts';
 import { signalName } from './signals.ts';
+import { CDI_DIRECTORIES, readCdiDevices } from './spec/cdi.ts';
 import { containerSpec } from './spec/container-spec.ts';
 
 export const createContainer: Call<'CreateContainer'> = async (context, request) => {
@@ -60,6 +61,7 @@ async function create(
       return context.images.snapshots.lowerDirs(context.images.chain(volume));
     },
     logPath,
+    cdiDevices: () => readCdiDevices(CDI_DIRECTORIES),
   });
   if (spec.pidOf !== undefined) spec.pidOf = targetOf(context, sandbox.id, spec.pidOf);
   const record: ContainerRecord = {

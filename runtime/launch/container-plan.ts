@@ -3,12 +3,12 @@ import type { CgroupDriver, DeviceRule } from '../cgroups/driver.ts';
 import { defaultDevices } from '../cgroups/driver.ts';
 import { deviceProgram } from './device-program.ts';
 import type { OwnLimits } from './capabilities.ts';
-import type { ContainerSpec, Mount, SandboxSpec } from './port.ts';
+import type { ContainerSpec, IdMapping, Mount, SandboxSpec } from './port.ts';
 import { ownStreams } from './exec-plan.ts';
 import { finishSteps, insideLimits, limitSteps, oomSteps } from './process-steps.ts';
 import type { SeccompProgram } from './seccomp/index.ts';
 import { type Step, step } from './steps.ts';
-import { namespaceRoot } from './user-namespace.ts';
+import { hostId, namespaceRoot } from './user-namespace.ts';
 
 export interface DeviceNode {
   type: 'b' | 'c';
@@ -89,10 +89,14 @@ export function planContainer(spec: ContainerSpec, sandbox: SandboxSpec, host: C
       : (host.hostDevices ?? []).map(({ path, node }) => mknod(path, node, 'a device of the host'))),
   ];
   const asked = host.devices.map((node, at) => {
-    const { containerPath, hostPath } = (spec.devices ?? [])[at] as NonNullable<ContainerSpec['devices']>[number];
+    const device = (spec.devices ?? [])[at] as NonNullable<ContainerSpec['devices']>[number];
+    const { containerPath, hostPath, mode = node.mode } = device;
+    const outside = (ids: IdMapping[] | undefined, id: number | undefined) =>
+      id === undefined ? 0 : ids ? (hostId(ids, id) ?? 0) : id;
+    const owner = { uid: outside(user?.uids, device.uid), gid: outside(user?.gids, device.gid) };
     if (user && (targets.has('/dev') || !containerPath.startsWith('/dev/')))
       throw new Error(`device ${containerPath} cannot be made outside of the container's own /dev in a user namespace`);
-    return mknod(containerPath, node, `device ${hostPath}`);
+    return mknod(containerPath, { ...node, mode }, `device ${hostPath}`, owner);
   });
   // A user namespace may make no devices: its /dev is filled outside, and carried in.
   const devTree =

@@ -187,6 +187,19 @@ describe('launch plans', () => {
         .join('\n'),
     );
   });
+  it('give devices the mode and owner that were asked for', () => {
+    const devices = [{ hostPath: '/dev/fuse', containerPath: '/dev/card', permissions: 'rw', mode: 0o640, gid: 44 }];
+    const ids = [{ containerId: 0, hostId: 65_536, length: 65_536 }];
+    const nodes = [sandbox, { ...sandbox, userNamespace: { uids: ids, gids: ids } }].map((pod) =>
+      planContainer({ ...container, devices }, pod, host(hybrid))
+        .steps.filter(({ op, args }) => op === 'mknod' && String(args[0]).endsWith('card'))
+        .map(({ args }) => args),
+    );
+    expect(nodes).toEqual([
+      [['/dev/card', 'c', '10', '229', '640', '0', '44']],
+      [['/card', 'c', '10', '229', '640', '0', '65580']],
+    ]);
+  });
   it('of an exec', () => {
     const plan = planExec(
       { containerId: 'c1', stdin: true, process: { args: ['sh'], env: ['PATH=/bin'], cwd: '/', terminal: true } },

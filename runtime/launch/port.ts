@@ -122,7 +122,15 @@ export interface ContainerSpec {
   };
   /** In the order to mount; the launcher adds /proc, /dev, /sys and friends itself unless a mount has their target. */
   mounts: Mount[];
-  devices?: { hostPath: string; containerPath: string; permissions: string }[];
+  /** Mode and owner are the host's unless they are given. */
+  devices?: {
+    hostPath: string;
+    containerPath: string;
+    permissions: string;
+    mode?: number;
+    uid?: number;
+    gid?: number;
+  }[];
   maskedPaths: string[];
   readonlyPaths: string[];
   privileged: boolean;

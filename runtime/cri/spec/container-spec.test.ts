@@ -45,6 +45,7 @@ function specOf(config: Partial<ContainerConfig>, image: RunConfig = {}, box: Sa
         return [`/i/${name}`];
       },
       logPath: '',
+      cdiDevices: () => new Map(),
     },
   );
 }

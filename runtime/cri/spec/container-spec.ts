@@ -5,6 +5,7 @@ import type { RunConfig } from '../../images/oci.ts';
 import type { ContainerSpec } from '../../launch/port.ts';
 import type { SandboxRecord } from '../../store/records.ts';
 import { invalidField } from '../errors.ts';
+import { type CdiDevice, withCdiDevices } from './cdi.ts';
 import { configuredMounts, devices, type PodFiles, podMounts } from './mounts.ts';
 import { processArgs, processEnv, workingDirectory } from './process.ts';
 import { resources } from './resources.ts';
@@ -24,13 +25,14 @@ export interface ContainerFactsForSpec {
   /** Lower directories of an image that is mounted, topmost first; throws when it is not there. */
   imageLayers: (image: string) => string[];
   logPath: string;
+  /** Read when a device is asked for by its CDI name. */
+  cdiDevices: () => ReadonlyMap<string, CdiDevice>;
 }
 
 export function containerSpec(config: ContainerConfig, facts: ContainerFactsForSpec): ContainerSpec {
   const linux = config.linux ?? {};
   const security = linux.securityContext ?? {};
   const path = 'config.linux.security_context';
-  if (config.CDIDevices?.length) throw invalidField('config.CDI_devices', 'CDI devices are not supported');
   refuseAppArmor(security, path);
   const sandboxNamespaces = facts.sandbox.config.linux?.securityContext?.namespaceOptions ?? {};
   const usernsPath = `${path}.namespace_options.userns_options`;
@@ -95,5 +97,9 @@ export function containerSpec(config: ContainerConfig, facts: ContainerFactsForS
   const wanted = devices(config);
   if (wanted.length > 0) spec.devices = wanted;
   if (namespaces?.pid === 'TARGET') spec.pidOf = namespaces.targetId;
-  return spec;
+  return withCdiDevices(
+    spec,
+    (config.CDIDevices ?? []).map((device) => device.name ?? ''),
+    facts.cdiDevices,
+  );
 }

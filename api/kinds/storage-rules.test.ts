@@ -42,6 +42,29 @@ describe('volumes', () => {
       volume({ hostPath: { path: '//.' }, persistentVolumeReclaimPolicy: 'Recycle' }),
       ["spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"],
     ],
+    [
+      'no capacity is negative',
+      volume({ csi, capacity: { storage: '-1Gi' } }),
+      [
+        'spec.capacity[storage]: Invalid value: -1073741824: must be a valid resource quantity',
+        'spec.capacity[storage]: Invalid value: "-1Gi": must be greater than zero',
+      ],
+    ],
+    [
+      'secrets and endpoints elsewhere are named with their namespace',
+      volume({ cinder: { volumeID: 'x', secretRef: { name: '', namespace: '' } } }),
+      ['spec.cinder.secretRef.name: Required value', 'spec.cinder.secretRef.namespace: Required value'],
+    ],
+    [
+      'a volume of StorageOS has a name that is a label',
+      volume({ storageos: { volumeName: 'A' } }),
+      [expect.stringMatching(/^spec\.storageos\.volumeName: Invalid value: "A": a lowercase RFC 1123 label/)],
+    ],
+    [
+      'registries are hosts with ports',
+      volume({ quobyte: { registry: 'a:1,b', volume: 'v' } }),
+      ['spec.quobyte.registry: Invalid value: "a:1,b": must be a host:port pair or multiple pairs separated by commas'],
+    ],
   ])('%s', (_, each, messages) => expect(createErrors(persistentVolume, each)).toEqual(messages));
 
   it.each<[string, object, object, string[]]>([
@@ -158,10 +181,10 @@ describe('claims', () => {
       },
     });
     expect(messagesOf(persistentVolumeClaim.validateStatusUpdate?.(each, each) ?? [])).toEqual([
-      'status.capacity[storage]: Invalid value: "-1": must be greater than or equal to 0',
+      'status.capacity[storage]: Invalid value: -1: must be a valid resource quantity',
       'status.allocatedResourceStatus: Unsupported value: "storage": supported values: "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"',
       'status.allocatedResourceStatus: Unsupported value: "cpu": supported values: "storage"',
-      'status.allocatedResources[example.com/x]: Invalid value: "-1": must be greater than or equal to 0',
+      'status.allocatedResources[example.com/x]: Invalid value: -1: must be a valid resource quantity',
     ]);
   });
 

@@ -1,6 +1,6 @@
 // The specification of a persistent volume claim, as a claim has it and as an ephemeral volume's template has it.
 import { fieldErrors } from '../field-error.ts';
-import { formatQuantity, quantityOf } from '../quantity.ts';
+import { formatQuantity, intValue, type Quantity, quantityOf } from '../quantity.ts';
 import { isQualifiedName, nameIsDnsLabel } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type {
@@ -9,7 +9,7 @@ import type {
   TypedLocalObjectReference,
   TypedObjectReference,
 } from '../types/core-v1.ts';
-import { dnsSubdomain, type Findings, invalidEach, NOT_NEGATIVE, optionalOneOf, POSITIVE } from './checks.ts';
+import { dnsSubdomain, type Findings, invalidEach, optionalOneOf, POSITIVE } from './checks.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
 
@@ -99,7 +99,7 @@ export function* validateClaimStatus({ spec = {}, status = {} }: PersistentVolum
   // The path is upstream's.
   if ((spec.accessModes ?? []).length === 0) yield required('Spec.accessModes');
   for (const [name, value] of Object.entries(status.capacity ?? {})) {
-    yield* notNegative(value, `status.capacity[${name}]`);
+    yield* basicResource(quantityOf(value), `status.capacity[${name}]`);
   }
   for (const [name, state] of Object.entries(status.allocatedResourceStatuses ?? {})) {
     const field = 'status.allocatedResourceStatus';
@@ -110,13 +110,14 @@ export function* validateClaimStatus({ spec = {}, status = {} }: PersistentVolum
   for (const [name, value] of Object.entries(status.allocatedResources ?? {})) {
     const wrong = [...storageName(name, 'status.allocatedResources')];
     yield* wrong;
-    if (wrong.length === 0) yield* notNegative(value, `status.allocatedResources[${name}]`);
+    if (wrong.length === 0) yield* basicResource(quantityOf(value), `status.allocatedResources[${name}]`);
   }
 }
 
-function* notNegative(value: string | number, field: string): Findings {
-  const quantity = quantityOf(value);
-  if (quantity.nanos < 0n) yield invalid(field, formatQuantity(quantity), NOT_NEGATIVE);
+/** The value is shown in whole units. */
+export function* basicResource(quantity: Quantity, field: string): Findings {
+  const value = intValue(quantity);
+  if (value < 0) yield invalid(field, value, 'must be a valid resource quantity');
 }
 
 /** Of Kubernetes' own resources only storage; others are the driver's. */

@@ -8,17 +8,9 @@ import type {
   SecretReference,
   Volume,
 } from '../types/core-v1.ts';
-import {
-  dnsLabel,
-  dnsSubdomain,
-  type Findings,
-  NOT_NEGATIVE,
-  optionalOneOf,
-  pathWithoutBacksteps,
-  POSITIVE,
-} from './checks.ts';
+import { dnsLabel, dnsSubdomain, type Findings, optionalOneOf, pathWithoutBacksteps, POSITIVE } from './checks.ts';
 import { csiDriverName } from './csi.ts';
-import { accessModes } from './persistent-volume-claims.ts';
+import { accessModes, basicResource } from './persistent-volume-claims.ts';
 import { REMOTE_SOURCES } from './remote-volumes.ts';
 import { validateNodeSelector } from './scheduling.ts';
 import { validateHostPath } from './volumes.ts';
@@ -89,7 +81,7 @@ function* capacity(list: Readonly<Record<string, string | number>>, field: strin
   if (list.storage === undefined || names.length > 1) yield notSupported(field, list, ['storage']);
   for (const name of names) {
     const quantity = quantityOf(list[name]);
-    if (quantity.nanos < 0n) yield invalid(`${field}[${name}]`, formatQuantity(quantity), NOT_NEGATIVE);
+    yield* basicResource(quantity, `${field}[${name}]`);
     if (quantity.nanos <= 0n) yield invalid(`${field}[${name}]`, formatQuantity(quantity), POSITIVE);
   }
 }

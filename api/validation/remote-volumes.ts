@@ -2,7 +2,7 @@
 import { fieldErrors } from '../field-error.ts';
 import { rangeError } from '../names.ts';
 import type { Volume } from '../types/core-v1.ts';
-import { type Findings, optionalOneOf } from './checks.ts';
+import { dnsLabel, type Findings, optionalOneOf } from './checks.ts';
 
 const { invalid, notSupported, required } = fieldErrors;
 
@@ -23,20 +23,20 @@ export const REMOTE_SOURCES: [RemoteName, (volume: Volume, field: string) => Fin
   ['awsElasticBlockStore', partitioned('volumeID')],
   ['nfs', nfs],
   ['iscsi', iscsi],
-  ['glusterfs', needs('endpoints', 'path')],
+  ['glusterfs', glusterfs],
   ['flocker', flocker],
   ['rbd', needs('monitors', 'image')],
-  ['cinder', needs('volumeID')],
+  ['cinder', cinder],
   ['cephfs', needs('monitors')],
-  ['quobyte', needs('registry', 'volume')],
+  ['quobyte', quobyte],
   ['fc', fc],
   ['flexVolume', flexVolume],
-  ['azureFile', needs('secretName', 'shareName')],
+  ['azureFile', azureFile],
   ['vsphereVolume', needs('volumePath')],
   ['photonPersistentDisk', needs('pdID')],
   ['portworxVolume', needs('volumeID')],
   ['azureDisk', azureDisk],
-  ['storageos', needs()],
+  ['storageos', storageos],
   ['scaleIO', needs('gateway', 'system', 'volumeName')],
 ];
 
@@ -46,6 +46,63 @@ function partitioned(idField: 'pdName' | 'volumeID') {
     const partition = (volume.gcePersistentDisk ?? volume.awsElasticBlockStore)?.partition ?? 0;
     if (partition < 0 || partition > 255) yield invalid(`${field}.partition`, partition, rangeError(1, 255));
   };
+}
+
+/** What the source of a persistent volume has beside a pod's: objects in other namespaces are named with theirs. */
+type WithNamespaces = {
+  endpointsNamespace?: string;
+  secretNamespace?: string;
+  secretRef?: { name?: string; namespace?: string };
+};
+
+function* glusterfs(volume: Volume, field: string): Findings {
+  yield* needs('endpoints', 'path')(volume, field);
+  const { endpointsNamespace: namespace } = (volume.glusterfs ?? {}) as WithNamespaces;
+  if (namespace === undefined) return;
+  const at = `${field}.endpointsNamespace`;
+  if (namespace === '') {
+    yield invalid(at, namespace, 'if the endpointnamespace is set, it must be a valid namespace name');
+  } else yield* dnsLabel(namespace, at);
+}
+
+function* cinder(volume: Volume, field: string): Findings {
+  yield* needs('volumeID')(volume, field);
+  yield* namedSecret(volume.cinder, field);
+}
+
+function* azureFile(volume: Volume, field: string): Findings {
+  yield* needs('secretName', 'shareName')(volume, field);
+  if (((volume.azureFile ?? {}) as WithNamespaces).secretNamespace === '') yield required(`${field}.secretNamespace`);
+}
+
+function* storageos(volume: Volume, field: string): Findings {
+  const { volumeName, volumeNamespace } = volume.storageos ?? {};
+  if (!volumeName) yield required(`${field}.volumeName`);
+  else yield* dnsLabel(volumeName, `${field}.volumeName`);
+  if (volumeNamespace) yield* dnsLabel(volumeNamespace, `${field}.volumeNamespace`);
+  yield* namedSecret(volume.storageos, field);
+}
+
+function* namedSecret(source: WithNamespaces | undefined, field: string): Findings {
+  const reference = source?.secretRef;
+  if (!reference) return;
+  if (!reference.name) yield required(`${field}.secretRef.name`);
+  // Secrets of pods are in the pod's namespace: their references have none.
+  if (reference.namespace === '') yield required(`${field}.secretRef.namespace`);
+}
+
+function* quobyte({ quobyte: source }: Volume, field: string): Findings {
+  const pairs = 'must be a host:port pair or multiple pairs separated by commas';
+  const registry = source?.registry ?? '';
+  if (registry === '') yield required(`${field}.registry`, pairs);
+  else if ((source?.tenant?.length ?? 0) >= 65) {
+    yield required(`${field}.tenant`, 'must be a UUID and may not exceed a length of 64 characters');
+  } else {
+    for (const pair of registry.split(',')) {
+      if (!/^(\[[^[\]]*\]|[^:[\]]*):[^:[\]]*$/.test(pair)) yield invalid(`${field}.registry`, registry, pairs);
+    }
+  }
+  if (!source?.volume) yield required(`${field}.volume`);
 }
 
 function* nfs(volume: Volume, field: string): Findings {

@@ -145,8 +145,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   validateStatusUpdate?(object: T, old: T): FieldError[];
   /** How metadata.name is checked; returns upstream's messages. Default: a DNS-1123 subdomain. */
   validateName?(name: string, prefix: boolean): string[];
-  /** `Warning:` header texts for a create or update. */
-  warnings?(object: T): string[];
+  /** `Warning:` header texts for a create, or for an update of `old`. */
+  warnings?(object: T, old?: T): string[];
 
   /**
    * Dependents stay when a deletion does not say what becomes of them: so it was before there was a garbage collector.

@@ -5,8 +5,8 @@ import { formatLabelSelector } from '../selectors.ts';
 import type { CronJob, CronJobSpec, JobSpec } from '../types/batch-v1.ts';
 import { type Findings, nonNegative, oneOf } from '../validation/checks.ts';
 import { CronError, isTimeZone, parseCron } from '../validation/cron-schedule.ts';
-import { validateJobTemplate } from '../validation/job.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { jobWarnings, validateJobTemplate } from '../validation/job.ts';
+import { nameWarning } from '../validation/pod-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setJobTemplateDefaults } from './parts/job-defaults.ts';
@@ -78,9 +78,9 @@ export const cronJob = defineKind<CronJob>({
     return found;
   },
   validateUpdate: (object, old) => [...findings(object.spec, old.spec)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.jobTemplate?.spec?.template ?? {}, 'spec.jobTemplate.spec.template'),
+  warnings: (object, old) => [
+    ...(old ? [] : nameWarning(object.metadata.name, 'workload')),
+    ...jobWarnings(object.spec?.jobTemplate?.spec, 'spec.jobTemplate.spec'),
   ],
 });
 

@@ -6,7 +6,7 @@ import { formatLabels, formatLabelSelector, selectorFromObject, validateLabelSel
 import type { DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy } from '../types/apps-v1.ts';
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
 import { isEmptySelector, validatePodTemplate } from '../validation/pod-template.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { workloadWarnings } from '../validation/pod-warnings.ts';
 import { intOrPercent, isZero, notMoreThan100Percent } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
@@ -80,10 +80,7 @@ export const daemonSet = defineKind<DaemonSet>({
     return found;
   },
   validateStatusUpdate: (object, old) => [...statusFindings(object.status, old.status)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
-  ],
+  warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 
 const templateGeneration = ({ metadata }: DaemonSet): number =>

@@ -5,7 +5,7 @@ import type { Deployment, DeploymentSpec, DeploymentStrategy } from '../types/ap
 import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { workloadWarnings } from '../validation/pod-warnings.ts';
 import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { intOrPercent, isZero, notMoreThan100Percent, validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
@@ -72,10 +72,7 @@ export const deployment = defineKind<Deployment>({
     return found;
   },
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
-  ],
+  warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 
 function validate(object: Deployment): FieldError[] {

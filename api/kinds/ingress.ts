@@ -1,7 +1,7 @@
 // networking.k8s.io/v1 Ingress: HTTP from outside, by host and path.
 import { age } from '../duration.ts';
 import type { Ingress } from '../types/networking-v1.ts';
-import { validateIngress } from '../validation/ingress.ts';
+import { CLASS_ANNOTATION, validateIngress } from '../validation/ingress.ts';
 import { validIp } from '../validation/ip.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { firstThree } from './parts/cells.ts';
@@ -31,6 +31,10 @@ export const ingress = defineKind<Ingress>({
   prepareForCreate(object) {
     object.status = { loadBalancer: {} };
   },
+  warnings: ({ metadata, spec }, old) =>
+    old || metadata.annotations?.[CLASS_ANNOTATION] === undefined || spec?.ingressClassName !== undefined
+      ? []
+      : [`annotation "${CLASS_ANNOTATION}" is deprecated, please use 'spec.ingressClassName' instead`],
   validate: (object) => [...validateIngress(object, true)],
   validateUpdate: (object) => [...validateIngress(object, false)],
   validateStatusUpdate: ({ status }) =>

@@ -3,9 +3,9 @@ import { age, humanDuration } from '../duration.ts';
 import { formatLabelSelector } from '../selectors.ts';
 import type { Job, JobSpec } from '../types/batch-v1.ts';
 import { MAX_INT32 } from '../validation/checks.ts';
-import { JOB_LABELS, validateJob, validateJobUpdate } from '../validation/job.ts';
+import { JOB_LABELS, jobWarnings, validateJob, validateJobUpdate } from '../validation/job.ts';
 import { validateJobStatusUpdate } from '../validation/job-status.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { nameWarning } from '../validation/pod-warnings.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setJobTemplateDefaults } from './parts/job-defaults.ts';
@@ -62,9 +62,9 @@ export const job = defineKind<Job>({
   validate: (object) => [...validateJob(object)],
   validateUpdate: (object, old) => [...validateJobUpdate(object, old)],
   validateStatusUpdate: (object, old) => [...validateJobStatusUpdate(object, old)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
+  warnings: (object, old) => [
+    ...(old ? [] : nameWarning(object.metadata.name, 'workload')),
+    ...jobWarnings(object.spec, 'spec'),
   ],
 });
 

@@ -3,12 +3,16 @@ import { describe, expect, it } from 'vitest';
 import type { Service, ServiceSpec } from '../types/core-v1.ts';
 import type { Job } from '../types/batch-v1.ts';
 import { csiDriver } from './csi-driver.ts';
+import { deployment } from './deployment.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { ingress } from './ingress.ts';
 import { job } from './job.ts';
 import { networkPolicy } from './network-policy.ts';
 import { node } from './node.ts';
+import { pod } from './pod.ts';
+import { serviceAccount } from './service-account.ts';
+import { statefulSet } from './stateful-set.ts';
 import { service } from './service.ts';
 import { createErrors, created, podOf } from './testing.ts';
 
@@ -164,3 +168,59 @@ it('drivers put tokens into secrets only where they ask for some', () => {
 });
 
 it('autoscalers have generations', () => expect(horizontalPodAutoscaler.hasGeneration).toBe(true));
+
+describe('warnings', () => {
+  it('of workloads on their names when they are made, on their templates when these change', () => {
+    const spec = {
+      selector: { matchLabels: { a: 'b' } },
+      template: {
+        metadata: { labels: { a: 'b' } },
+        spec: podOf({ nodeSelector: { 'beta.kubernetes.io/os': 'linux' } }).spec,
+      },
+    };
+    const object = created(deployment, { metadata: { name: 'a.b', generation: 2 }, spec });
+    const label =
+      'spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead';
+    expect(deployment.warnings?.(object)).toEqual([expect.stringContaining('metadata.name: this is used'), label]);
+    expect(deployment.warnings?.(object, { ...object, metadata: { name: 'a.b', generation: 1 } })).toEqual([label]);
+    expect(deployment.warnings?.(object, object)).toEqual([]);
+  });
+
+  it('of pods only when they are made', () => {
+    const object = created(pod, podOf({ nodeSelector: { 'beta.kubernetes.io/os': 'linux' } }));
+    expect(pod.warnings?.(object)).toHaveLength(1);
+    expect(pod.warnings?.(object, object)).toEqual([]);
+  });
+
+  it('of sets that keep every revision, which is allowed', () => {
+    const template = { metadata: { labels: { a: 'b' } }, spec: podOf().spec };
+    const set = created(statefulSet, {
+      metadata: { name: 'x' },
+      spec: { selector: { matchLabels: { a: 'b' } }, template, revisionHistoryLimit: -1 },
+    });
+    expect(statefulSet.validate(set)).toEqual([]);
+    expect(statefulSet.warnings?.(set)).toEqual([
+      'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended',
+    ]);
+  });
+
+  it('of what is deprecated elsewhere', () => {
+    const old = { metadata: { name: 'i', annotations: { 'kubernetes.io/ingress.class': 'x' } }, spec: {} };
+    expect(ingress.warnings?.(old)).toEqual([
+      'annotation "kubernetes.io/ingress.class" is deprecated, please use \'spec.ingressClassName\' instead',
+    ]);
+    expect(ingress.warnings?.({ ...old, spec: { ingressClassName: 'x' } })).toEqual([]);
+    const annotations = { 'kubernetes.io/enforce-mountable-secrets': 'true' };
+    expect(serviceAccount.warnings?.({ metadata: { name: 's', annotations } })).toEqual([
+      'metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets',
+    ]);
+    expect(node.warnings?.({ metadata: { name: 'n' }, spec: { externalID: 'x', configSource: {} } })).toEqual([
+      'spec.configSource: the feature is removed',
+      'spec.externalID: this field is deprecated, and is unused by Kubernetes',
+    ]);
+    const indexed = { completionMode: 'Indexed', completions: 200_000, parallelism: 20_000, template: podOf() };
+    expect(job.warnings?.(created(job, { metadata: { name: 'j' }, spec: indexed }))[0]).toContain(
+      'spec: In Indexed Jobs',
+    );
+  });
+});

@@ -61,7 +61,8 @@ export const node = defineKind<Node>({
   validateUpdate: validateChange,
   validateStatusUpdate: validateChange,
   warnings: ({ spec }) => [
-    ...(spec?.configSource ? ['spec.configSource: the feature is removed in v1.24+, this field is ignored'] : []),
+    ...(spec?.configSource ? ['spec.configSource: the feature is removed'] : []),
+    ...(spec?.externalID ? ['spec.externalID: this field is deprecated, and is unused by Kubernetes'] : []),
     ...(spec?.podCIDRs ?? []).flatMap((cidr, i) => cidrWarnings(cidr, `spec.podCIDRs[${i}]`)),
   ],
 });

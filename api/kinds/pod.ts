@@ -87,7 +87,8 @@ export const pod = defineKind<Pod>({
   validate: validatePod,
   validateUpdate: validatePodUpdate,
   validateStatusUpdate: validatePodStatusUpdate,
-  warnings: (object) => [...nameWarning(object.metadata.name, 'Pod'), ...podWarnings(object)],
+  /** Few people change pods themselves: an update warns of nothing. */
+  warnings: (object, old) => (old ? [] : [...nameWarning(object.metadata.name, 'Pod'), ...podWarnings(object)]),
 
   /** Nothing runs yet, or any more: nothing to wait for. */
   gracefulDelete(object, requested) {

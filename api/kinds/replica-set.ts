@@ -5,7 +5,7 @@ import type { ReplicaSet, ReplicaSetSpec } from '../types/apps-v1.ts';
 import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { workloadWarnings } from '../validation/pod-warnings.ts';
 import { validateSelectedTemplate } from '../validation/pod-template.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
@@ -68,10 +68,7 @@ export const replicaSet = defineKind<ReplicaSet>({
     return found;
   },
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
-  ],
+  warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 
 function validate(object: ReplicaSet): FieldError[] {

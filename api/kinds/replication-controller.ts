@@ -5,7 +5,7 @@ import { formatLabels, selectorFromMap } from '../selectors.ts';
 import type { ReplicationController, ReplicationControllerSpec } from '../types/core-v1.ts';
 import { type Findings, nonNegative } from '../validation/checks.ts';
 import { validatePodTemplate } from '../validation/pod-template.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { workloadWarnings } from '../validation/pod-warnings.ts';
 import { validateReplicaCounts } from '../validation/replicas.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
@@ -58,10 +58,7 @@ export const replicationController = defineKind<ReplicationController>({
   },
   validate: (object) => [...findings(object)],
   validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
-  ],
+  warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 
 function* findings({ spec = {} as ReplicationControllerSpec }: ReplicationController): Findings {

@@ -3,6 +3,8 @@ import { age } from '../duration.ts';
 import type { ServiceAccount } from '../types/core-v1.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
+const MOUNTABLE_SECRETS = 'kubernetes.io/enforce-mountable-secrets';
+
 export const serviceAccount = defineKind<ServiceAccount>({
   group: '',
   version: 'v1',
@@ -13,6 +15,12 @@ export const serviceAccount = defineKind<ServiceAccount>({
   schema: 'core.v1.ServiceAccount',
   columns: [NAME_COLUMN, 'Age'],
   cells: (object, { nowMs }) => [nameOf(object), age(object.metadata.creationTimestamp, nowMs)],
+  warnings: ({ metadata }) =>
+    metadata.annotations?.[MOUNTABLE_SECRETS] === undefined
+      ? []
+      : [
+          `metadata.annotations[${MOUNTABLE_SECRETS}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`,
+        ],
   subresources: [
     { name: 'token', kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] },
   ],

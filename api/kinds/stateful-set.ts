@@ -5,7 +5,8 @@ import { fieldErrors } from '../field-error.ts';
 import { isDns1123Label } from '../names.ts';
 import { selectorFromObject } from '../selectors.ts';
 import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
-import { nameWarning, podWarnings } from '../validation/pod-warnings.ts';
+import { workloadWarnings } from '../validation/pod-warnings.ts';
+import { claimSpecWarnings } from '../validation/storage-warnings.ts';
 import { validateStatefulSet, validateStatefulSetStatus } from '../validation/stateful-set.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
@@ -23,6 +24,9 @@ const MUTABLE = [
 ] as const;
 const ONLY_MUTABLE =
   "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+const KEEPS_ALL =
+  'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended';
 
 export const statefulSet = defineKind<StatefulSet>({
   group: 'apps',
@@ -87,9 +91,13 @@ export const statefulSet = defineKind<StatefulSet>({
     return found;
   },
   validateStatusUpdate: (object, old) => [...validateStatefulSetStatus(object.status, old.status)],
-  warnings: (object) => [
-    ...nameWarning(object.metadata.name, 'workload'),
-    ...podWarnings(object.spec?.template ?? {}, 'spec.template'),
+  warnings: (object, old) => [
+    ...workloadWarnings(object, old, object.spec?.template),
+    ...(object.spec?.volumeClaimTemplates ?? []).flatMap(({ spec }, i) =>
+      // The slip in the path of updates is upstream's.
+      claimSpecWarnings(spec ?? {}, `spec.volumeClaimTemplates[${i}]${old ? '.Spec' : ''}`),
+    ),
+    ...((object.spec?.revisionHistoryLimit ?? 0) < 0 ? [KEEPS_ALL] : []),
   ],
 });
 

@@ -7,7 +7,7 @@ import { parseIp } from './ip.ts';
 
 const { invalid, notSupported, required } = fieldErrors;
 
-const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
+export const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
 const FORBIDDEN_IN_PATH = ['//', '/./', '/../', '%2f', '%2F'];
 const FORBIDDEN_AT_END = ['/..', '/.'];
 

@@ -8,6 +8,7 @@ import type { PodTemplateSpec } from '../types/core-v1.ts';
 import { domainPrefixedPath, type Findings, IMMUTABLE, nonNegative, optionalOneOf } from './checks.ts';
 import { validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
 import { validatePodTemplate } from './pod-template.ts';
+import { podWarnings } from './pod-warnings.ts';
 
 const { invalid, notSupported, required, tooLong } = fieldErrors;
 
@@ -220,4 +221,16 @@ function withSchedulingOf(was: PodTemplateSpec | undefined, now: PodTemplateSpec
     if (!now.spec.affinity) delete copy.spec.affinity;
   }
   return copy;
+}
+
+const MANY_INDEXES =
+  'In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail';
+
+export function jobWarnings(spec: JobSpec | undefined, field: string): string[] {
+  if (!spec) return [];
+  const isLarge =
+    spec.completionMode === 'Indexed' &&
+    (spec.completions ?? 0) > MAX_INDEXED &&
+    (spec.parallelism ?? 0) > MAX_WITH_MANY_COMPLETIONS;
+  return [...(isLarge ? [`${field}: ${MANY_INDEXES}`] : []), ...podWarnings(spec.template ?? {}, `${field}.template`)];
 }

@@ -49,6 +49,16 @@ export function nameWarning(name: string | undefined, what: 'Pod' | 'workload'):
   ];
 }
 
+/** Of a workload with a template in its specification: when it is made, and when an update makes a new generation of it. */
+export function workloadWarnings(
+  { metadata }: { metadata: ObjectMeta },
+  old: { metadata: ObjectMeta } | undefined,
+  template: PodTemplateSpec | undefined,
+): string[] {
+  if (!old) return [...nameWarning(metadata.name, 'workload'), ...podWarnings(template ?? {}, 'spec.template')];
+  return metadata.generation === old.metadata.generation ? [] : podWarnings(template ?? {}, 'spec.template');
+}
+
 /** `field` is empty for a pod, `spec.template` for a template. */
 export function podWarnings(template: PodTemplateSpec & { metadata?: ObjectMeta }, field = ''): string[] {
   const { spec, metadata } = template;

@@ -29,7 +29,6 @@ export function* validateStatefulSet({ spec = {} as StatefulSetSpec }: StatefulS
   yield* nonNegative(spec.replicas, 'spec.replicas');
   yield* nonNegative(spec.minReadySeconds, 'spec.minReadySeconds');
   yield* nonNegative(spec.ordinals?.start, 'spec.ordinals.start');
-  yield* nonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit');
   if (spec.serviceName && spec.serviceName !== old?.spec?.serviceName) {
     yield* dnsLabel(spec.serviceName, 'spec.serviceName');
   }

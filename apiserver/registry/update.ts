@@ -131,7 +131,7 @@ async function tryUpdate(
     object.metadata.resourceVersion = String(revision);
     validateUpdate(kind, object, old, request);
     if (!request.internal) await context.admission.validate(admission);
-    if (isMain) for (const text of kind.warnings?.(object) ?? []) request.warn(text);
+    if (isMain) for (const text of kind.warnings?.(object, old) ?? []) request.warn(text);
     const outcome = await write(context, kind, request, object, old, revision);
     committed = 'entry' in outcome;
     if (committed && !request.dryRun) await hook?.after?.(finalStep(object) ? undefined : object, old);

@@ -89,7 +89,7 @@ function withoutApplied(annotations: Record<string, string> | undefined): Record
   return rest;
 }
 
-/** Removes the oldest of `old` that no pod is made from, beyond the owner's limit. */
+/** Removes the oldest of `old` that no pod is made from, beyond the owner's limit; below zero there is none. */
 export async function trimHistory(
   client: Client,
   owner: Templated,
@@ -97,7 +97,9 @@ export async function trimHistory(
   isLive: (revision: ControllerRevision) => boolean,
 ): Promise<void> {
   const unused = old.filter((each) => !isLive(each)).sort(byRevision);
-  const excess = unused.length - (owner.spec?.revisionHistoryLimit ?? 10);
+  const limit = owner.spec?.revisionHistoryLimit ?? 10;
+  if (limit < 0) return;
+  const excess = unused.length - limit;
   const resource = client.resource<ControllerRevision>(controllerRevisionRef, owner.metadata.namespace);
   for (const { metadata } of unused.slice(0, Math.max(0, excess))) {
     try {

@@ -108,6 +108,24 @@ const client = (name: string, description: string) =>
     .option('--context <name>', 'context of the kubeconfig')
     .option('-n, --namespace <name>', 'namespace');
 
+const token = program.command('token').description('tokens with which other machines become nodes of a cluster');
+const tokenCommand = (name: string, description: string) =>
+  token
+    .command(name)
+    .description(description)
+    .addOption(dataDir())
+    .option('--kubeconfig <file>', 'kubeconfig to use (default: KUBECONFIG, the local cluster, ~/.kube/config)');
+tokenCommand('create', 'make a token and print the command that joins a machine with it')
+  .option('--ttl <duration>', 'how long it is good: 30m, 24h; 0 for ever', seconds, 24 * 3600)
+  .option('--server <url>', "https://address:port by which nodes reach the API server (default: the kubeconfig's)")
+  .action(async (options) => (await import('./commands/token.ts')).tokenCreateCommand(options));
+tokenCommand('list', 'list tokens, without their secret half').action(async (options) =>
+  (await import('./commands/token.ts')).tokenListCommand(options),
+);
+tokenCommand('delete', 'end a token: nodes that have joined stay')
+  .argument('<id>')
+  .action(async (id, options) => (await import('./commands/token.ts')).tokenDeleteCommand(id, options));
+
 client('get', 'list objects, or show some by name')
   .argument('<type...>', 'type or type/name, then names: pods, deploy/web, svc a b')
   .option('-o, --output <format>', 'wide, yaml, json or name')
@@ -180,6 +198,17 @@ withNode(connected(program.command('kubelet').description('run the node agent al
   )
   .option('--rotate-server-certificates', 'ask the cluster for the certificate of the node server')
   .action(async (options) => (await import('./commands/kubelet.ts')).kubeletCommand(options));
+withNode(
+  program.command('join').description('make this machine a node of a cluster, which `sampan token create` invites'),
+)
+  .argument('<server>', 'https://address:port of its API server')
+  .option('--token <token>', 'what the node comes in with, the first time')
+  .option('--discovery-token-ca-cert-hash <hash>', "sha256:<hex> of the key of the cluster's CA")
+  .option('--cri-socket <path>', 'use the runtime that serves there (default: run one)')
+  .addOption(dataDir())
+  .addOption(logLevel())
+  .action(async (server, options) => (await import('./commands/join.ts')).joinCommand(server, options));
+
 const runtime = program
   .command('runtime')
   .description('run the container runtime alone: CRI on a unix socket')

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, loadKubeconfig } from '../client/index.ts';
-import type { Client } from '../client/port.ts';
+import type { Client, ClientConfig } from '../client/port.ts';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import { UserError } from './user-error.ts';
@@ -31,7 +31,7 @@ function kubeconfigChoice(options: SessionOptions): { path?: string } {
   throw new UserError(`no cluster found: start one with 'sampan up', or name a kubeconfig with --kubeconfig`);
 }
 
-export function openSession(options: SessionOptions): Session {
+export function openSession(options: SessionOptions): Session & { config: ClientConfig } {
   const loaded = loadKubeconfig({
     ...kubeconfigChoice(options),
     context: options.context,
@@ -40,5 +40,5 @@ export function openSession(options: SessionOptions): Session {
     userAgent: 'sampan-cli',
   });
   const client = createClient(loaded.config, { clock: systemClock, log: silentLogger });
-  return { client, namespace: options.namespace ?? loaded.namespace };
+  return { client, config: loaded.config, namespace: options.namespace ?? loaded.namespace };
 }

@@ -22,6 +22,8 @@ export interface KubeletFlags extends ConnectedFlags, NodeFlags {
   criSocket?: string;
   bootstrapKubeconfig?: string;
   rotateServerCertificates?: boolean;
+  /** Called with the node's own credentials, and with each that replaces them. */
+  onCredentials?(credentials: Credentials): void;
 }
 
 export async function kubeletCommand(flags: KubeletFlags): Promise<void> {
@@ -43,6 +45,7 @@ export async function kubeletCommand(flags: KubeletFlags): Promise<void> {
     const stop = () => turn.abort();
     end.signal.addEventListener('abort', stop, { once: true });
     void source.next().then(stop);
+    flags.onCredentials?.(source.current);
     await runOnce(flags, settings, nodeName, layout, source.current, log, turn.signal, shutdown?.options);
     end.signal.removeEventListener('abort', stop);
   }

@@ -16,13 +16,19 @@ export const hasCondition = (object: CertificateSigningRequest, type: string): b
 
 export interface Recognized {
   /** The subresource whose `create` the requestor needs. */
-  permission: 'selfnodeclient' | 'nodeclient';
+  permission: 'selfnodeclient' | 'nodeclient' | 'selfnodeserver';
   message: string;
 }
 
 /** Under which rights a request would approve itself, in the order in which they are asked about. */
 export function recognize(object: CertificateSigningRequest, request: SigningRequest): Recognized[] {
   const { signerName, username, usages = [] } = object.spec;
+  // Upstream has left the approval of these to others; here who may is asked, and nobody may unless an administrator says so.
+  if (signerName === SIGNERS.kubeletServing && username === request.commonName) {
+    if (kubeletServingProblem(request, usages)) return [];
+    const message = 'Auto approving self kubelet server certificate after SubjectAccessReview.';
+    return [{ permission: 'selfnodeserver', message }];
+  }
   if (signerName !== SIGNERS.kubeletClient || kubeletClientProblem(request, usages)) return [];
   const found: Recognized[] = [];
   if (username === request.commonName) {

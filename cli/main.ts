@@ -207,7 +207,11 @@ withNode(
   .option('--cri-socket <path>', 'use the runtime that serves there (default: run one)')
   .addOption(dataDir())
   .addOption(logLevel())
-  .action(async (server, options) => (await import('./commands/join.ts')).joinCommand(server, options));
+  .action(async (server, options) => {
+    await (await import('./commands/join.ts')).joinCommand(server, options);
+    // Clients that ask for certificates keep their connections.
+    process.exit(0);
+  });
 
 const runtime = program
   .command('runtime')

@@ -151,9 +151,11 @@ async function bootstrapped(
     userAgent: 'sampan',
   }).config;
   const { server, caPem } = loaded;
-  const rotationWith = (config: Credentials) =>
-    new CertificateRotation({
-      client: connect(config, 'kubelet-bootstrap', log, nodeName).client,
+  const rotationWith = (config: Credentials) => {
+    const { client } = connect(config, 'kubelet-bootstrap', log, nodeName);
+    signal.addEventListener('abort', () => client.close(), { once: true });
+    return new CertificateRotation({
+      client,
       wanted: { signerName: 'kubernetes.io/kube-apiserver-client-kubelet', nodeName },
       dir: join(layout.kubeletDir, 'pki'),
       name: 'kubelet-client',
@@ -161,6 +163,7 @@ async function bootstrapped(
       random: Math.random,
       log,
     });
+  };
   const first = rotationWith(loaded);
   const keys = first.stored() ?? (await first.obtain(signal));
   if (!keys) return undefined;

@@ -122,6 +122,9 @@ export function joinObjects(clusterInfo: string): KubeObject[] {
       namespace: 'kube-system',
     }),
     binding('sampan:node-proxier', 'system:node-proxier', NODES),
+    // Cluster DNS answers on every node.
+    role('sampan:node-dns', [{ apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] }]),
+    binding('sampan:node-dns', 'sampan:node-dns', NODES),
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',

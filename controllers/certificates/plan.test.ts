@@ -103,6 +103,7 @@ it('approves kubelets, and kubelets for themselves', () => {
   const own = csr(SIGNERS.kubeletClient, CLIENT, [], { username: 'system:node:a' });
   expect(permissions(own)).toEqual(['selfnodeclient', 'nodeclient']);
   expect(permissions(csr(SIGNERS.kubeletServing, SERVER, []))).toEqual([]);
+  expect(permissions(csr(SIGNERS.kubeletServing, CLIENT, [], { username: 'system:node:a' }))).toEqual([]);
 });
 
 it.each([

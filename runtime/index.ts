@@ -57,7 +57,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<RunningRunt
     log,
   });
   const context: CriContext = {
-    store: new Store(options.stateDir),
+    store: new Store(options.stateDir, log),
     images,
     launcher,
     events: new EventHub(),

@@ -185,6 +185,19 @@ describe('a node that runs short', () => {
       })[0]
       ?.status?.conditions?.find((each) => each.type === type)?.status;
 
+  it('takes the containers of pods that are over before it evicts any, when the disk is short', async () => {
+    await test.start();
+    await test.create(makePod({ restartPolicy: 'Never' }, 'over'));
+    test.cri.exit(test.cri.running()[0]?.status.id as string, 0);
+    await test.create(makePod({}, 'runs'));
+    await test.quiet();
+    test.free.set('imagefs.available', { available: 10 * Mi, capacity: 8192 * Mi });
+    await test.advance(10_000);
+    const names = [...test.cri.containers.values()].map((each) => each.status.labels?.['io.kubernetes.pod.name']);
+    expect(names).not.toContain('over');
+    expect(test.pod('over')?.status?.containerStatuses?.[0]?.state?.terminated?.exitCode).toBe(0);
+  });
+
   it('evicts the pod that upstream would, says why, and keeps out what it could not keep', async () => {
     await test.start();
     const requests = { requests: { memory: '64Mi' } };

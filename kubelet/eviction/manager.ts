@@ -86,6 +86,7 @@ export class EvictionManager {
     const { signal } = threshold;
     log.warn({ signal, observed: seen.get(signal) }, 'the node runs short of something; reclaiming it');
     if (resourceOf[signal] === 'ephemeral-storage' || resourceOf[signal] === 'inodes') {
+      for (const worker of this.#options.pods.all()) await worker.removeDead();
       await images.removeUnused();
       const again = planEviction(this.#state, thresholds, observe(), clock.now(), transitionMs);
       if (again.act?.signal !== signal) return;

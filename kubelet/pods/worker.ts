@@ -155,6 +155,13 @@ export class PodWorker {
     this.terminate('Evicted', message, graceSeconds);
   }
 
+  /** The node needs the disk: containers of a pod that is over go, and with them their logs. */
+  async removeDead(): Promise<void> {
+    if (this.#state.kind !== 'stopped') return;
+    for (const each of this.#context.cache.pod(this.identity.uid).containers)
+      if (each.state === 'exited') await removeContainer(this.#context, each.id);
+  }
+
   wake(): void {
     const { gate } = this.#context;
     const mayAct = gate.isOpen || (gate.isListed && this.#pod !== undefined && isStaticPod(this.#pod));

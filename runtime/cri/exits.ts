@@ -67,7 +67,7 @@ export class ExitBook {
     const container = context.store.containers.get(event.containerId);
     if (!container || container.exit) return;
     const { exitCode, oomKilled, finishedAtNs } = event;
-    context.store.containers.update(container.id, () => ({ exit: { exitCode, oomKilled, finishedAtNs } }));
+    context.store.containers.note(container.id, () => ({ exit: { exitCode, oomKilled, finishedAtNs } }));
     context.log.debug({ container: container.id, exitCode, oomKilled }, 'container exited');
     this.wake(container.id);
     emitEvent(context, 'CONTAINER_STOPPED_EVENT', container.id, container.sandboxId);

@@ -23,18 +23,18 @@ export async function recover(context: CriContext): Promise<RecoveryPlan> {
   store.containers.restore(containers.records);
   for (const id of plan.removeContainers) await attempt(context, 'container', id, () => releaseContainer(context, id));
   for (const id of plan.removeSandboxes) await attempt(context, 'sandbox', id, () => releaseSandbox(context, id));
-  for (const { id, handle } of plan.handles) store.sandboxes.update(id, () => ({ handle }));
+  for (const { id, handle } of plan.handles) store.sandboxes.note(id, () => ({ handle }));
   for (const { id, pid, startedAtNs } of plan.started) {
-    const container = store.containers.update(id, () => ({ pid, startedAtNs }));
+    const container = store.containers.note(id, () => ({ pid, startedAtNs }));
     if (container) emitEvent(context, 'CONTAINER_STARTED_EVENT', id, container.sandboxId);
   }
   for (const { id, startedAtNs, exit } of plan.exited) {
-    const container = store.containers.update(id, () => ({ startedAtNs, exit }));
+    const container = store.containers.note(id, () => ({ startedAtNs, exit }));
     if (container) emitEvent(context, 'CONTAINER_STOPPED_EVENT', id, container.sandboxId);
   }
   for (const id of plan.stopSandboxes) {
     await attempt(context, 'sandbox', id, () => launcher.removeSandbox(id));
-    store.sandboxes.update(id, () => ({ stoppedAtNs: nowNs(context) }));
+    store.sandboxes.note(id, () => ({ stoppedAtNs: nowNs(context) }));
     emitEvent(context, 'CONTAINER_STOPPED_EVENT', id, id);
   }
   const known = new Set(store.containers.list().map((container) => container.id));

@@ -26,12 +26,12 @@ async function start(context: CriContext, id: string): Promise<Record<string, ne
   context.exits.beginStart(id);
   try {
     const { startedAtNs } = await context.launcher.startContainer(id);
-    context.store.containers.update(id, () => ({ startedAtNs }));
+    context.store.containers.note(id, () => ({ startedAtNs }));
     emitEvent(context, 'CONTAINER_STARTED_EVENT', id, container.sandboxId);
     return {};
   } catch (error) {
     const message = messageOf(error);
-    context.store.containers.update(id, () => ({
+    context.store.containers.note(id, () => ({
       exit: {
         exitCode: startErrorExitCode,
         finishedAtNs: nowNs(context),

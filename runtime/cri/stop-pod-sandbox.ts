@@ -17,6 +17,6 @@ export async function stopSandbox(context: CriContext, id: string): Promise<void
   await Promise.all(context.store.containersOf(id).map((container) => stopRecord(context, container, 0)));
   if (sandbox.stoppedAtNs !== undefined) return;
   await context.launcher.removeSandbox(id);
-  context.store.sandboxes.update(id, () => ({ stoppedAtNs: nowNs(context) }));
+  context.store.sandboxes.note(id, () => ({ stoppedAtNs: nowNs(context) }));
   emitEvent(context, 'CONTAINER_STOPPED_EVENT', id, id);
 }

@@ -130,7 +130,12 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
       signal: SIGKILL,
       finishedAtNs: clock.now() * 1e6,
     };
-    state.writeFacts(id, facts);
+    try {
+      state.writeFacts(id, facts);
+    } catch (err) {
+      // A full disk: the next start finds it lost again.
+      log.error({ err, containerId: id }, 'the end of a lost container could not be recorded');
+    }
     onFacts(id)(facts);
   };
 

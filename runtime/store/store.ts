@@ -1,6 +1,7 @@
 // The runtime's memory: sandboxes and containers, with their names reserved. A change is one synchronous transaction:
 // read, decide, checkpoint to disk, then visible to everybody.
 import { join } from 'node:path';
+import { type Logger, silentLogger } from '../../lib/log.ts';
 import { CheckpointDirectory } from './checkpoint.ts';
 import { type ContainerRecord, containerName, type SandboxRecord, sandboxName } from './records.ts';
 
@@ -16,11 +17,13 @@ export type Lookup<T> = { kind: 'found'; value: T } | { kind: 'none' } | { kind:
 class Table<T extends { id: string }> {
   readonly files: CheckpointDirectory<T>;
   #kind: string;
+  #log: Logger;
   #rows = new Map<string, T>();
   #names = new Map<string, string>();
   #nameOf: (row: T) => string;
 
-  constructor(kind: string, files: CheckpointDirectory<T>, nameOf: (row: T) => string) {
+  constructor(kind: string, files: CheckpointDirectory<T>, log: Logger, nameOf: (row: T) => string) {
+    this.#log = log;
     this.#kind = kind;
     this.files = files;
     this.#nameOf = nameOf;
@@ -43,6 +46,23 @@ class Table<T extends { id: string }> {
     const next = { ...row, ...change(row) };
     this.files.write(id, next);
     this.#rows.set(id, next);
+    return next;
+  }
+
+  /**
+   * `update` for what has happened already and is told again by the launcher after a restart: it holds even when the
+   * disk is full and does not take it.
+   */
+  note(id: string, change: (row: T) => Partial<T>): T | undefined {
+    const row = this.#rows.get(id);
+    if (!row) return undefined;
+    const next = { ...row, ...change(row) };
+    this.#rows.set(id, next);
+    try {
+      this.files.write(id, next);
+    } catch (err) {
+      this.#log.error({ err, id, kind: this.#kind }, 'a record could not be written; it is kept in memory');
+    }
     return next;
   }
 
@@ -95,13 +115,17 @@ export class Store {
   readonly containers: Table<ContainerRecord>;
 
   /** Records live in `stateDir`/sandboxes/<id>/ and `stateDir`/containers/<id>/. */
-  constructor(stateDir: string) {
-    this.sandboxes = new Table('sandbox', new CheckpointDirectory(join(stateDir, 'sandboxes'), 'sandbox.json'), (s) =>
-      sandboxName(s.config),
+  constructor(stateDir: string, log: Logger = silentLogger) {
+    this.sandboxes = new Table(
+      'sandbox',
+      new CheckpointDirectory(join(stateDir, 'sandboxes'), 'sandbox.json'),
+      log,
+      (s) => sandboxName(s.config),
     );
     this.containers = new Table(
       'container',
       new CheckpointDirectory(join(stateDir, 'containers'), 'container.json'),
+      log,
       (c) => containerName(c.config, this.sandboxes.get(c.sandboxId)?.config ?? { metadata: { uid: c.sandboxId } }),
     );
   }

@@ -1,5 +1,5 @@
-// A small registry for tests: `registry-process.ts USER PASSWORD` prints its port on loopback, keeps all in memory and wants
-// a login for everything.
+// A small registry for tests: `registry-process.ts [USER PASSWORD]` prints its port on loopback, keeps all in memory and wants
+// the login, if there is one, for everything. What is pulled from `lies/<lie>/…` is what was pushed under its tag, with a lie.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,7 +15,7 @@ const server = createServer(async (request, response) => {
   const url = new URL(request.url ?? '/', 'http://registry');
   const end = (code: number, body?: Buffer, headers: Record<string, string> = {}) =>
     void response.writeHead(code, headers).end(request.method === 'HEAD' ? undefined : body);
-  if (request.headers.authorization !== wanted)
+  if (user && request.headers.authorization !== wanted)
     return end(401, undefined, { 'www-authenticate': 'Basic realm="test"' });
   const [, kind, what = ''] = /^\/v2\/.+\/(blobs|manifests)\/(.*)$/.exec(url.pathname) ?? [];
   if (kind === 'blobs' && request.method === 'POST') return end(202, undefined, { location: `${url.pathname}1` });
@@ -24,6 +24,20 @@ const server = createServer(async (request, response) => {
     if (url.searchParams.get('digest') !== digestOf(body)) return end(400);
     blobs.set(digestOf(body), body);
     return end(201);
+  }
+  const lie = /^\/v2\/lies\/([a-z-]+)\//.exec(url.pathname)?.[1];
+  if (lie === 'broken') return end(500);
+  if (lie === 'page' && kind === 'manifests')
+    return end(200, Buffer.from('<html>Sign in to the hotel network</html>'), { 'content-type': 'text/html' });
+  const blob = kind === 'blobs' ? blobs.get(what) : undefined;
+  if (blob && lie === 'other-bytes') {
+    const other = Buffer.from(blob);
+    other[other.length - 1] = (other.at(-1) as number) ^ 1;
+    return end(200, other);
+  }
+  if (blob && lie === 'cut-off') {
+    response.writeHead(200, { 'content-length': blob.length });
+    return void response.write(blob.subarray(0, blob.length / 2), () => response.destroy());
   }
   if (kind === 'blobs') return blobs.has(what) ? end(200, blobs.get(what)) : end(404);
   if (kind === 'manifests' && request.method === 'PUT') {

@@ -1,4 +1,5 @@
 // cgroup v2 with a real kernel: the launcher's own tests, which elsewhere run on whatever the host has, in a user-mode Linux.
+import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { hasUml, runInUml } from './uml.ts';
@@ -6,6 +7,8 @@ import { hasUml, runInUml } from './uml.ts';
 const root = resolve(import.meta.dirname, '../..');
 
 test.skipIf(!hasUml)('containers on cgroup v2', { timeout: 600_000 }, async () => {
+  // Compiling takes more than a minute in there.
+  execFileSync('make', ['-s', '-C', `${root}/runtime/native`]);
   // Debian's kernel for user-mode Linux has no nftables of the inet family: host ports are not tested there.
   const { code, output } = await runInUml(
     `cd ${root} && export NO_COLOR=1 SAMPAN_TEST_KERNEL=uml CI= PATH=$PWD/.cache/tools/bin:$PATH

@@ -115,6 +115,8 @@ export function joinObjects(clusterInfo: string): KubeObject[] {
     binding('sampan:node-autoapprove-serving', 'sampan:selfnodeserver', NODES),
     role('sampan:kubelet-serving-approver', [
       { ...certificates, resources: ['signers'], resourceNames: ['kubernetes.io/kubelet-serving'], verbs: ['approve'] },
+      // Only what a node says of itself, and no other does, is approved.
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
     ]),
     binding('sampan:kubelet-serving-approver', 'sampan:kubelet-serving-approver', {
       kind: 'ServiceAccount',

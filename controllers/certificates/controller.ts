@@ -1,12 +1,14 @@
 // Certificate signing requests: kubelets' own are approved after an access review, approved ones are signed where the key
 // of the cluster CA is, and those that are done with go away.
 import { certificateSigningRequest as csrKind } from '../../api/kinds/certificate-signing-request.ts';
+import { node as nodeKind } from '../../api/kinds/node.ts';
 import { parseSigningRequest, type SigningRequest } from '../../api/pkcs10.ts';
 import type { SubjectAccessReview } from '../../api/types/authorization-v1.ts';
+import type { Node } from '../../api/types/core-v1.ts';
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from '../../api/types/certificates-v1.ts';
 import { createWorkQueue, isNotFound, runController, TerminalError } from '../../client/index.ts';
 import type { ControllersContext } from '../context.ts';
-import { expiresAt, hasCondition, planSigning, recognize } from './plan.ts';
+import { expiresAt, hasCondition, planSigning, recognize, servingProblem } from './plan.ts';
 
 type Csr = CertificateSigningRequest;
 
@@ -41,8 +43,15 @@ export function runCsrApproving(context: ControllersContext, signal: AbortSignal
     const object = requests.get(name);
     if (!object || object.status?.certificate) return;
     if (hasCondition(object, 'Approved') || hasCondition(object, 'Denied')) return;
-    for (const { permission, message } of recognize(object, parse(object))) {
+    const request = parse(object);
+    for (const { permission, message } of recognize(object, request)) {
       if (!(await mayCreate(object, permission))) continue;
+      if (permission === 'selfnodeserver') {
+        const { items } = await context.client.resource<Node>(nodeKind).listAll();
+        const problem = servingProblem(request, items);
+        // Looked at again: a node asks before it has said what its addresses are.
+        if (problem) throw new Error(`the serving certificate is not approved: ${problem}`);
+      }
       const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
       await client.update(withCondition(object, approved), { subresource: 'approval' });
       return;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SigningRequest } from '../../api/pkcs10.ts';
 import type { CertificateSigningRequest } from '../../api/types/certificates-v1.ts';
-import { expiresAt, planSigning, recognize, SIGNERS } from './plan.ts';
+import { expiresAt, planSigning, recognize, servingProblem, SIGNERS } from './plan.ts';
 
 const request = (more: Partial<SigningRequest> = {}): SigningRequest => ({
   commonName: 'system:node:a',
@@ -114,4 +114,25 @@ it.each([
   [csr('s', [], ['Approved', 'Failed']), 1],
 ])('goes after hours', (object, hours) => {
   expect((expiresAt(object) - Date.parse(AT)) / 3_600_000).toBe(hours);
+});
+
+it('a node has certificates for its own addresses only, and for none that another has', () => {
+  const node = (name: string, ...addresses: string[]) => ({
+    metadata: { name },
+    status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
+  });
+  const asked = (dnsNames: string[], ipAddresses: string[]) => ({
+    ...request(),
+    commonName: 'system:node:a',
+    dnsNames,
+    ipAddresses,
+  });
+  const nodes = [node('a', '10.0.0.1', 'host', '10.0.0.9'), node('b', '10.0.0.9', 'host')];
+  expect(servingProblem(asked(['host'], ['10.0.0.1']), nodes)).toBeUndefined();
+  expect(servingProblem(asked([], ['10.0.0.2']), nodes)).toBe('10.0.0.2 is not an address of node a');
+  expect(servingProblem(asked(['kubernetes.default'], []), nodes)).toBe(
+    'kubernetes.default is not an address of node a',
+  );
+  expect(servingProblem(asked([], ['10.0.0.9']), nodes)).toBe('10.0.0.9 is an address of another node too');
+  expect(servingProblem(asked([], ['10.0.0.1']), [])).toBe('node a has not registered');
 });

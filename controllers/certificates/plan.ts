@@ -2,6 +2,7 @@
 // old enough to go. Rules and messages are upstream's (pkg/controller/certificates, pkg/apis/certificates). Pure.
 import { X509Certificate } from 'node:crypto';
 import type { SigningRequest } from '../../api/pkcs10.ts';
+import type { Node } from '../../api/types/core-v1.ts';
 import type { CertificateSigningRequest } from '../../api/types/certificates-v1.ts';
 
 export const SIGNERS = {
@@ -42,6 +43,23 @@ export function recognize(object: CertificateSigningRequest, request: SigningReq
     message: 'Auto approving kubelet client certificate after SubjectAccessReview.',
   });
   return found;
+}
+
+/** Why a node must not have a certificate for these names and addresses: they are not its own, or another node has them too. */
+export function servingProblem(request: SigningRequest, nodes: readonly Node[]): string | undefined {
+  const name = request.commonName.replace(/^system:node:/, '');
+  const addressesOf = (node: Node) => new Set((node.status?.addresses ?? []).map((each) => each.address));
+  const own = nodes.find((each) => each.metadata.name === name);
+  if (!own) return `node ${name} has not registered`;
+  const others = nodes.filter((each) => each !== own).map((each) => addressesOf(each));
+  for (const asked of [...request.dnsNames, ...request.ipAddresses]) {
+    if (!addressesOf(own).has(asked)) return `${asked} is not an address of node ${name}`;
+    // Hosts of one name are told apart by their addresses.
+    if (request.ipAddresses.includes(asked) && others.some((each) => each.has(asked))) {
+      return `${asked} is an address of another node too`;
+    }
+  }
+  return undefined;
 }
 
 export type SigningPlan = { kind: 'ignore' } | { kind: 'fail'; message: string } | { kind: 'sign'; seconds: number };

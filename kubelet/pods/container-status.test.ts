@@ -1,6 +1,6 @@
 // What a container that could not be started is said to be: waiting for its next try, if there is one.
 import { expect, test } from 'vitest';
-import type { Container, Pod } from '../../api/types/core-v1.ts';
+import type { Container, ContainerStatus, Pod } from '../../api/types/core-v1.ts';
 import { containerStatuses } from './container-status.ts';
 import type { ObservedContainer } from './observed.ts';
 
@@ -18,14 +18,21 @@ const exited = (exitCode: number) =>
     startedAtMs: 0,
   }) as unknown as ObservedContainer;
 
-function stateOf(spec: Partial<Pod['spec']> & object, list: 'main' | 'init', exitCode = 128, isTerminating = false) {
+let restarts: number | undefined;
+function stateOf(
+  spec: Partial<Pod['spec']> & object,
+  list: 'main' | 'init',
+  exitCode = 128,
+  isTerminating = false,
+  old: ContainerStatus[] = [],
+) {
   const [status] = containerStatuses(
     {
       pod: { metadata: {}, spec: { containers: [], ...spec } },
       observed: { sandboxes: [], containers: [exited(exitCode)] } as never,
       runtimeName: 'fake',
       waiting: new Map([['app', { reason: 'RunContainerError', message: 'no' }]]),
-      old: [],
+      old,
       readiness: () => undefined,
       startup: () => undefined,
       terminationMessage: () => '',
@@ -34,6 +41,7 @@ function stateOf(spec: Partial<Pod['spec']> & object, list: 'main' | 'init', exi
     [app],
     list === 'init',
   );
+  restarts = status?.restartCount;
   return Object.keys(status?.state ?? {})[0];
 }
 
@@ -50,4 +58,10 @@ test.each([
 
 test('a container that failed to start, of a pod that ends', () => {
   expect(stateOf({ containers: [app] }, 'main', 128, true)).toBe('terminated');
+});
+
+test('the restart count does not go back while the instances of a pod that ends are removed', () => {
+  const told = { name: 'app', restartCount: 2, state: { terminated: { exitCode: 1 } } } as ContainerStatus;
+  stateOf({ containers: [app] }, 'main', 1, true, [told]);
+  expect(restarts).toBe(2);
 });

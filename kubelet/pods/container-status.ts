@@ -50,6 +50,8 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
   const latest = latestContainer(observed, container.name);
   const old = facts.old.find((each) => each.name === container.name);
   if (!latest) return unobserved(facts, container, isInit, old);
+  // Of a pod that ends the newest instance may be removed before an older one: what was said of it stays.
+  if (facts.isTerminating && old && latest.restartCount < old.restartCount && !old.state?.running) return old;
 
   // What was reported of this very instance stays: its message file may be gone by now.
   const isReported = old?.containerID === `${facts.runtimeName}://${latest.id}` && old.state?.terminated !== undefined;

@@ -28,10 +28,5 @@ export function omissions(pod: Pod): string[] {
   const seLinux = [pod.spec?.securityContext, ...allContainers(pod).map((each) => each.securityContext)];
   if (seLinux.some((each) => each?.seLinuxOptions))
     found.push('seLinuxOptions are passed to the runtime; volumes are not relabelled');
-  for (const volume of pod.spec?.volumes ?? []) {
-    if (volume.emptyDir?.sizeLimit && volume.emptyDir.medium !== 'Memory') {
-      found.push(`volume ${volume.name}: emptyDir.sizeLimit is enforced for medium Memory only`);
-    }
-  }
   return found;
 }

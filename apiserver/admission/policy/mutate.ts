@@ -69,7 +69,7 @@ function jsonPatched(before: KubeObject, value: CelValue): KubeObject | undefine
     return applyJsonPatch(deepClone(before), operations) as KubeObject;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const why = error.status.details?.causes?.[0]?.message ?? error.message;
+    const why = error.cause instanceof Error ? error.cause.message : error.message;
     if (why.endsWith(': test failed')) return undefined;
     throw new MutationError(`JSON Patch: ${why}`);
   }

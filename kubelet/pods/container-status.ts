@@ -78,7 +78,8 @@ function containerStatus(facts: ContainerFacts, container: Container, isInit: bo
     state: shown,
     lastState,
     ready: isReady(facts, container, isInit, latest, started, known),
-    restartCount: latest.restartCount,
+    // A runtime that is killed may lose an instance it had only just made: what was told is not taken back.
+    restartCount: Math.max(latest.restartCount, old?.restartCount ?? 0),
     image: latest.image || container.image || '',
     imageID: latest.imageRef,
     containerID: `${facts.runtimeName}://${latest.id}`,

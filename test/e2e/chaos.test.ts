@@ -18,7 +18,7 @@ import { SETTINGS } from '../chaos/shapes.ts';
 import { TestHost } from './harness.ts';
 import { SeparateCluster } from './separate.ts';
 
-const seed = Number(process.env['SAMPAN_CHAOS_SEED'] ?? Date.now() % 1_000_000);
+const seed = Number(process.env['SAMPAN_CHAOS_SEED'] ?? 7);
 const size = { pods: Number(process.env['SAMPAN_CHAOS_PODS'] ?? 200), alive: 25 };
 
 let host: TestHost;

@@ -40,7 +40,10 @@ export async function* readLog(
           }
         }
       }
-      let position = options.tailLines === undefined ? 0 : await tailStart(handle, options.tailLines);
+      const { size } = await handle.stat();
+      // Without following the log ends where it ended when it was asked for, however fast its container writes.
+      const end = options.follow ? Number.POSITIVE_INFINITY : size;
+      let position = options.tailLines === undefined ? 0 : await tailStart(handle, options.tailLines, size);
       let rest: Buffer = Buffer.alloc(0);
       let isDrained = false;
       for (;;) {
@@ -49,7 +52,7 @@ export async function* readLog(
         const ticket = changes?.ticket() ?? 0;
         for (;;) {
           const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-          const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, position);
+          const { bytesRead } = await handle.read(buffer, 0, Math.min(CHUNK_BYTES, end - position), position);
           if (bytesRead === 0) break;
           position += bytesRead;
           const { lines, left } = split(rest, buffer.subarray(0, bytesRead));
@@ -181,8 +184,7 @@ function formatter(options: LogOptions): (lines: Buffer[]) => Buffer {
 }
 
 /** Where the last `count` lines begin; partial lines count as the line they belong to. */
-async function tailStart(handle: FileHandle, count: number): Promise<number> {
-  const { size } = await handle.stat();
+async function tailStart(handle: FileHandle, count: number, size: number): Promise<number> {
   if (count <= 0) return size;
   let position = size;
   let text: Buffer = Buffer.alloc(0);

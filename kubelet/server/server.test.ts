@@ -255,6 +255,23 @@ describe('readLog', () => {
     }
   });
 
+  it('ends without following where the log ended when it was asked for', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'log-test-'));
+    try {
+      const path = join(dir, '0.log');
+      const many = line('x'.repeat(100));
+      writeFileSync(path, many.repeat(2_000));
+      let lines = 0;
+      for await (const bytes of readLog(path, base, idle, new AbortController().signal)) {
+        lines += bytes.toString().split('\n').length - 1;
+        appendFileSync(path, many.repeat(1_000));
+      }
+      expect(lines).toBe(2_000);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+
   it('follows writes and rotation until the container stops', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'log-test-'));
     try {

@@ -121,6 +121,7 @@ describe('resize', () => {
       (each) => (each.spec!.resources = { requests: { 'hugepages-2Mi': '2Mi', cpu: '1' } }),
       [
         'spec.resources.limits: Required value: Limit must be set for non overcommitable resources',
+        'spec.resources.requests[memory]: Invalid value: "0": must be greater than or equal to aggregate container requests of 128Mi',
         'spec: Forbidden: only cpu and memory resources are mutable',
       ],
     ],

@@ -34,8 +34,12 @@ export function serviceAddresses(options: {
       };
       try {
         taken.address = await takeAddress(spec, old?.spec, owner, dryRun);
-        taken.ports = await takePorts(spec, old?.spec, dryRun);
-        taken.ports.push(...(await takeHealthCheckPort(spec, old?.spec, dryRun)));
+        const health = async () => taken.ports.push(...(await takeHealthCheckPort(spec, old?.spec, dryRun)));
+        // A port that is asked for by number comes before those that may be any.
+        const isAskedFor = Boolean(spec.healthCheckNodePort);
+        if (isAskedFor) await health();
+        taken.ports.push(...(await takePorts(spec, old?.spec, dryRun)));
+        if (!isAskedFor) await health();
       } catch (error) {
         await undo();
         throw error instanceof Refused ? refused(service, [error.found]) : error;

@@ -46,8 +46,11 @@ afterAll(async () => {
 }, 60_000);
 
 test('top shows nodes, pods and containers', async () => {
-  expect(await cluster.must('top', 'nodes')).toMatch(/node-1 +\d+m +\d+% +\d+Mi +\d+%/);
-  expect(await cluster.must('top', 'pods', '--containers')).toMatch(new RegExp(`${pod} +c +\\d+m +\\d+Mi`));
+  // A rate needs two samples: a moment after a start there is none yet.
+  const shown = (...what: string[]) =>
+    expect.poll(async () => (await cluster.kubectl('top', ...what)).stdout, { timeout: 30_000 });
+  await shown('nodes').toMatch(/node-1 +\d+m +\d+% +\d+Mi +\d+%/);
+  await shown('pods', '--containers').toMatch(new RegExp(`${pod} +c +\\d+m +\\d+Mi`));
 });
 
 test('cp carries files both ways', async () => {

@@ -96,12 +96,3 @@ export function tableRow(kind: Kind, object: KubeObject, options: TableOptions):
 export function partialObject(object: KubeObject, version = 'v1'): object {
   return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
 }
-
-export function partialObjectList(objects: readonly KubeObject[], metadata: TableListMeta, version = 'v1'): object {
-  return {
-    kind: 'PartialObjectMetadataList',
-    apiVersion: `meta.k8s.io/${version}`,
-    metadata,
-    items: objects.map((each) => partialObject(each, version)),
-  };
-}

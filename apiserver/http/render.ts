@@ -1,7 +1,7 @@
 // Answers in the shape that was negotiated: the object's own bytes, a Table, or metadata only.
 import type { Kind } from '../../api/kind.ts';
 import { apiVersionOf, type KubeObject } from '../../api/object.ts';
-import { type IncludeObject, parseIncludeObject, tableOf, tableRow } from '../../api/table.ts';
+import { type IncludeObject, parseIncludeObject, partialObject, tableOf, tableRow } from '../../api/table.ts';
 import type { CachedObject } from '../cache/port.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { Exchange } from './exchange.ts';
@@ -28,7 +28,7 @@ export function sendEntry(
   const { shape, mediaType } = negotiated;
   if (shape.kind === 'object') return exchange.sendJson(code, entry.bytes, mediaType);
   if (shape.kind === 'partial')
-    return exchange.sendJson(code, JSON.stringify(partialOf(entry.object, shape.version)), mediaType);
+    return exchange.sendJson(code, JSON.stringify(partialObject(entry.object, shape.version)), mediaType);
   const table = tableOf(kind, [entry.object], {
     nowMs,
     version: shape.version,
@@ -122,10 +122,6 @@ function metadataOf(item: CachedObject): Part {
   return item.metadataBytes ?? JSON.stringify(item.object.metadata);
 }
 
-export function partialOf(object: KubeObject, version: string): object {
-  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
-}
-
 /** One watch event's object in `shape`; `isFirst` decides whether a Table carries its column definitions. */
 export function shapedEvent(
   kind: Kind,
@@ -133,7 +129,7 @@ export function shapedEvent(
   shape: Shape,
   options: { nowMs: number; includeObject: IncludeObject; isFirst: boolean },
 ): object {
-  if (shape.kind === 'partial') return partialOf(object, shape.version);
+  if (shape.kind === 'partial') return partialObject(object, shape.version);
   if (shape.kind === 'object') return object;
   const resourceVersion = object.metadata.resourceVersion ?? '';
   if (options.isFirst) {

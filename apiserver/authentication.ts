@@ -15,6 +15,7 @@ import { DEFAULT_REQUEST_HEADERS, type RequestHeaderConfig } from './auth/reques
 import { type BoundObjects, ServiceAccountTokens } from './auth/service-account-token.ts';
 import { type ReviewWebhookConfig, reviewWebhook } from './auth/review-webhook.ts';
 import { staticTokens } from './auth/static-tokens.ts';
+import { createTokenMetrics, type TokenMetrics } from './auth/token-metrics.ts';
 
 export interface AuthenticationOptions {
   /** Lines `token,user,uid,"group1,group2"`. */
@@ -62,9 +63,10 @@ export function createAuthentication(
     objects: BoundObjects;
     clock: Clock;
     log: Logger;
+    metrics?: TokenMetrics;
   },
 ): Authentication {
-  const { clock, log, objects, config, tokenWebhook } = options;
+  const { clock, log, objects, config, tokenWebhook, metrics = createTokenMetrics() } = options;
   const issuers = options.issuers?.length ? options.issuers : [options.defaultIssuer];
   const audiences = options.audiences?.length ? options.audiences : issuers;
   const signer = createTokenSigner(options.signingKeyPem ?? options.serviceAccountKeyPem, [
@@ -81,7 +83,7 @@ export function createAuthentication(
     objects.find('Secret', 'kube-system', name) as Promise<(Secret & KubeObject) | undefined>;
   const tokens = [
     ...(options.tokenAuthFile ? [staticTokens(readFileSync(options.tokenAuthFile, 'utf8'), audiences)] : []),
-    new ServiceAccountTokens({ signer, issuers, audiences, objects, clock }),
+    new ServiceAccountTokens({ signer, issuers, audiences, objects, clock, metrics }),
     ...(options.bootstrapTokens === false
       ? []
       : [bootstrapTokens({ find: findSecret, clock, serverAudiences: audiences })]),
@@ -93,7 +95,7 @@ export function createAuthentication(
       }),
     ),
     ...(tokenWebhook
-      ? [webhookTokens({ ask: reviewWebhook(tokenWebhook), serverAudiences: audiences, clock, log })]
+      ? [webhookTokens({ ask: reviewWebhook(tokenWebhook), serverAudiences: audiences, clock, log, metrics })]
       : []),
   ];
   const requestHeaders = options.requestHeaders ?? DEFAULT_REQUEST_HEADERS;

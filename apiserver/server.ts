@@ -14,12 +14,14 @@ import type { Follower } from './auth/follow.ts';
 import type { ClusterPki } from './auth/pki.ts';
 import type { Attributes } from './auth/identity.ts';
 import type { ReviewWebhookConfig } from './auth/review-webhook.ts';
+import { createTokenMetrics } from './auth/token-metrics.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
 import { type AuthorizationMode, createAuthorization } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
 import { observeAdmission } from './admission/metrics.ts';
 import { createAggregation } from './aggregation/index.ts';
 import { createCacheSet } from './cache/index.ts';
+import { createCacheMetrics } from './cache/metrics.ts';
 import { MetricsApi } from './metrics-api/service.ts';
 import { createBodyCodec } from './http/codec.ts';
 import { COMPONENT_PORTS, type ComponentCheck, componentStatuses, probeComponent } from './http/component-statuses.ts';
@@ -28,7 +30,7 @@ import { Debug } from './http/debug.ts';
 import { Health, healthChecks } from './http/health.ts';
 import { listen, type Listener } from './http/listener.ts';
 import { ServerMetrics } from './http/metrics.ts';
-import { exposeBuild, exposeStorage } from './http/storage-metrics.ts';
+import { exposeApiServices, exposeBuild, exposeStorage } from './http/storage-metrics.ts';
 import { createOperations, type OperationsOptions } from './operations.ts';
 import { createOpenApi } from './http/openapi.ts';
 import { servePath } from './http/paths.ts';
@@ -36,6 +38,7 @@ import { authorizeOrThrow, Pipeline } from './http/pipeline.ts';
 import { type ResourceContext, serveResource } from './http/resources.ts';
 import { versionInfo } from './http/version.ts';
 import { formatAddress, parseRange } from './registry/address-range.ts';
+import { createAllocationMetrics, exposeAllocated } from './registry/allocation-metrics.ts';
 import { AddressAllocator, PortAllocator } from './registry/allocators.ts';
 import { type Egress, Outbound } from './proxy/outbound.ts';
 import { connectSubresources } from './proxy/connect.ts';
@@ -109,7 +112,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     if (!scheme.byResource(kind.group, kind.version, kind.resource)) scheme.add(kind);
   }
 
-  const caches = createCacheSet({ store, clock, log, random });
+  const caches = createCacheSet({ store, clock, log, random, metrics: createCacheMetrics(metrics.registry) });
   const stopped = new AbortController();
   const authorization = createAuthorization({
     scheme,
@@ -151,15 +154,21 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     random,
     egress: options.egress,
+    metrics: metrics.registry,
     certificates: certificateAdmission(authorizer),
     more: [...(options.admission ?? []), rbacEscalation(rbac, authorizer)],
     ...options.admissionPlugins,
   });
   admission.use(admitting.plugins);
 
-  const addresses = new AddressAllocator({ store, range, clock, random });
+  const allocationMetrics = createAllocationMetrics(metrics.registry);
+  const addresses = new AddressAllocator({ store, range, clock, random, metrics: allocationMetrics });
   const portRange = options.nodePorts ?? { first: 30000, last: 32767 };
-  const ports = new PortAllocator({ store, ...portRange, random });
+  const ports = new PortAllocator({ store, ...portRange, random, metrics: allocationMetrics });
+  const countAllocated = exposeAllocated(metrics.registry, async () => ({
+    addresses: await addresses.allocated(),
+    ports: await ports.allocated(),
+  }));
   hooks.set('services', serviceAddresses({ addresses, ports, log }));
 
   const boundKinds = {
@@ -174,6 +183,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     serviceAccountKeyPem: pki.serviceAccountKeyPem,
     clock,
     log,
+    metrics: createTokenMetrics(metrics.registry),
     objects: { find: (kind, namespace, name) => registry.find(boundKinds[kind], namespace, name, lenient) },
   });
 
@@ -240,6 +250,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     log,
   });
   const { aggregator } = aggregation;
+  const apiServices = scheme.byGroupResource('apiregistration.k8s.io', 'apiservices');
+  if (apiServices) exposeApiServices(metrics.registry, () => caches.of(apiServices));
   const discovery = createDiscovery(scheme, () => `${options.advertiseAddress ?? address}:${boundPort}`, aggregator);
   const version = versionInfo({ version: sampanVersion() });
   const openapi = createOpenApi(scheme, version.gitVersion, aggregator);
@@ -298,6 +310,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           registry,
           webhooks: admitting.client,
           user: SERVER_USER,
+          metrics: metrics.registry,
           clock,
           log,
           signal: stopped.signal,
@@ -332,6 +345,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       });
       await aggregation.register();
       await operations.start();
+      await countAllocated();
       state = 'ready';
       void addresses
         .repair(async (owner) => (await registry.find(kinds.services, owner.namespace, owner.name)) !== undefined)

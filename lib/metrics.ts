@@ -3,6 +3,9 @@
 
 const MAX_SERIES = 20_000;
 
+/** Of Prometheus' client library, for seconds. */
+export const DEFAULT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 export type Stability = 'STABLE' | 'BETA' | 'ALPHA' | 'INTERNAL' | '';
 
 export interface FamilyOptions {

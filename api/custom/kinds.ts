@@ -8,7 +8,7 @@ import { applyDefaults } from './defaults.ts';
 import { publishedSchema } from './open-api.ts';
 import type { CustomSchema } from './port.ts';
 import { pruneObject } from './prune.ts';
-import { ruleValidator } from './rules.ts';
+import { type RuleObserver, ruleValidator } from './rules.ts';
 import { customScale, dottedPath, valueAt } from './scale.ts';
 import { customShape } from './shape.ts';
 import { customStrategy } from './strategy.ts';
@@ -36,13 +36,17 @@ export const renameVersion: ConvertVersions = (objects, apiVersion) => {
 };
 
 /** Names are those that were accepted. Throws TypeError for a definition without a storage version. */
-export function customKinds(definition: CustomResourceDefinition, convert: ConvertVersions): CustomKinds {
+export function customKinds(
+  definition: CustomResourceDefinition,
+  convert: ConvertVersions,
+  observer?: RuleObserver,
+): CustomKinds {
   const all = new Map<string, Kind>();
   const storageName = definition.spec.versions.find((each) => each.storage)?.name;
   if (storageName === undefined) throw new TypeError(`${definition.metadata.name} has no storage version`);
   const storageOf = () => all.get(storageName) as Kind;
   for (const version of definition.spec.versions) {
-    all.set(version.name, customKind(definition, version, convert, storageOf));
+    all.set(version.name, customKind(definition, version, convert, storageOf, observer));
   }
   const served = definition.spec.versions.filter((each) => each.served).map((each) => all.get(each.name) as Kind);
   return { served, storage: storageOf() };
@@ -53,6 +57,7 @@ function customKind(
   version: CustomResourceDefinitionVersion,
   convert: ConvertVersions,
   storage: () => Kind,
+  observer: RuleObserver | undefined,
 ): Kind {
   const { spec, metadata, status } = definition;
   const names = status?.acceptedNames?.kind ? status.acceptedNames : spec.names;
@@ -87,7 +92,7 @@ function customKind(
     ...(subresources?.scale && { scale: customScale(subresources.scale) }),
     hasGeneration: false,
     allowUnconditionalUpdate: false,
-    ...customStrategy(schema, subresources, ruleValidator(schema)),
+    ...customStrategy(schema, subresources, ruleValidator(schema, observer)),
     ...(version.deprecated && {
       deprecation: version.deprecationWarning ?? `${apiVersion} ${spec.names.kind} is deprecated`,
     }),

@@ -6,6 +6,7 @@ import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
 import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import type { MetricsRegistry } from '../../lib/metrics.ts';
 import { type Follower, follow } from '../auth/follow.ts';
 import type { Attributes, Authorizer } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -20,6 +21,7 @@ import { registryLookup } from './lookup.ts';
 import { webhookConditions } from './match-conditions.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
+import { createPodSecurityMetrics } from './pod-security/metrics.ts';
 import { type PodSecurityOptions, podSecurity } from './pod-security/plugin.ts';
 import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
 import { admissionPolicies } from './policy/index.ts';
@@ -30,6 +32,7 @@ import { serviceAccountAdmission } from './service-account.ts';
 import { persistentVolumeClaimResize, storageObjectInUseProtection } from './storage.ts';
 import { mutatingWebhooks, validatingWebhooks } from './webhooks/dispatch.ts';
 import { HookIndex } from './webhooks/hook-index.ts';
+import { createWebhookMetrics } from './webhook-metrics.ts';
 
 export interface AdmissionOptions {
   registry: Registry;
@@ -47,6 +50,8 @@ export interface AdmissionOptions {
   egress?: ((to: { host: string; port: number }) => { host: string; port: number }) | undefined;
   clock: Clock;
   random: Random;
+  /** Default: counted for nobody. */
+  metrics?: MetricsRegistry;
 }
 
 export interface Admission {
@@ -77,13 +82,15 @@ export function composeAdmission(options: AdmissionOptions): Admission {
   const compile = webhookConditions(() => options.authorizer);
   const mutating = new HookIndex({ scheme, compile });
   const validating = new HookIndex({ scheme, compile });
-  const dispatch = { client, findNamespace, convert };
+  const metrics = createWebhookMetrics(options.metrics);
+  const dispatch = { client, findNamespace, convert, metrics };
   const policies = admissionPolicies({
     scheme,
     lookup,
     authorizer: () => options.authorizer,
     findNamespace,
     convert,
+    metrics,
   });
   const { clock, authorizer, enable = [] } = options;
   const allows = async (attributes: Attributes) => (await authorizer.authorize(attributes)).allowed;
@@ -97,7 +104,7 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     nodeRestriction(lookup),
     taintNodesByCondition,
     ...optional('AlwaysPullImages'),
-    podSecurity(lookup, options.podSecurity),
+    podSecurity(lookup, { metrics: createPodSecurityMetrics(options.metrics), ...options.podSecurity }),
     ...optional('PodNodeSelector'),
     priorityAdmission({
       find: (name) => lookup.find<PriorityClass & KubeObject>('scheduling.k8s.io', 'priorityclasses', '', name),

@@ -4,6 +4,7 @@
 //   watch of definitions ─▶ serve: scheme and caches, at once ─▶ queue ─▶ status (names, established), cleanup
 import { deepClone, deepEqual } from '../../api/equality.ts';
 import { customKinds, type CustomKinds, renameVersion, servesOtherwise } from '../../api/custom/kinds.ts';
+import type { RuleObserver } from '../../api/custom/rules.ts';
 import { ApiError } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/object.ts';
@@ -41,6 +42,7 @@ export interface DefinitionsOptions {
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
+  rules?: RuleObserver | undefined;
 }
 
 const RETRY = { initialMs: 100, maxMs: 10_000, jitter: 0.5 };
@@ -107,7 +109,7 @@ export class Definitions {
     const convert = webhook ? webhookConversion(webhook, this.#options.webhooks) : renameVersion;
     let kinds: CustomKinds;
     try {
-      kinds = customKinds(definition, convert);
+      kinds = customKinds(definition, convert, this.#options.rules);
     } catch (err) {
       // Written past this server's checks: it must not stop those that are sound.
       log.error({ err, definition: definition.metadata.name }, 'definition cannot be served');

@@ -6,7 +6,7 @@ export type PeerCertificate =
   | { kind: 'none' }
   | { kind: 'invalid' }
   /** Verified against the cluster CA, with client authentication among its usages. */
-  | { kind: 'valid'; user: Identity }
+  | { kind: 'valid'; user: Identity; untilMs: number }
   /** Verified against the CA of the proxies in front of the server: it may name users, it is none. */
   | { kind: 'proxy'; commonName: string };
 
@@ -39,7 +39,7 @@ export function peerCertificate(
     groups: organizations,
     extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${fingerprint}`] },
   });
-  return { kind: 'valid', user };
+  return { kind: 'valid', user, untilMs: certificate.validToDate?.getTime() ?? Date.parse(certificate.validTo) };
 }
 
 /** By the chain that the peer has sent: each certificate knows its issuer. */

@@ -7,6 +7,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { type Identity, serviceAccountUser } from './identity.ts';
 import type { BoundReference, LegacyClaims, TokenClaims, TokenSigner } from './jwt.ts';
 import { type TokenAnswer, type TokenAuthenticator, TokenMemory } from './token-authenticator.ts';
+import { createTokenMetrics, type TokenMetrics } from './token-metrics.ts';
 
 /** Finds live objects; the server reads its caches. */
 export interface BoundObjects {
@@ -25,6 +26,7 @@ export interface ServiceAccountTokenOptions {
   audiences: readonly string[];
   objects: BoundObjects;
   clock: Clock;
+  metrics?: TokenMetrics;
 }
 
 export const LEGACY_ISSUER = 'kubernetes/serviceaccount';
@@ -36,13 +38,23 @@ const INVALIDATED = 'service account token has been invalidated';
 export class ServiceAccountTokens implements TokenAuthenticator {
   #options: ServiceAccountTokenOptions;
   #verified = new TokenMemory<Record<string, unknown> | undefined>();
+  #metrics: TokenMetrics;
 
   constructor(options: ServiceAccountTokenOptions) {
     this.#options = options;
+    this.#metrics = options.metrics ?? createTokenMetrics();
   }
 
   async authenticate(token: string, audiences: readonly string[]): Promise<TokenAnswer> {
-    const claims = this.#verified.get(token, () => this.#options.signer.verify(token));
+    const started = performance.now();
+    let isHit = true;
+    const claims = this.#verified.get(token, () => {
+      isHit = false;
+      const verified = this.#options.signer.verify(token);
+      this.#metrics.fetched(verified !== undefined);
+      return verified;
+    });
+    this.#metrics.remembered(isHit, (performance.now() - started) / 1000);
     if (!claims) return undefined;
     if (claims.iss === LEGACY_ISSUER) return this.#legacy(token, claims as unknown as LegacyClaims, audiences);
     if (!this.#options.issuers.includes(claims.iss as string)) return undefined;
@@ -64,6 +76,8 @@ export class ServiceAccountTokens implements TokenAuthenticator {
       // Beside a pod the node is information; alone it is what the token is bound to.
       (node && !pod ? await this.#boundProblem('Node', '', node) : undefined);
     if (problem) return refuse(problem);
+    const { warnafter } = claims['kubernetes.io'];
+    this.#metrics.used(warnafter && nowSeconds > warnafter ? 'stale' : 'valid');
     return { ok: true, user: userOf(claims), audiences: named };
   }
 
@@ -81,6 +95,7 @@ export class ServiceAccountTokens implements TokenAuthenticator {
     if (kept !== token) return refuse(INVALIDATED);
     const problem = await this.#accountProblem(namespace, { name, uid });
     if (problem) return refuse(problem);
+    this.#metrics.used('legacy');
     const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
     return { ok: true, user: { name: serviceAccountUser(namespace, name), uid, groups }, audiences: named };
   }

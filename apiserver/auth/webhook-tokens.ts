@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { AnswerCache, type AskReview } from './review-webhook.ts';
 import { hashToken, type TokenAnswer, type TokenAuthenticator } from './token-authenticator.ts';
+import { createTokenMetrics, type TokenMetrics } from './token-metrics.ts';
 
 const CACHED_MS = 2 * 60_000;
 
@@ -11,22 +12,30 @@ export function webhookTokens(options: {
   serverAudiences: readonly string[];
   clock: Clock;
   log: Logger;
+  metrics?: TokenMetrics;
 }): TokenAuthenticator {
-  const { ask, serverAudiences, clock, log } = options;
+  const { ask, serverAudiences, clock, log, metrics = createTokenMetrics() } = options;
   const answers = new AnswerCache<{ answer: TokenAnswer }>();
   return {
     async authenticate(token, audiences) {
       const key = hashToken(JSON.stringify([token, audiences]));
       const known = answers.get(key, clock.now());
+      metrics.remembered(known !== undefined, 0);
       if (known) return known.answer;
       let status: Record<string, unknown>;
+      let ok = false;
+      metrics.fetching(1);
       try {
         const spec = { token, audiences };
         const review = await ask({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec });
         status = review.status ?? {};
+        ok = true;
       } catch (error) {
         log.error({ err: error }, 'the token webhook did not answer');
         return { ok: false, error: 'the token webhook did not answer' };
+      } finally {
+        metrics.fetching(-1);
+        metrics.fetched(ok);
       }
       const answer = answerOf(status, audiences, serverAudiences);
       answers.set(key, { answer }, clock.now() + CACHED_MS);

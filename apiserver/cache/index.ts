@@ -5,6 +5,7 @@ import { errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Store } from '../storage/port.ts';
 import { type Decode, decodeJson } from './entry.ts';
+import type { CacheMetrics } from './metrics.ts';
 import type { CacheSet } from './port.ts';
 import { KindCache } from './resource-cache.ts';
 import { defaultRingLimits, type RingLimits } from './ring.ts';
@@ -25,6 +26,7 @@ export interface CacheSetOptions {
   watchLimit?: number;
   /** Default 60,000. */
   bookmarkIntervalMs?: number;
+  metrics?: CacheMetrics;
 }
 
 const DEFAULT_INDEXED = { pods: ['spec.nodeName'] };
@@ -77,6 +79,7 @@ export function createCacheSet(options: CacheSetOptions): CacheSet {
         ring: { ...defaultRingLimits, ...options.ring },
         watchLimit: options.watchLimit ?? 10_000,
         freshRevision,
+        metrics: options.metrics,
       });
       caches.set(name, cache);
       if (!bookmarkTimer) armBookmarks();

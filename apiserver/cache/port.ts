@@ -62,9 +62,9 @@ export interface ResourceCache {
   get(namespace: string | undefined, name: string): CachedObject | undefined;
   /**
    * Entries in key order with the revision they reflect. Synchronous, like `get` and the start of `watch`: after `current`
-   * or `waitFor` they all see the same state until the caller awaits.
+   * or `waitFor` they all see the same state until the caller awaits. `isRequest`: of a client, counted in the metrics.
    */
-  list(query: Query): { items: CachedObject[]; revision: number };
+  list(query: Query, isRequest?: boolean): { items: CachedObject[]; revision: number };
   /**
    * The entry of a write that the registry has just committed, so that `object` and `value` (what was stored, JSON without
    * resourceVersion) are decoded and encoded only once: the watch event of that revision will reuse it. Sets
@@ -81,8 +81,12 @@ export interface ResourceCache {
   deleted(last: CachedObject, revision: number): CachedObject;
   /** Objects now. */
   readonly size: number;
+  /** Their bytes as they are stored, about. */
+  readonly sizeBytes: number;
   /** Open watches. */
   readonly watchers: number;
+  /** Changes that are kept for watches that resume, at most. */
+  readonly capacity: number;
   /**
    * Batches of events in order. Throws ApiError 410 `Expired` (`too old resource version: A (B)`) when the history
    * before `from` is gone; fails with StreamOverflowError when the reader falls behind its bounded buffer.

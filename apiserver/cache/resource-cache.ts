@@ -12,11 +12,13 @@ import { childAbort, sleep } from '../../lib/abort.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { MetricsRegistry } from '../../lib/metrics.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import { namespacePrefix, objectKey, resourcePrefix, splitKey } from '../storage/keys.ts';
 import { CompactedError, type Store, type StoreEvent } from '../storage/port.ts';
 import type { Change } from './change.ts';
 import { Codec, type Decode, type Entry } from './entry.ts';
+import { type CacheMetrics, type CacheSeries, createCacheMetrics } from './metrics.ts';
 import type { CachedObject, CacheEvent, Query, ResourceCache, WatchQuery } from './port.ts';
 import { Ring, type RingLimits } from './ring.ts';
 import { ConversionError, conversionOf, type StoredObject } from './convert.ts';
@@ -37,6 +39,8 @@ export interface ResourceCacheOptions {
   watchLimit: number;
   /** The store's revision, read after the call; calls share reads. */
   freshRevision: () => Promise<number>;
+  /** Default: counted for nobody. */
+  metrics?: CacheMetrics | undefined;
 }
 
 /** Changes applied before other work gets its turn. */
@@ -49,6 +53,7 @@ const RETRY = { initialMs: 100, maxMs: 5_000, jitter: 0.5 };
 
 export class KindCache implements ResourceCache {
   readonly kind: Kind;
+  readonly #series: CacheSeries;
   #options: ResourceCacheOptions;
   #prefix: string;
   #codec: Codec;
@@ -68,11 +73,13 @@ export class KindCache implements ResourceCache {
   constructor(kind: Kind, options: ResourceCacheOptions) {
     this.kind = kind;
     this.#options = options;
+    this.#series = (options.metrics ?? createCacheMetrics(new MetricsRegistry()))(kind);
     this.#prefix = resourcePrefix(kind);
     this.#codec = new Codec(kind, options.decode);
-    this.#state = new CacheState(kind, options.indexed, this.#codec, (fields, message) =>
-      options.log.error({ resource: kind.resource, ...fields }, message),
-    );
+    this.#state = new CacheState(kind, options.indexed, this.#codec, (fields, message) => {
+      this.#series.decodeErrors.inc();
+      options.log.error({ resource: kind.resource, ...fields }, message);
+    });
     this.#ring = new Ring(0, options.ring);
     this.#watchers = new Watchers(
       (key) => splitKey(kind, key).namespace,
@@ -99,6 +106,14 @@ export class KindCache implements ResourceCache {
     return this.#watchers.size;
   }
 
+  get sizeBytes(): number {
+    return this.#state.sizeBytes;
+  }
+
+  get capacity(): number {
+    return this.#options.ring.count;
+  }
+
   ready(): Promise<void> {
     if (!this.#isLoaded) this.#retryNow();
     return this.#loaded.promise;
@@ -107,7 +122,15 @@ export class KindCache implements ResourceCache {
   async current(signal?: AbortSignal): Promise<void> {
     await this.#serving();
     const revision = await this.#options.freshRevision();
-    if (revision > this.#revision) await this.#catchUp(revision, signal);
+    if (revision > this.#revision) {
+      try {
+        await this.#catchUp(revision, signal);
+      } catch (error) {
+        this.#series.notConsistent.inc();
+        throw error;
+      }
+    }
+    this.#series.consistent.inc();
   }
 
   async waitFor(revision: number, signal?: AbortSignal): Promise<void> {
@@ -124,12 +147,19 @@ export class KindCache implements ResourceCache {
     return this.#state.entries.get(objectKey(this.kind, namespace, name));
   }
 
-  list(query: Query): { items: CachedObject[]; revision: number } {
+  list(query: Query, isRequest = false): { items: CachedObject[]; revision: number } {
     const items: CachedObject[] = [];
     const accepts = this.#filter(query, true);
+    let visited = 0;
     this.#visit(query, (entry) => {
+      visited++;
       if (!accepts || accepts(entry)) items.push(entry);
     });
+    if (isRequest) {
+      const { index } = query;
+      const isIndexed = index !== undefined && this.#state.isIndexed(index.field);
+      this.#series.listed(isIndexed ? `f:${index.field}` : '', visited, items.length);
+    }
     return { items, revision: this.#revision };
   }
 
@@ -186,6 +216,7 @@ export class KindCache implements ResourceCache {
       bookmarks: query.bookmarks,
       limit: this.#options.watchLimit,
       backlog,
+      onOverflow: () => this.#series.terminated.inc(),
       onClose: () => {
         this.#watchers.delete(watcher);
         query.signal.removeEventListener('abort', onAbort);
@@ -286,6 +317,8 @@ export class KindCache implements ResourceCache {
     this.#ring.trim(nowMs);
     this.#revision = recent?.revision ?? since;
     this.#isLoaded = true;
+    this.#series.initializations.inc();
+    this.#series.initEvents.inc(kvs.length);
     this.#loaded.resolve();
   }
 
@@ -297,6 +330,8 @@ export class KindCache implements ResourceCache {
     const nowMs = this.#options.clock.now();
     const changes = this.#state.replace(kvs, before, nowMs, converted);
     this.#ring.addGap(before, revision);
+    this.#series.initializations.inc();
+    this.#series.initEvents.inc(kvs.length);
     this.#publish(changes, revision, nowMs);
   }
 
@@ -305,8 +340,10 @@ export class KindCache implements ResourceCache {
     const scope = childAbort(signal);
     try {
       for await (const batch of this.#options.store.watch(this.#prefix, this.#revision, scope.signal)) {
-        if (batch.kind === 'progress') this.#publish([], batch.revision, 0);
-        else await this.#apply(batch.events, batch.revision, signal);
+        if (batch.kind === 'progress') {
+          this.#series.bookmarks.inc();
+          this.#publish([], batch.revision, 0);
+        } else await this.#apply(batch.events, batch.revision, signal);
         if (signal.aborted) return;
       }
     } finally {
@@ -317,6 +354,8 @@ export class KindCache implements ResourceCache {
 
   /** Whole revisions at a time; a long batch leaves room for other work in between. */
   async #apply(events: readonly StoreEvent[], revision: number, signal: AbortSignal): Promise<void> {
+    this.#series.fromStore.inc(events.length);
+    this.#series.received.inc(events.length);
     for (let start = 0; start < events.length; ) {
       let end = Math.min(start + APPLY_AT_ONCE, events.length);
       const last = events[end - 1] as StoreEvent;
@@ -345,13 +384,17 @@ export class KindCache implements ResourceCache {
     this.#revision = Math.max(this.#revision, revision);
     this.#state.settle(this.#revision);
     this.#watchers.publish(changes);
+    if (changes.length > 0) this.#series.dispatched.inc(changes.length);
     this.#waiters.advance(this.#revision);
   }
 
   async #catchUp(revision: number, signal?: AbortSignal): Promise<void> {
     this.#retryNow();
     this.#options.store.requestProgress(this.#prefix);
-    if (await this.#waiters.wait(revision, WAIT_MS, signal)) return;
+    const started = performance.now();
+    const isThere = await this.#waiters.wait(revision, WAIT_MS, signal);
+    this.#series.readWait.observe((performance.now() - started) / 1000);
+    if (isThere) return;
     const error = errors.timeout(`Too large resource version: ${revision}, current: ${this.#revision}`, 1);
     error.status.details = {
       ...error.status.details,

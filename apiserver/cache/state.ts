@@ -24,6 +24,8 @@ export type Report = (fields: LogFields, message: string) => void;
 
 export class CacheState {
   readonly entries = new SortedMap<Entry>();
+  /** Of all entries. */
+  sizeBytes = 0;
   #indexes = new Map<string, Map<string, SortedMap<Entry>>>();
   #extractors: [field: string, extract: (object: KubeObject) => string][] = [];
   /** Entries of writes committed here whose events have not come yet. */
@@ -150,6 +152,7 @@ export class CacheState {
 
   #put(entry: Entry, previous: Entry | undefined, nowMs: number): Change {
     this.entries.set(entry.key, entry);
+    this.sizeBytes += entry.bytes.length - (previous?.bytes.length ?? 0);
     for (const [field, extract] of this.#extractors) {
       const values = this.#indexes.get(field) as Map<string, SortedMap<Entry>>;
       const value = extract(entry.object);
@@ -163,6 +166,7 @@ export class CacheState {
 
   #remove(previous: Entry, revision: number, nowMs: number): Change {
     this.entries.delete(previous.key);
+    this.sizeBytes -= previous.bytes.length;
     for (const [field, extract] of this.#extractors) {
       dropFrom(this.#indexes.get(field) as Map<string, SortedMap<Entry>>, extract(previous.object), previous.key);
     }

@@ -22,6 +22,8 @@ export interface WatcherOptions {
   limit: number;
   /** Delivered first, in batches made when they are read. */
   backlog: Iterator<CacheEvent>;
+  /** Its reader fell behind. */
+  onOverflow?: () => void;
   onClose: () => void;
 }
 
@@ -111,6 +113,7 @@ export class Watcher implements AsyncIterableIterator<CacheEvent[]> {
       this.#pending = events;
       this.#owned = owned;
     } else if (pending.length + events.length > this.options.limit) {
+      this.options.onOverflow?.();
       this.fail(new StreamOverflowError(this.options.limit));
     } else if (this.#owned) {
       for (const event of events) pending.push(event);

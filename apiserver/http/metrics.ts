@@ -43,6 +43,10 @@ export class ServerMetrics {
   #authorization: Record<'allowed' | 'no-opinion' | 'error', { attempts: Counter; seconds: Histogram }>;
   #users: Family<Counter>;
   #bodies: Family<Histogram>;
+  #filters: Record<Filter, Histogram>;
+  #watchLists: Family<Histogram>;
+  #fieldValidation: Record<string, Histogram>;
+  #certificates: Histogram;
   readonly tlsErrors: Counter;
 
   constructor() {
@@ -112,6 +116,33 @@ export class ServerMetrics {
       labels: ['group', 'resource', 'version'],
       buckets: exponentialBuckets(1024, 2, 8),
     });
+    const filters = registry.histogram({
+      name: 'apiserver_request_filter_duration_seconds',
+      help: 'Request filter latency distribution in seconds, for each filter type',
+      labels: ['filter'],
+      buckets: [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 5, 10, 15, 30],
+    });
+    this.#filters = byName(FILTERS, (name) => filters.with(name));
+    this.#watchLists = registry.histogram({
+      name: 'apiserver_watch_list_duration_seconds',
+      help: 'Response latency distribution in seconds for watch list requests broken by group, version, resource and scope.',
+      labels: ['group', 'version', 'resource', 'scope'],
+      buckets: [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60],
+    });
+    const validation = registry.histogram({
+      name: 'field_validation_request_duration_seconds',
+      help: 'Response latency distribution in seconds for each field validation value',
+      labels: ['field_validation'],
+      buckets: FIELD_VALIDATION_SECONDS,
+    });
+    this.#fieldValidation = byName(FIELD_VALIDATIONS, (name) => validation.with(name));
+    this.#certificates = registry
+      .histogram({
+        name: 'apiserver_client_certificate_expiration_seconds',
+        help: 'Distribution of the remaining lifetime on the certificate used to authenticate a request.',
+        buckets: CERTIFICATE_SECONDS,
+      })
+      .with();
     this.tlsErrors = registry
       .counter({
         name: 'apiserver_tls_handshake_errors_total',
@@ -203,6 +234,7 @@ export class ServerMetrics {
     // Watches and logs live as long as they are wanted: their length is no latency.
     if (verb === 'WATCH' || verb === 'CONNECT') return;
     series.duration.observe(seconds);
+    if (info.isResource) this.#fieldValidation[fieldValidationOf(info.query)]?.observe(seconds);
     series.sli.observe(Math.max(0, seconds - exchange.waitedSeconds));
     if (exchange.method === 'GET') series.sizes.observe(exchange.sentBytes);
   }
@@ -211,6 +243,17 @@ export class ServerMetrics {
     const { group, version, resource, subresource } = exchange.info;
     const where = ['apiserver', group, resource, metricScope(exchange), subresource, metricVerb(exchange), version];
     return this.#long.with(...where);
+  }
+
+  /** A watch has sent the state that it begins with, after `seconds`. */
+  watchListed(exchange: Exchange, seconds: number): void {
+    const { group, version, resource } = exchange.info;
+    this.#watchLists.with(group, version, resource, metricScope(exchange)).observe(seconds);
+  }
+
+  /** How long a step of the pipeline took. */
+  filtered(filter: Filter, seconds: number): void {
+    this.#filters[filter].observe(seconds);
   }
 
   /** The server gave up on a request, to protect itself or because it took too long. */
@@ -236,6 +279,7 @@ export class ServerMetrics {
     const { attempts, seconds: histogram } = this.#authentication[result];
     attempts.inc();
     histogram.observe(seconds);
+    this.#filters.authentication.observe(seconds);
     if (user) this.#users.with(compressName(user.name)).inc();
   }
 
@@ -243,7 +287,33 @@ export class ServerMetrics {
     const { attempts, seconds: histogram } = this.#authorization[result];
     attempts.inc();
     histogram.observe(seconds);
+    this.#filters.authorization.observe(seconds);
   }
+
+  /** A client certificate was good, and is for so long. */
+  certificateUsed(seconds: number): void {
+    this.#certificates.observe(seconds);
+  }
+}
+
+const FILTERS = ['authentication', 'impersonation', 'audit', 'priorityandfairness', 'authorization'] as const;
+export type Filter = (typeof FILTERS)[number];
+
+const byName = <Name extends string, T>(names: readonly Name[], make: (name: Name) => T) =>
+  Object.fromEntries(names.map((name) => [name, make(name)])) as Record<Name, T>;
+
+const HOUR = 3600;
+const CERTIFICATE_SECONDS = [0, 0.5, 1, 2, 6, 12, 24, 48, 96, 168, 720, 2160, 4320, 8640].map((hours) => hours * HOUR);
+
+const FIELD_VALIDATIONS = ['', 'Ignore', 'Warn', 'Strict', 'invalid'];
+const FIELD_VALIDATION_SECONDS = [
+  0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5,
+  5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60,
+];
+
+function fieldValidationOf(query: URLSearchParams): string {
+  const value = query.size === 0 ? '' : (query.get('fieldValidation') ?? '');
+  return FIELD_VALIDATIONS.includes(value) ? value : 'invalid';
 }
 
 const NOTHING = { group: '', version: '', resource: '', subresource: '' };
@@ -325,6 +395,23 @@ function exposeProcess(registry: MetricsRegistry): void {
     const pages = Number(readOrNothing('/proc/self/statm').split(' ')[0]);
     return pages > 0 ? pages * 4096 : undefined;
   });
+  one('gauge', 'process_virtual_memory_max_bytes', 'Maximum amount of virtual memory available in bytes.', () => {
+    const match = /^Max address space\s+(\S+)/m.exec(readOrNothing('/proc/self/limits'));
+    return match?.[1] === 'unlimited' ? 2 ** 64 : Number(match?.[1] ?? -1);
+  });
+  const network = (direction: string, column: number) =>
+    one(
+      'counter',
+      `process_network_${direction}_bytes_total`,
+      `Number of bytes ${direction === 'receive' ? 'received' : 'sent'} by the process over the network.`,
+      () => {
+        const lines = readOrNothing('/proc/self/net/dev').split('\n').slice(2);
+        const bytes = lines.map((line) => Number(line.split(':')[1]?.trim().split(/\s+/)[column] ?? 0));
+        return bytes.reduce((sum, each) => sum + each, 0);
+      },
+    );
+  network('receive', 0);
+  network('transmit', 8);
   registry.collected(
     'gauge',
     { name: 'nodejs_heap_size_used_bytes', help: 'Used bytes of the JavaScript heap.', stability: '' },

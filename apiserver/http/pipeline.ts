@@ -96,13 +96,18 @@ export class Pipeline {
     const isLong = isLongRunning(info);
     if (!isLong) this.#limitTime(exchange, started);
     const user = await this.#authenticate(exchange, peer, started);
+    const { metrics } = operations;
     if (operations.auditor) {
+      const auditing = performance.now();
       exchange.audit = operations.auditor.begin(exchange, user);
       exchange.audit?.stage('RequestReceived');
+      metrics.filtered('audit', (performance.now() - auditing) / 1000);
     }
     const { headers } = exchange.request;
     if (isImpersonating(headers)) {
+      const impersonating = performance.now();
       exchange.user = await impersonated(user, headers, (attributes) => this.#authorize(attributes));
+      metrics.filtered('impersonation', (performance.now() - impersonating) / 1000);
       if (exchange.audit) exchange.audit.impersonated = exchange.user;
     } else exchange.user = user;
     const work = async () => {
@@ -111,7 +116,11 @@ export class Pipeline {
       return isLong && this.#options.isKnown(info) ? this.#handleLong(exchange) : this.#options.handle(exchange);
     };
     // A connection to a node or a pod lasts as long as its client wants, a watch only begins with work.
-    return isLong && info.verb !== 'watch' ? work() : operations.seats.run(exchange, work);
+    if (isLong && info.verb !== 'watch') return work();
+    return operations.seats.run(exchange, () => {
+      metrics.filtered('priorityandfairness', exchange.waitedSeconds);
+      return work();
+    });
   }
 
   async #authenticate(exchange: Exchange, peer: PeerCertificate, started: number): Promise<Identity> {
@@ -121,6 +130,9 @@ export class Pipeline {
       const identity = authenticator.authenticate(peer, exchange.request.headers, exchange.info.path);
       const user = identity instanceof Promise ? await identity : identity;
       metrics.authenticated('success', (performance.now() - started) / 1000, user);
+      if (peer.kind === 'valid' && peer.user === user) {
+        metrics.certificateUsed((peer.untilMs - this.#options.clock.now()) / 1000);
+      }
       return user;
     } catch (error) {
       const isRefused = error instanceof ApiError && error.code === 401;

@@ -17,6 +17,7 @@ import type { ServerMetrics } from './metrics.ts';
 import { contentType, negotiateStream } from './negotiate.ts';
 import { attributesOf } from './pipeline.ts';
 import { negotiateFor, sendEntry, sendList } from './render.ts';
+import { isTrue } from './request-info.ts';
 import { serveScale } from './scale.ts';
 import { streamWatch } from './watch-response.ts';
 import { isWebSocketUpgrade, streamWatchToWebSocket } from './watch-websocket.ts';
@@ -29,7 +30,7 @@ export interface ResourceContext {
   /** Throws 403; for what a verb implies besides itself, such as the creation by a PUT. */
   authorize(attributes: Attributes): Promise<void> | undefined;
   clock: Clock;
-  metrics: Pick<ServerMetrics, 'watchEvents'>;
+  metrics: Pick<ServerMetrics, 'watchEvents' | 'watchListed'>;
   /** `pods/binding`, `serviceaccounts/token`, ... : subresources with a handler of their own. */
   subresources: ReadonlyMap<string, SubresourceHandler>;
   /** Kinds that are answered, not stored (access reviews, component statuses), by `resource.group`. */
@@ -146,6 +147,9 @@ async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Ki
     timeoutMs: watch.timeoutMs,
     clock: context.clock,
     sent: context.metrics.watchEvents(kind),
+    ...(isTrue(query.get('sendInitialEvents')) && {
+      onListed: () => context.metrics.watchListed(exchange, (context.clock.now() - exchange.startedMs) / 1000),
+    }),
   });
 }
 

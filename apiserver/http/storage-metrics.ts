@@ -1,6 +1,7 @@
 // Metrics of what is stored and cached, read at each scrape, and of what is running. Only kinds that somebody has asked for are
 // counted: a scrape starts no cache.
 import type { Kind } from '../../api/kind.ts';
+import type { APIService } from '../../api/types/apiregistration-v1.ts';
 import type { MetricsRegistry } from '../../lib/metrics.ts';
 import type { ResourceCache } from '../cache/port.ts';
 import type { Store } from '../storage/port.ts';
@@ -26,13 +27,19 @@ export function exposeStorage(registry: MetricsRegistry, used: () => Used[], sto
     );
   each(
     'apiserver_resource_objects',
-    'Number of stored objects at the time of last check split by kind.',
+    'Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.',
     (cache) => cache.size,
   );
   each(
+    'apiserver_resource_size_estimate_bytes',
+    'Estimated size of stored objects in database. Estimate is based on sum of last observed sizes of serialized objects. In case of a fetching error, the value will be -1.',
+    (cache) => cache.sizeBytes,
+  );
+  each('watch_cache_capacity', 'Total capacity of watch cache broken by resource type.', (cache) => cache.capacity);
+  each(
     'apiserver_watch_cache_resource_version',
-    'Current resource version of watch cache broken by resource type.',
-    (cache) => cache.revision,
+    'Current resource version of watch cache broken by resource type. This is truncated to the 15 least significant digits.',
+    (cache) => cache.revision % 1e15,
   );
   // Asked for at each scrape, told at the next: a scrape waits for nothing.
   let bytes = 0;
@@ -49,8 +56,28 @@ export function exposeStorage(registry: MetricsRegistry, used: () => Used[], sto
         (size) => (bytes = size),
         () => (bytes = 0),
       );
-      return [[['0'], bytes]];
+      return [[['etcd-0'], bytes]];
     },
+  );
+}
+
+/** APIServices that cannot be reached, from what their conditions say. */
+export function exposeApiServices(registry: MetricsRegistry, cache: () => ResourceCache): void {
+  registry.collected(
+    'gauge',
+    {
+      name: 'aggregator_unavailable_apiservice',
+      help: 'Gauge of APIServices which are marked as unavailable broken down by APIService name.',
+      labels: ['name'],
+    },
+    () =>
+      cache()
+        .list({})
+        .items.map(({ object }) => {
+          const { conditions = [] } = (object as APIService).status ?? {};
+          const isAvailable = conditions.some(({ type, status }) => type === 'Available' && status === 'True');
+          return [[object.metadata.name ?? ''], isAvailable ? 0 : 1] as const;
+        }),
   );
 }
 

@@ -18,6 +18,8 @@ export interface WatchStreamOptions {
   clock: Clock;
   /** Counts what is sent. */
   sent: { events: Counter; sizes: Histogram };
+  /** Called once the state that the watch begins with is out, for those that ask for one. */
+  onListed?: (() => void) | undefined;
 }
 
 /** Ends after `timeoutMs`, when the client leaves, or when `batches` ends. */
@@ -30,6 +32,7 @@ export async function streamWatch(
 ): Promise<void> {
   const { response } = exchange;
   let isWriting = false;
+  let { onListed } = options;
   exchange.startStream(200, 'application/json');
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
   const encode = shape.kind === 'object' ? undefined : lineEncoder(exchange, kind, shape, options.clock);
@@ -42,6 +45,10 @@ export async function streamWatch(
         if (!(await write(response, chunk, exchange))) return;
       }
       countEvents(batch, options.sent);
+      if (onListed && batch.at(-1)?.type === 'BOOKMARK') {
+        onListed();
+        onListed = undefined;
+      }
       isWriting = false;
       exchange.onInitialized?.();
     }

@@ -16,6 +16,7 @@ import {
   reservedForNames,
   spans,
 } from './address-range.ts';
+import { type AllocationMetrics, createAllocationMetrics, type Scope } from './allocation-metrics.ts';
 import { timestamp } from './encode.ts';
 
 /** Why a value cannot be had; the message is upstream's. */
@@ -37,9 +38,17 @@ export class AddressAllocator {
   #store: Store;
   #clock: Clock;
   #random: Random;
+  #metrics: AllocationMetrics;
 
-  constructor(options: { store: Store; range: AddressRange; clock: Clock; random: Random }) {
+  constructor(options: {
+    store: Store;
+    range: AddressRange;
+    clock: Clock;
+    random: Random;
+    metrics?: AllocationMetrics;
+  }) {
     this.range = options.range;
+    this.#metrics = options.metrics ?? createAllocationMetrics();
     this.#store = options.store;
     this.#clock = options.clock;
     this.#random = options.random;
@@ -48,7 +57,7 @@ export class AddressAllocator {
   /** Any free one; returns it. */
   async allocateAny(owner: ServiceRef, dryRun: boolean): Promise<string> {
     for (const range of await this.#ranges()) {
-      const address = await this.#anyOf(range, owner, dryRun);
+      const address = await this.#measured(range, 'dynamic', dryRun, () => this.#anyOf(range, owner, dryRun));
       if (address) return address;
     }
     throw new AllocationError('range is full');
@@ -70,6 +79,27 @@ export class AddressAllocator {
       if (!taken.has(address) && (await this.#take(address, owner, dryRun))) return address;
     }
     return undefined;
+  }
+
+  /** Dry runs are not counted. */
+  async #measured<T>(range: AddressRange, scope: Scope, dryRun: boolean, take: () => Promise<T>): Promise<T> {
+    if (dryRun) return take();
+    const started = performance.now();
+    const taken = await take();
+    this.#metrics.address(range.cidr, scope, Boolean(taken), (performance.now() - started) / 1000);
+    return taken;
+  }
+
+  /** Of each range that gives addresses, for metrics. */
+  async allocated(): Promise<{ cidr: string; taken: number; size: number }[]> {
+    const ranges = await this.#ranges();
+    const { kvs } = await this.#store.list(ADDRESS_PREFIX);
+    const taken = kvs.map((kv) => parseAddress(kv.key.slice(ADDRESS_PREFIX.length)));
+    return ranges.map((range) => ({
+      cidr: range.cidr,
+      taken: taken.filter((each) => each !== undefined && inRange(range, each)).length,
+      size: Math.max(0, range.size - 2),
+    }));
   }
 
   /** The server's own first. One that is not ready, or is going, gives no addresses any more. */
@@ -100,7 +130,8 @@ export class AddressAllocator {
         `the provided IP (${address}) is not in the valid range. The range of valid IPs is ${range.cidr}`,
       );
     }
-    if (!(await this.#take(address, owner, dryRun))) throw new AllocationError('provided IP is already allocated');
+    const taken = await this.#measured(range, 'static', dryRun, () => this.#take(address, owner, dryRun));
+    if (!taken) throw new AllocationError('provided IP is already allocated');
   }
 
   /** Frees an address if it is still `owner`'s. */
@@ -173,9 +204,11 @@ export class PortAllocator {
   readonly last: number;
   #store: Store;
   #random: Random;
+  #metrics: AllocationMetrics;
 
   /** `first` and `last` inclusive. */
-  constructor(options: { store: Store; first: number; last: number; random: Random }) {
+  constructor(options: { store: Store; first: number; last: number; random: Random; metrics?: AllocationMetrics }) {
+    this.#metrics = options.metrics ?? createAllocationMetrics();
     this.first = options.first;
     this.last = options.last;
     this.#store = options.store;
@@ -188,6 +221,35 @@ export class PortAllocator {
 
   /** Takes the given ports and `any` more free ones in one step; all or none. Returns the latter. */
   async allocate(ports: readonly number[], any: number, dryRun: boolean): Promise<number[]> {
+    if (dryRun) return this.#allocate(ports, any, dryRun);
+    let ok = false;
+    try {
+      const found = await this.#allocate(ports, any, dryRun);
+      ok = true;
+      return found;
+    } finally {
+      this.#metrics.ports('static', ports.length, ok);
+      this.#metrics.ports('dynamic', any, ok);
+    }
+  }
+
+  /** For metrics. */
+  async allocated(): Promise<{ taken: number; size: number }> {
+    const size = this.last - this.first + 1;
+    const bitmap = await this.#read();
+    let taken = 0;
+    for (let offset = 0; offset < size; offset++) if (bitmap.bitmap.has(offset)) taken++;
+    return { taken, size };
+  }
+
+  async #read(): Promise<{ bitmap: Bitmap; revision: number }> {
+    const { kv } = await this.#store.get(PORTS_KEY);
+    const stored = kv ? (JSON.parse(Buffer.from(kv.value).toString('utf8')) as { data?: string }) : undefined;
+    const bitmap = new Bitmap(Buffer.from(stored?.data ?? '', 'base64'), this.last - this.first + 1);
+    return { bitmap, revision: kv?.modRevision ?? 0 };
+  }
+
+  async #allocate(ports: readonly number[], any: number, dryRun: boolean): Promise<number[]> {
     for (const port of ports) {
       if (port < this.first || port > this.last) {
         throw new AllocationError(`provided port is not in the valid range. The range of valid ports is ${this.text}`);
@@ -228,9 +290,7 @@ export class PortAllocator {
 
   async #change<T>(dryRun: boolean, change: (bitmap: Bitmap) => T): Promise<T> {
     for (let attempt = 0; attempt < CAS_TRIES; attempt++) {
-      const { kv } = await this.#store.get(PORTS_KEY);
-      const stored = kv ? (JSON.parse(Buffer.from(kv.value).toString('utf8')) as { data?: string }) : undefined;
-      const bitmap = new Bitmap(Buffer.from(stored?.data ?? '', 'base64'), this.last - this.first + 1);
+      const { bitmap, revision } = await this.#read();
       const result = change(bitmap);
       if (dryRun) return result;
       const object = {
@@ -242,7 +302,7 @@ export class PortAllocator {
       };
       const committed = await this.#store.commit({
         key: PORTS_KEY,
-        expected: kv?.modRevision ?? 0,
+        expected: revision,
         value: Buffer.from(JSON.stringify(object)),
       });
       if (committed.ok) return result;

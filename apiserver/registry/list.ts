@@ -61,7 +61,7 @@ export async function listObjects(
   }
   if (asked === undefined) await cache.current(signal);
   else if (asked > 0) await cache.waitFor(asked, signal);
-  const { items, revision } = cache.list(selection.query);
+  const { items, revision } = cache.list(selection.query, true);
   // A token without a revision goes on in the newest state, after its key.
   return page(context, kind, selection, items, revision, limit, token ? firstAfter(kind, items, token.start) : 0);
 }

@@ -10,6 +10,8 @@ interface Series {
   requests: Counter;
   seconds: Histogram;
   labels: string[];
+  group: string;
+  resource: string;
 }
 
 /** `kinds`: to know group and resource of a key. */
@@ -31,6 +33,30 @@ export function measureStore(inner: Store, registry: MetricsRegistry, kinds: () 
     labels,
     buckets: SECONDS,
   });
+  const lists = (part: string, help: string) =>
+    registry.counter({ name: `apiserver_storage_list_${part}`, help, labels: ['group', 'resource'] });
+  const listTotal = lists('total', 'Number of LIST requests served from storage');
+  const listFetched = lists(
+    'fetched_objects_total',
+    'Number of objects read from storage in the course of serving a LIST request',
+  );
+  const listEvaluated = lists(
+    'evaluated_objects_total',
+    'Number of objects tested in the course of serving a LIST request from storage',
+  );
+  const listReturned = lists('returned_objects_total', 'Number of objects returned for a LIST request from storage');
+  /** Who filters, filters what was read here. */
+  function listed(prefix: string, work: ReturnType<Store['list']>): ReturnType<Store['list']> {
+    const { group, resource } = seriesOf('list', prefix);
+    listTotal.with(group, resource).inc();
+    work.then(
+      ({ kvs }) => {
+        for (const each of [listFetched, listEvaluated, listReturned]) each.with(group, resource).inc(kvs.length);
+      },
+      () => {},
+    );
+    return work;
+  }
   const known = new Map<string, Series>();
   function seriesOf(operation: string, key: string): Series {
     const prefix = prefixOfKey(key);
@@ -38,8 +64,10 @@ export function measureStore(inner: Store, registry: MetricsRegistry, kinds: () 
     let found = known.get(name);
     if (!found) {
       const kind = kinds().find((each) => resourcePrefix(each) === prefix);
-      const values = [kind?.group ?? '', operation, kind?.resource ?? ''];
-      found = { requests: requests.with(...values), seconds: seconds.with(...values), labels: values };
+      const group = kind?.group ?? '';
+      const resource = kind?.resource ?? '';
+      const values = [group, operation, resource];
+      found = { requests: requests.with(...values), seconds: seconds.with(...values), labels: values, group, resource };
       if (known.size < 10_000) known.set(name, found);
     }
     return found;
@@ -59,7 +87,7 @@ export function measureStore(inner: Store, registry: MetricsRegistry, kinds: () 
   const store: Store = {
     revision: () => inner.revision(),
     get: (key, revision) => timed('get', key, inner.get(key, revision)),
-    list: (prefix, options) => timed('list', prefix, inner.list(prefix, options)),
+    list: (prefix, options) => listed(prefix, timed('list', prefix, inner.list(prefix, options))),
     commit(write) {
       const operation = write.value === null ? 'delete' : write.expected === 0 ? 'create' : 'update';
       return timed(operation, write.key, inner.commit(write));

@@ -30,9 +30,13 @@ const MAX_BUNDLES = 1024;
 
 /** The message reads on after `failed to call webhook: `. */
 export class WebhookError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  /** Of an answer that was none. */
+  readonly code: number | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { code?: number }) {
     super(message, options);
     this.name = 'WebhookError';
+    this.code = options?.code;
   }
 }
 
@@ -217,7 +221,7 @@ async function readAnswer(answer: IncomingMessage, limit: number): Promise<strin
 }
 
 function parseAnswer({ code, text }: { code: number; text: string }): unknown {
-  if (code < 200 || code > 299) throw new WebhookError(refusalText(code, text));
+  if (code < 200 || code > 299) throw new WebhookError(refusalText(code, text), { code });
   try {
     return JSON.parse(text);
   } catch (error) {

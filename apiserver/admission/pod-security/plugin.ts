@@ -18,6 +18,7 @@ import {
   PRIVILEGED_POLICY,
   sameLevel,
 } from './levels.ts';
+import { createPodSecurityMetrics, type PodSecurityMetrics } from './metrics.ts';
 import { containersOf } from './words.ts';
 
 export interface PodSecurityOptions {
@@ -29,6 +30,7 @@ export interface PodSecurityOptions {
     namespaces?: readonly string[];
     runtimeClasses?: readonly string[];
   };
+  metrics?: PodSecurityMetrics;
 }
 
 /** Pods of a namespace that are looked at when its level changes. */
@@ -60,6 +62,7 @@ const nameOf = ({ kind }: AdmissionRequest) => (kind.group ? `${kind.resource}.$
 
 export function podSecurity(lookup: Lookup, options: PodSecurityOptions = {}): AdmissionPlugin {
   const defaults = options.defaults ?? PRIVILEGED_POLICY;
+  const metrics = options.metrics ?? createPodSecurityMetrics();
   const { usernames = [], namespaces = [], runtimeClasses = [] } = options.exemptions ?? {};
 
   function checkNamespace(request: AdmissionRequest): void | Promise<void> {
@@ -115,11 +118,15 @@ export function podSecurity(lookup: Lookup, options: PodSecurityOptions = {}): A
     if (!namespace) throw errors.internal(`failed to lookup namespace ${request.namespace}`);
     const { policy, problems } = policyOf(namespace.metadata.labels, defaults);
     const idle = MODES.every((mode) => isPrivileged(policy[mode]) || (mode === 'enforce' && !enforces));
-    if (idle && problems.length === 0) return;
-    if (runtimeClasses.includes(spec.runtimeClassName ?? '')) return annotate(request, 'exempt', 'runtimeClass');
+    if (idle && problems.length === 0) {
+      if (enforces) metrics.evaluated(true, policy.enforce, 'enforce', request);
+      return;
+    }
+    if (runtimeClasses.includes(spec.runtimeClassName ?? '')) return exempt(request, 'runtimeClass');
     if (problems.length > 0) {
       const text = problems.map((each) => `${each.field}: ${each.body}`).join(', ');
       annotate(request, 'error', `Failed to parse policy: ${text}`);
+      metrics.failed(false, request);
     }
     const known = new Map<string, Violation[]>();
     const judge = (level: LevelVersion) => {
@@ -131,11 +138,13 @@ export function podSecurity(lookup: Lookup, options: PodSecurityOptions = {}): A
     const audited = judge(policy.audit);
     if (audited.length > 0) {
       const level = JSON.stringify(levelText(policy.audit));
+      metrics.evaluated(false, policy.audit, 'audit', request);
       annotate(request, 'audit-violations', `would violate PodSecurity ${level}: ${detailText(audited)}`);
     }
     if (enforces) {
       annotate(request, 'enforce-policy', levelText(policy.enforce));
       const found = judge(policy.enforce);
+      metrics.evaluated(found.length === 0, policy.enforce, 'enforce', request);
       if (found.length > 0) {
         const level = JSON.stringify(levelText(policy.enforce));
         throw errors.forbidden(
@@ -147,7 +156,13 @@ export function podSecurity(lookup: Lookup, options: PodSecurityOptions = {}): A
     }
     const warned = judge(policy.warn);
     if (warned.length === 0) return;
+    metrics.evaluated(false, policy.warn, 'warn', request);
     request.warn(`would violate PodSecurity ${JSON.stringify(levelText(policy.warn))}: ${detailText(warned)}`);
+  }
+
+  function exempt(request: AdmissionRequest, by: string): void {
+    metrics.exempted(request);
+    annotate(request, 'exempt', by);
   }
 
   return {
@@ -162,8 +177,8 @@ export function podSecurity(lookup: Lookup, options: PodSecurityOptions = {}): A
     validate(request) {
       const name = nameOf(request);
       if (name === 'namespaces') return checkNamespace(request);
-      if (namespaces.includes(request.namespace)) return annotate(request, 'exempt', 'namespace');
-      if (usernames.includes(request.user.name)) return annotate(request, 'exempt', 'user');
+      if (namespaces.includes(request.namespace)) return exempt(request, 'namespace');
+      if (usernames.includes(request.user.name)) return exempt(request, 'user');
       if (name === 'pods') {
         const pod = request.object as Pod & KubeObject;
         if (!pod.spec) return;

@@ -5,6 +5,7 @@ import type { Scheme } from '../../../api/scheme.ts';
 import type { Authorizer } from '../../auth/identity.ts';
 import type { AdmissionRequest } from '../chain.ts';
 import type { Lookup } from '../lookup.ts';
+import type { WebhookMetrics } from '../webhook-metrics.ts';
 
 export interface PolicyContext {
   scheme: Scheme;
@@ -13,6 +14,7 @@ export interface PolicyContext {
   findNamespace(name: string): Promise<KubeObject | undefined>;
   /** `object` of kind `from` as one of `to`, which is another version of it. */
   convert(object: KubeObject, from: Kind, to: Kind): Promise<KubeObject> | KubeObject;
+  metrics: WebhookMetrics;
 }
 
 /** The objects as `kind`, and the namespace they are in. */

@@ -106,8 +106,13 @@ async function invoke(
     const { hook, kind } = invocation;
     const objects = await policyObjects(request, kind, context);
     const input = { request, kind, params: invocation.params, decisions, ...objects };
+    const started = performance.now();
     const asked = decisions.run(() => matchConditionsHold(hook.program.matchConditions, input));
     const condition = asked instanceof Promise ? await asked : asked;
+    if (hook.program.matchConditions.length > 0) {
+      const owner = { name: hook.name, kind: 'policy', type: 'admit' } as const;
+      context.metrics.conditions(owner, request.operation, condition, (performance.now() - started) / 1000);
+    }
     if (condition.error !== undefined) report(invocation, condition.error, 'Invalid');
     if (!condition.matches) continue;
     const key = keyOf(invocation);

@@ -9,6 +9,7 @@ import type {
   ValidatingAdmissionPolicySpec,
 } from '../../../api/types/admissionregistration-v1.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../chain.ts';
+import type { PolicyErrorType, WebhookMetrics } from '../webhook-metrics.ts';
 import { Decisions } from './decisions.ts';
 import { type PolicyContext, policyObjects } from './context.ts';
 import { Evaluation, type EvaluationInput, matchConditionsHold, OutOfBudget, POLICY_BUDGET } from './evaluate.ts';
@@ -25,6 +26,8 @@ interface Failure {
   reason: string;
   /** Of the validation. */
   index: number;
+  errorType: PolicyErrorType;
+  seconds: number;
 }
 interface Denial {
   policy: string;
@@ -33,6 +36,8 @@ interface Denial {
   reason: string;
 }
 
+/** What the metrics call the actions. */
+const TAKEN: Record<string, 'deny' | 'audit' | 'warn'> = { Deny: 'deny', Audit: 'audit', Warn: 'warn' };
 const MAX_MESSAGE_BYTES = 5 * 1024;
 const MAX_ANNOTATION_BYTES = 10 * 1024;
 const CODES: Record<string, number> = { Forbidden: 403, Unauthorized: 401, RequestEntityTooLarge: 413, Invalid: 422 };
@@ -68,7 +73,7 @@ async function dispatch(
           const input: EvaluationInput = { request, kind, ...objects, params: param, decisions };
           const asked = decisions.run(() => evaluate(hook, input));
           const found = asked instanceof Promise ? await asked : asked;
-          report(found, hook, binding, request, denials);
+          report(found, hook, binding, request, denials, context.metrics);
           collect(annotations, found.annotations);
         }
       } catch (error) {
@@ -88,16 +93,24 @@ interface Found {
   annotations: { key: string; value: string }[];
   /** Annotations that could not be made, which denies whatever the actions are. */
   errors: string[];
+  /** Errors that the policy says to pass over. */
+  ignored: Pick<Failure, 'errorType' | 'seconds'>[];
+  /** What the match conditions came to, where there are some. */
+  condition: { matches: boolean; error?: string; seconds: number } | undefined;
 }
 
 /** Pure: may be begun anew. */
 function evaluate({ program, spec }: Hook, input: EvaluationInput): Found {
-  const found: Found = { failures: [], annotations: [], errors: [] };
+  const found: Found = { failures: [], annotations: [], errors: [], ignored: [], condition: undefined };
   const ignoresErrors = spec.failurePolicy === 'Ignore';
-  const fail = (message: string, at = 0) => {
-    if (!ignoresErrors) found.failures.push({ message, reason: '', index: at });
+  let started = performance.now();
+  const elapsed = () => (performance.now() - started) / 1000;
+  const fail = (message: string, at = 0, errorType: PolicyErrorType = 'invalid_error') => {
+    if (!ignoresErrors) found.failures.push({ message, reason: '', index: at, errorType, seconds: elapsed() });
+    else found.ignored.push({ errorType, seconds: elapsed() });
   };
   const condition = matchConditionsHold(program.matchConditions, input);
+  if (program.matchConditions.length > 0) found.condition = { ...condition, seconds: elapsed() };
   if (condition.error !== undefined) {
     fail(condition.error);
     return found;
@@ -106,17 +119,19 @@ function evaluate({ program, spec }: Hook, input: EvaluationInput): Found {
   try {
     const evaluation = new Evaluation(input, program.variables, POLICY_BUDGET);
     for (const [at, validation] of program.validations.entries()) {
+      started = performance.now();
       const outcome = evaluation.run(validation);
-      if ('error' in outcome) fail(outcome.error, at);
+      if ('error' in outcome) fail(outcome.error, at, validation.program ? 'invalid_error' : 'compile_error');
       else if (outcome.value !== true) {
         const { reason = 'Invalid' } = spec.validations?.[at] ?? {};
-        found.failures.push({ message: messageOf(evaluation, program, spec, at), reason, index: at });
+        const message = messageOf(evaluation, program, spec, at);
+        found.failures.push({ message, reason, index: at, errorType: 'no_error', seconds: elapsed() });
       }
     }
   } catch (error) {
     if (!(error instanceof OutOfBudget)) throw error;
     found.failures = [];
-    fail(error.message);
+    fail(error.message, 0, 'out_of_budget');
     return found;
   }
   annotate(program, input, ignoresErrors, found);
@@ -163,11 +178,21 @@ function report(
   binding: Hook['bindings'][number],
   request: AdmissionRequest,
   denials: Denial[],
+  metrics: WebhookMetrics,
 ): void {
   const actions = binding.spec.validationActions ?? [];
   const names = { policy: hook.name, binding: binding.name };
-  for (const { message, reason, index } of found.failures) {
+  if (found.condition) {
+    const owner = { name: hook.name, kind: 'policy', type: 'validate' } as const;
+    metrics.conditions(owner, request.operation, found.condition, found.condition.seconds);
+  }
+  for (const { errorType, seconds } of found.ignored) {
+    metrics.policyChecked(hook.name, binding.name, errorType, 'allow', seconds);
+  }
+  for (const { message, reason, index, errorType, seconds } of found.failures) {
     for (const action of actions) {
+      const taken = TAKEN[action];
+      if (taken) metrics.policyChecked(hook.name, binding.name, errorType, taken, seconds);
       if (action === 'Deny') denials.push({ ...names, message, reason });
       else if (action === 'Warn') {
         request.warn(

@@ -9,12 +9,13 @@ import { ApiError, errors } from '../../../api/errors.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Selector } from '../../../api/selectors.ts';
-import type { WebhookClientConfig } from '../../webhooks/client.ts';
+import { type WebhookClientConfig, WebhookError } from '../../webhooks/client.ts';
 import type { AdmissionPlugin, AdmissionRequest, Reinvocation } from '../chain.ts';
 import { namespaceOfRequest, objectSelected, writtenNamespace } from '../matching.ts';
+import type { PolicyStep, WebhookMetrics, WebhookStep } from '../webhook-metrics.ts';
 import type { Candidate, Hook, HookIndex } from './hook-index.ts';
 import { patched } from './patched.ts';
-import { denial, readReview, type ReviewAnswer, reviewBody } from './review.ts';
+import { Denial, denial, readReview, type ReviewAnswer, reviewBody } from './review.ts';
 
 export interface WebhookCaller {
   call(config: WebhookClientConfig, body: string, options: { timeoutMs: number }): Promise<unknown>;
@@ -27,10 +28,17 @@ export interface DispatchOptions {
   findNamespace(name: string): Promise<KubeObject | undefined>;
   /** `object` of kind `from` as one of `to`, which is another version of it. */
   convert(object: KubeObject, from: Kind, to: Kind): Promise<KubeObject> | KubeObject;
+  metrics: WebhookMetrics;
 }
 
-/** What of a webhook could not be asked or understood. */
-class CallError extends Error {}
+/** What of a webhook could not be asked or understood; `code` is that of its HTTP answer, if there was a bad one. */
+class CallError extends Error {
+  readonly code: number;
+  constructor(message: string, code = 503) {
+    super(message);
+    this.code = code;
+  }
+}
 
 const SAFE_FOR_DRY_RUN = new Set(['None', 'NoneOnDryRun']);
 
@@ -89,16 +97,19 @@ async function mutate(
   if (round === 1 && JSON.stringify(request.object) !== notes.last) callAgain(notes);
   for (const [index, candidate] of candidates.entries()) {
     const { hook } = candidate;
-    if (!(await concerns(hook, request, options))) continue;
+    if (!(await concerns(hook, 'admit', request, options))) continue;
     // A hook that was passed over in the first round is not called in the second.
     if (round === 1 && !notes.again.has(hook.id)) continue;
     const at = `round_${round}_index_${index}`;
     let changed = false;
+    const started = performance.now();
     try {
       const answer = await ask(candidate, request, true, options);
       changed = await apply(answer, candidate, request, options);
       annotateMutation(request, hook, at, changed);
+      record(options.metrics, hook, 'admit', request, started, undefined);
     } catch (error) {
+      record(options.metrics, hook, 'admit', request, started, error);
       if (!(error instanceof CallError)) throw error;
       if (!hook.ignoresFailure) throw errors.internal(error.message);
       request.annotate?.(`failed-open.mutating.webhook.admission.k8s.io/${at}`, hook.webhook.name);
@@ -127,14 +138,17 @@ async function validate(
   options: DispatchOptions,
 ): Promise<void> {
   const relevant: Candidate[] = [];
-  for (const each of candidates) if (await concerns(each.hook, request, options)) relevant.push(each);
+  for (const each of candidates) if (await concerns(each.hook, 'validate', request, options)) relevant.push(each);
   const outcomes = await Promise.allSettled(
     relevant.map(async (candidate, index) => {
       const { hook } = candidate;
+      const started = performance.now();
       try {
         const answer = await ask(candidate, request, false, options);
         if (!answer.allowed) throw denial(hook.webhook.name, answer.status);
+        record(options.metrics, hook, 'validating', request, started, undefined);
       } catch (error) {
+        record(options.metrics, hook, 'validating', request, started, error);
         if (!(error instanceof CallError)) throw error;
         if (!hook.ignoresFailure) throw errors.internal(error.message);
         request.annotate?.(`failed-open.validating.webhook.admission.k8s.io/round_0_index_${index}`, hook.webhook.name);
@@ -144,13 +158,42 @@ async function validate(
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
+/** One call, as the metrics tell it. */
+function record(
+  metrics: WebhookMetrics,
+  { webhook: { name }, ignoresFailure }: Hook,
+  type: WebhookStep,
+  { operation }: AdmissionRequest,
+  started: number,
+  error: unknown,
+): void {
+  const seconds = (performance.now() - started) / 1000;
+  if (error === undefined) return metrics.called(name, type, operation, false, 200, seconds);
+  if (error instanceof CallError) {
+    if (ignoresFailure) metrics.failedOpen(name, type);
+    else metrics.rejected(name, type, operation, 'calling_webhook_error', error.code);
+    return metrics.called(name, type, operation, !ignoresFailure, error.code, seconds);
+  }
+  const code = error instanceof Denial ? error.code : 0;
+  metrics.rejected(name, type, operation, error instanceof Denial ? 'no_error' : 'apiserver_internal_error', code);
+  metrics.called(name, type, operation, true, code, seconds);
+}
+
 /** Throws ApiError when it cannot be told. */
-async function concerns(hook: Hook, request: AdmissionRequest, options: DispatchOptions): Promise<boolean> {
+async function concerns(
+  hook: Hook,
+  type: PolicyStep,
+  request: AdmissionRequest,
+  options: DispatchOptions,
+): Promise<boolean> {
   if (hook.namespaces && !(await namespaceSelected(hook.namespaces, request, options))) return false;
   if (hook.objects && !objectSelected(hook.objects, request)) return false;
   if (!hook.conditions) return true;
+  const started = performance.now();
   const asked = hook.conditions(request);
   const outcome = asked instanceof Promise ? await asked : asked;
+  const owner = { name: hook.webhook.name, kind: 'webhook', type } as const;
+  options.metrics.conditions(owner, request.operation, outcome, (performance.now() - started) / 1000);
   if (outcome.error !== undefined && !hook.ignoresFailure) {
     const { kind, name } = request;
     throw errors.forbidden({ group: kind.group, resource: kind.resource }, name, outcome.error);
@@ -185,7 +228,8 @@ async function ask(
   const uid = randomUUID();
   const as = (object: KubeObject | undefined) =>
     object && kind !== request.kind && !request.objectKind ? options.convert(object, request.kind, kind) : object;
-  const failed = (why: string) => new CallError(`failed calling webhook ${JSON.stringify(name)}: ${why}`);
+  const failed = (why: string, code?: number) =>
+    new CallError(`failed calling webhook ${JSON.stringify(name)}: ${why}`, code);
   if (!webhook.admissionReviewVersions.includes('v1')) {
     throw failed('could not create admission objects: webhook does not accept known AdmissionReview versions (v1)');
   }
@@ -194,7 +238,8 @@ async function ask(
     const body = reviewBody(request, { uid, kind, object: await as(request.object), old: await as(request.old) });
     raw = await options.client.call(webhook.clientConfig, body, { timeoutMs: hook.timeoutMs });
   } catch (error) {
-    throw failed(`failed to call webhook: ${error instanceof Error ? error.message : String(error)}`);
+    const code = error instanceof WebhookError ? error.code : undefined;
+    throw failed(`failed to call webhook: ${error instanceof Error ? error.message : String(error)}`, code);
   }
   let answer: ReviewAnswer;
   try {

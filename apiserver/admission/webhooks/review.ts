@@ -128,8 +128,11 @@ function decodePatch(base64: string): unknown[] | undefined {
   return patch.length > 0 ? patch : undefined;
 }
 
+/** What a webhook says no to. */
+export class Denial extends ApiError {}
+
 /** The Status of a refusal: the webhook's own, never below 400, with its name in front. */
-export function denial(webhook: string, status: ReviewAnswer['status']): ApiError {
+export function denial(webhook: string, status: ReviewAnswer['status']): Denial {
   const by = `admission webhook ${JSON.stringify(webhook)} denied the request`;
   const message = status.message
     ? `${by}: ${status.message}`
@@ -137,7 +140,7 @@ export function denial(webhook: string, status: ReviewAnswer['status']): ApiErro
       ? `${by}: ${status.reason}`
       : `${by} without explanation`;
   const code = typeof status.code === 'number' && status.code >= 400 && status.code <= 599 ? status.code : 400;
-  const error = new ApiError(code, status.reason ?? '', message, status.details);
+  const error = new Denial(code, status.reason ?? '', message, status.details);
   if (!status.reason) delete (error.status as { reason?: string }).reason;
   return error;
 }

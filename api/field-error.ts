@@ -23,10 +23,43 @@ export interface FieldError {
   isNewRule?: boolean;
 }
 
-/** How a value is written in a message: strings quoted as Go's %q, structures as JSON. */
+/** How a value is written in a message: strings quoted as Go's %q, structures as Go's JSON. */
 export function formatValue(value: unknown): string {
   if (value === undefined || value === null) return 'null';
-  return JSON.stringify(value);
+  if (typeof value === 'string') return goQuoted(value);
+  const text = JSON.stringify(value);
+  return /[<>&]/.test(text) ? text.replace(/[<>&]/g, escapedInJson) : text;
+}
+
+const escapedInJson = (char: string) => `\\u00${char.charCodeAt(0).toString(16)}`;
+
+// What JSON.stringify writes as Go's %q does not: other control characters, and what cannot be printed.
+const SPECIAL_IN_GO = /\\u00[01][0-9a-f]|[\u007f-\u00a0\u00ad\u2028\u2029\ufeff]/g;
+
+function goQuoted(value: string): string {
+  return JSON.stringify(value).replace(SPECIAL_IN_GO, (found) => {
+    if (found.length === 1) {
+      const code = found.charCodeAt(0);
+      return code === 0x7f ? '\\x7f' : `\\u${code.toString(16).padStart(4, '0')}`;
+    }
+    if (found === '\\u0007') return '\\a';
+    if (found === '\\u000b') return '\\v';
+    return `\\x${found.slice(-2)}`;
+  });
+}
+
+/**
+ * A structure as upstream's internal type of it is written: members in the order of `members`, under their names in Go, each
+ * with what stands there when it is not set.
+ */
+export function goStruct(value: object | undefined, members: Readonly<Record<string, unknown>>): object {
+  const given = (value ?? {}) as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.entries(members).map(([name, zero]) => {
+      const member = Object.entries(given).find(([each]) => each.toLowerCase() === name.toLowerCase());
+      return [name, member?.[1] ?? zero];
+    }),
+  );
 }
 
 const withDetail = (text: string, detail: string) => (detail === '' ? text : `${text}: ${detail}`);

@@ -52,17 +52,34 @@ describe('metadata of a new object', () => {
 });
 
 describe('a change of metadata', () => {
+  const RULES = { namespaced: true };
   const old = { name: 'a', namespace: 'b', uid: '1', resourceVersion: '5', creationTimestamp: '2026-01-01T00:00:00Z' };
   it('keeps identity', () => {
-    expect(validateMetadataUpdate({ ...old, labels: { x: 'y' } }, old)).toEqual([]);
-    expect(messages(validateMetadataUpdate({ ...old, name: 'c', uid: '2' }, old))).toEqual([
+    expect(validateMetadataUpdate({ ...old, labels: { x: 'y' } }, old, RULES)).toEqual([]);
+    expect(messages(validateMetadataUpdate({ ...old, name: 'c', uid: '2' }, old, RULES))).toEqual([
       'metadata.name: Invalid value: "c": field is immutable',
       'metadata.uid: Invalid value: "2": field is immutable',
     ]);
   });
+  it('does not begin a deletion', () => {
+    const dying = { ...old, deletionTimestamp: '2026-01-01T00:00:01Z', deletionGracePeriodSeconds: 3 };
+    expect(messages(validateMetadataUpdate(dying, old, RULES))).toEqual([
+      'metadata.deletionTimestamp: Invalid value: "2026-01-01T00:00:01Z": field is immutable',
+      'metadata.deletionGracePeriodSeconds: Invalid value: 3: field is immutable',
+    ]);
+  });
+  it('is held to the rules of new metadata, but for the name', () => {
+    const named = { ...old, name: 'A_b' };
+    expect(
+      messages(validateMetadataUpdate({ ...named, finalizers: ['a b'], labels: { a: '-' } }, named, RULES)),
+    ).toEqual([
+      expect.stringMatching(/^metadata\.labels: Invalid value: "-": a valid label must be/),
+      expect.stringMatching(/^metadata\.finalizers: Invalid value: "a b": name part must consist of/),
+    ]);
+  });
   it('adds no finalizer to what is being deleted', () => {
     const dying = { ...old, deletionTimestamp: '2026-01-01T00:00:01Z' };
-    expect(messages(validateMetadataUpdate({ ...dying, finalizers: ['a.b/c'] }, dying))).toEqual([
+    expect(messages(validateMetadataUpdate({ ...dying, finalizers: ['a.b/c'] }, dying, RULES))).toEqual([
       'metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"a.b/c"}',
     ]);
   });

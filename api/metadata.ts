@@ -2,7 +2,14 @@
 // (k8s.io/apimachinery/pkg/api/validation/objectmeta.go). Pure; kinds bring only their own rule for names.
 import { deepEqual } from './equality.ts';
 import { type FieldError, fieldErrors } from './field-error.ts';
-import { byteLength, isQualifiedName, type NameCheck, nameIsDnsLabel, nameIsDnsSubdomain } from './names.ts';
+import {
+  byteLength,
+  isQualifiedName,
+  type NameCheck,
+  nameIsDnsLabel,
+  nameIsDnsSubdomain,
+  nameIsPathSegment,
+} from './names.ts';
 import { parseApiVersion } from './object.ts';
 import { validateLabels } from './selectors.ts';
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from './types/meta.ts';
@@ -46,14 +53,27 @@ export function validateMetadata(meta: ObjectMeta, rules: MetadataRules, field =
     found.push(fieldErrors.forbidden(`${field}.namespace`, 'not allowed on this type'));
   }
   if ((meta.generation ?? 0) < 0) found.push(fieldErrors.invalid(`${field}.generation`, meta.generation, NEGATIVE));
-  found.push(...validateShared(meta, field));
-  found.push(...validateFinalizers(meta.finalizers, `${field}.finalizers`));
+  found.push(
+    ...validateLabels(meta.labels, `${field}.labels`),
+    ...validateAnnotations(meta.annotations, `${field}.annotations`),
+    ...validateOwnerReferences(meta.ownerReferences, `${field}.ownerReferences`),
+    ...validateFinalizers(meta.finalizers, `${field}.finalizers`),
+    ...validateManagedFields(meta.managedFields, `${field}.managedFields`),
+  );
   return found;
 }
 
-/** Everything wrong with a change of metadata. `old` is the stored object's. */
-export function validateMetadataUpdate(meta: ObjectMeta, old: ObjectMeta, field = 'metadata'): FieldError[] {
-  const found: FieldError[] = [];
+/**
+ * Everything wrong with a change of metadata. `old` is the stored object's. The rules of a new object's metadata hold too, but
+ * for its name, which cannot change: a kind's rule may be younger than the object.
+ */
+export function validateMetadataUpdate(
+  meta: ObjectMeta,
+  old: ObjectMeta,
+  rules: Omit<MetadataRules, 'validateName'>,
+  field = 'metadata',
+): FieldError[] {
+  const found = validateMetadata(meta, { ...rules, validateName: nameIsPathSegment }, field);
   if (old.deletionTimestamp) {
     const known = new Set(old.finalizers ?? []);
     const added = [...new Set(meta.finalizers ?? [])].filter((each) => !known.has(each)).sort();
@@ -86,18 +106,8 @@ export function validateMetadataUpdate(meta: ObjectMeta, old: ObjectMeta, field 
       old.deletionGracePeriodSeconds ?? null,
       `${field}.deletionGracePeriodSeconds`,
     ),
-    ...validateShared(meta, field),
   );
   return found;
-}
-
-function validateShared(meta: ObjectMeta, field: string): FieldError[] {
-  return [
-    ...validateLabels(meta.labels, `${field}.labels`),
-    ...validateAnnotations(meta.annotations, `${field}.annotations`),
-    ...validateOwnerReferences(meta.ownerReferences, `${field}.ownerReferences`),
-    ...validateManagedFields(meta.managedFields, `${field}.managedFields`),
-  ];
 }
 
 export function validateImmutable(value: unknown, old: unknown, field: string): FieldError[] {
@@ -128,9 +138,9 @@ function validateOwnerReferences(
     const version = parseApiVersion(each.apiVersion ?? '')?.version ?? '';
     if (version === '')
       found.push(fieldErrors.invalid(`${field}.apiVersion`, each.apiVersion ?? '', 'version must not be empty'));
-    if (!each.kind) found.push(fieldErrors.invalid(`${field}.kind`, each.kind ?? '', 'kind must not be empty'));
-    if (!each.name) found.push(fieldErrors.invalid(`${field}.name`, each.name ?? '', 'name must not be empty'));
-    if (!each.uid) found.push(fieldErrors.invalid(`${field}.uid`, each.uid ?? '', 'uid must not be empty'));
+    if (!each.kind) found.push(fieldErrors.invalid(`${field}.kind`, each.kind ?? '', 'must not be empty'));
+    if (!each.name) found.push(fieldErrors.invalid(`${field}.name`, each.name ?? '', 'must not be empty'));
+    if (!each.uid) found.push(fieldErrors.invalid(`${field}.uid`, each.uid ?? '', 'must not be empty'));
     if (each.apiVersion === 'v1' && each.kind === 'Event') {
       found.push(fieldErrors.invalid(field, each, '/v1, Kind=Event is disallowed from being an owner'));
     }

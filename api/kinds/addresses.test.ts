@@ -14,7 +14,8 @@ describe('IPAddresses', () => {
     ['10.0.0.1', []],
     ['2001:db8::1', []],
     ['::', []],
-    ['10.0.0.01', [IP]],
+    ['10.0.0.01', ['must not have leading 0s']],
+    ['::ffff:10.0.0.1', ['must not be an IPv4-mapped IPv6 address']],
     ['10.0.0', [IP]],
     ['2001:DB8::1', ['must be in canonical form ("2001:db8::1")']],
     ['2001:db8:0:0:0:0:0:1', ['must be in canonical form ("2001:db8::1")']],
@@ -40,9 +41,11 @@ describe('IPAddresses', () => {
   });
   it('stay whose they are', () => {
     const other = variant<never>(sample, { spec: { parentRef: { name: 'x' } } });
-    expect(updateErrors(ipAddress, variant<never>(sample, {}), other)[0]).toMatch(
-      /^spec\.parentRef: Invalid value: .*: field is immutable$/,
-    );
+    expect(updateErrors(ipAddress, variant<never>(sample, {}), other)).toEqual([
+      expect.stringMatching(
+        /^spec\.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"[^"]*","Name":"x"}: field is immutable$/,
+      ),
+    ]);
   });
 });
 
@@ -53,22 +56,35 @@ describe('ServiceCIDRs', () => {
     [['10.0.0.0/16', 'fd00::/64'], []],
     [[], ['spec.cidrs: Required value: at least one CIDR required']],
     [['10.0.0.0/99'], [`spec.cidrs[0]: Invalid value: "10.0.0.0/99": ${CIDR}`]],
-    [['10.0.0.7/16'], ['spec.cidrs[0]: Invalid value: "10.0.0.7/16": must be in canonical form ("10.0.0.0/16")']],
-    [['fd00::1/64'], ['spec.cidrs[0]: Invalid value: "fd00::1/64": must be in canonical form ("fd00::/64")']],
+    [['10.0.0.7/16'], ['spec.cidrs[0]: Invalid value: "10.0.0.7/16": must not have bits set beyond the prefix length']],
+    [['FD00::/64'], ['spec.cidrs[0]: Invalid value: "FD00::/64": must be in canonical form ("fd00::/64")']],
+    [
+      ['10.0.0.0/16', '10.1.0.0/16', 'fd00::/64'],
+      ['spec.cidrs: Invalid value: {"CIDRs":["10.0.0.0/16","10.1.0.0/16","fd00::/64"]}: may only hold up to 2 values'],
+    ],
+    [['10.0.0.0/16', 'x'], [`spec.cidrs[1]: Invalid value: "x": ${CIDR}`]],
     [
       ['10.0.0.0/16', '10.1.0.0/16'],
       [
-        'spec.cidrs: Invalid value: {"cidrs":["10.0.0.0/16","10.1.0.0/16"]}: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64',
+        'spec.cidrs: Invalid value: ["10.0.0.0/16","10.1.0.0/16"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64',
       ],
     ],
   ])('%j', (cidrs, messages) => {
     expect(createErrors(serviceCidr, { metadata: { name: 'a' }, spec: { cidrs } } as never)).toEqual(messages);
   });
-  it('stay', () => {
-    const of = (cidr: string) => ({ metadata: { name: 'a' }, spec: { cidrs: [cidr] } }) as never;
-    expect(updateErrors(serviceCidr, of('10.0.0.0/16'), of('10.1.0.0/16'))).toEqual([
-      'spec.cidrs: Invalid value: ["10.1.0.0/16"]: field is immutable',
-    ]);
+  it.each<[string[], string[], string[]]>([
+    [['10.0.0.0/16'], ['10.1.0.0/16'], ['spec.cidrs[0]: Invalid value: "10.1.0.0/16": field is immutable']],
+    [['10.0.0.0/16'], ['10.0.0.0/16', 'fd00::/64'], []],
+    [
+      ['10.0.0.0/16'],
+      ['10.0.0.0/16', '10.1.0.0/16'],
+      [expect.stringMatching(/^spec\.cidrs: Invalid value: .*may specify no more than one IP for each IP family/)],
+    ],
+    [['10.0.0.0/16'], ['fd00::/64', '10.0.0.0/16'], ['spec.cidrs[0]: Invalid value: "fd00::/64": field is immutable']],
+    [['10.0.0.0/16', 'fd00::/64'], ['10.0.0.0/16'], ['spec.cidrs: Invalid value: ["10.0.0.0/16"]: field is immutable']],
+  ])('%j becomes %j', (before, after, messages) => {
+    const of = (cidrs: string[]) => ({ metadata: { name: 'a' }, spec: { cidrs } }) as never;
+    expect(updateErrors(serviceCidr, of(before), of(after))).toEqual(messages);
   });
 });
 

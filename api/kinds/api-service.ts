@@ -16,6 +16,7 @@ export const apiService = defineKind<APIService>({
   resource: 'apiservices',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'apiregistration.v1.APIService',
   columns: [NAME_COLUMN, 'Service', 'Available', 'Age'],
   cells: (object, { nowMs }) => {
@@ -28,6 +29,7 @@ export const apiService = defineKind<APIService>({
     ];
   },
   hasStatus: true,
+  statusKeepsMetadata: true,
   validateName: nameIsPathSegment,
 
   setDefaults({ spec }) {

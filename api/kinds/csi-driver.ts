@@ -72,6 +72,7 @@ export const csiDriver = defineKind<CSIDriver>({
     }
   },
 
+  allowUnconditionalUpdate: false,
   validate: ({ spec }) => [...findings(spec ?? {})],
   validateUpdate({ spec }, old) {
     const found = [...findings(spec ?? {})];
@@ -93,13 +94,13 @@ function* findings(spec: CSIDriverSpec): Findings {
     if (!MODES.includes(mode)) yield notSupported('spec.volumeLifecycleModes', mode, MODES);
   }
   if (spec.seLinuxMount === undefined) yield required('spec.seLinuxMount');
-  if (spec.serviceAccountTokenInSecrets !== undefined && !spec.tokenRequests?.length) {
-    const text = 'serviceAccountTokenInSecrets is set but no tokenRequests are specified';
-    yield invalid('spec.serviceAccountTokenInSecrets', spec.serviceAccountTokenInSecrets, text);
-  }
   const period = spec.nodeAllocatableUpdatePeriodSeconds;
   if (period !== undefined && period < MIN_UPDATE_SECONDS) {
     yield invalid('spec.nodeAllocatableUpdatePeriodSeconds', period, 'must be greater than or equal to 10 seconds');
+  }
+  if (spec.serviceAccountTokenInSecrets !== undefined && !spec.tokenRequests?.length) {
+    const text = 'serviceAccountTokenInSecrets is set but no tokenRequests are specified';
+    yield invalid('spec.serviceAccountTokenInSecrets', spec.serviceAccountTokenInSecrets, text);
   }
 }
 

@@ -1,7 +1,8 @@
 // storage.k8s.io/v1 CSINode: the storage drivers of a node.
 import { age } from '../duration.ts';
 import { semanticEqual } from '../equality.ts';
-import { fieldErrors } from '../field-error.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
+import { byteLength } from '../names.ts';
 import type { CSINode, CSINodeDriver } from '../types/storage-v1.ts';
 import { type Findings, IMMUTABLE, nonNegative, qualifiedName } from '../validation/checks.ts';
 import { csiDriverName } from '../validation/csi.ts';
@@ -27,21 +28,26 @@ export const csiNode = defineKind<CSINode>({
     age(object.metadata.creationTimestamp, nowMs),
   ],
 
+  allowUnconditionalUpdate: false,
   validate: (object) => [...findings(object, MAX_NODE_ID)],
   validateUpdate(object, old) {
-    const hadLong = (old.spec?.drivers ?? []).some((each) => each.nodeID.length > MAX_NODE_ID);
+    const hadLong = (old.spec?.drivers ?? []).some((each) => byteLength(each.nodeID) > MAX_NODE_ID);
     const found = [...findings(object, hadLong ? MAX_LONG_NODE_ID : MAX_NODE_ID)];
-    for (const driver of object.spec?.drivers ?? []) {
-      const before = (old.spec?.drivers ?? []).find((each) => each.name === driver.name);
-      if (before && !semanticEqual(withoutCount(driver), withoutCount(before))) {
-        found.push(invalid('spec.drivers', withoutCount(driver), IMMUTABLE));
+    for (const before of old.spec?.drivers ?? []) {
+      for (const driver of object.spec?.drivers ?? []) {
+        if (driver.name === before.name && !semanticEqual(withoutCount(driver), withoutCount(before))) {
+          found.push(invalid('spec.drivers', withoutCount(driver), IMMUTABLE));
+        }
       }
     }
     return found;
   },
 });
 
-const withoutCount = (driver: CSINodeDriver): CSINodeDriver => ({ ...driver, allocatable: undefined });
+const withoutCount = (driver: CSINodeDriver) => ({
+  ...goStruct(driver, { Name: '', NodeID: '', TopologyKeys: null, Allocatable: null }),
+  Allocatable: null,
+});
 
 function* findings({ spec }: CSINode, maxNodeId: number): Findings {
   const names = new Set<string>();
@@ -50,7 +56,7 @@ function* findings({ spec }: CSINode, maxNodeId: number): Findings {
     const { name = '', nodeID = '', topologyKeys } = driver;
     yield* csiDriverName(name, `${field}.name`);
     if (nodeID === '') yield required(`${field}.nodeID`);
-    if (nodeID.length > maxNodeId) {
+    if (byteLength(nodeID) > maxNodeId) {
       yield invalid(`${field}.nodeID`, nodeID, `must be ${maxNodeId} characters or less`);
     }
     yield* nonNegative(driver.allocatable?.count, `${field}.allocatable.count`);

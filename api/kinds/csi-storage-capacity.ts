@@ -21,10 +21,12 @@ export const csiStorageCapacity = defineKind<CSIStorageCapacity>({
   columns: [NAME_COLUMN, 'Created At:date'],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp ?? null],
 
-  validate: (object) => [...findings(object)],
+  allowUnconditionalUpdate: false,
+  validate: (object) => [...findings(object, {})],
   warnings: capacityWarnings,
   validateUpdate(object, old) {
-    const found = [...findings(object)];
+    const allowInvalidValues = validateLabelSelector(old.nodeTopology, '').length > 0;
+    const found = [...findings(object, { allowInvalidValues })];
     for (const name of ['nodeTopology', 'storageClassName'] as const) {
       if (!semanticEqual(object[name], old[name])) found.push(invalid(name, object[name], IMMUTABLE));
     }
@@ -32,12 +34,10 @@ export const csiStorageCapacity = defineKind<CSIStorageCapacity>({
   },
 });
 
-function* findings(object: CSIStorageCapacity): Findings {
-  yield* validateLabelSelector(object.nodeTopology, 'nodeTopology');
+function* findings(object: CSIStorageCapacity, options: { allowInvalidValues?: boolean }): Findings {
+  yield* validateLabelSelector(object.nodeTopology, 'nodeTopology', options);
   const className = object.storageClassName ?? '';
   yield* invalidEach('storageClassName', className, nameIsDnsSubdomain(className, false));
-  for (const name of ['capacity', 'maximumVolumeSize'] as const) {
-    const quantity = quantityOf(object[name] ?? 0);
-    if (quantity.nanos < 0n) yield invalid(name, formatQuantity(quantity), NOT_NEGATIVE);
-  }
+  const quantity = quantityOf(object.capacity ?? 0);
+  if (quantity.nanos < 0n) yield invalid('capacity', formatQuantity(quantity), NOT_NEGATIVE);
 }

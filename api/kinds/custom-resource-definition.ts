@@ -22,6 +22,7 @@ export const customResourceDefinition = defineKind<CustomResourceDefinition>({
   columns: [NAME_COLUMN, 'Created At:date'],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp ?? ''],
   hasStatus: true,
+  statusKeepsMetadata: true,
   hasGeneration: true,
   allowUnconditionalUpdate: false,
   setDefaults({ spec }) {

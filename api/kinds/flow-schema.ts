@@ -25,6 +25,7 @@ export const flowSchema = defineKind<FlowSchema>({
     object.status?.conditions?.find((each) => each.type === 'Dangling')?.status ?? '?',
   ],
   hasStatus: true,
+  statusKeepsMetadata: true,
   hasGeneration: true,
 
   setDefaults(object) {

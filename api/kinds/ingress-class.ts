@@ -2,7 +2,7 @@
 import { age } from '../duration.ts';
 import { fieldErrors } from '../field-error.ts';
 import type { IngressClass } from '../types/networking-v1.ts';
-import { domainPrefixedPath, type Findings, IMMUTABLE, optionalOneOf } from '../validation/checks.ts';
+import { dnsLabel, domainPrefixedPath, type Findings, IMMUTABLE, optionalOneOf } from '../validation/checks.ts';
 import { validateLocalReference } from '../validation/ingress.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
@@ -29,10 +29,11 @@ export const ingressClass = defineKind<IngressClass>({
   },
   validate: (object) => [...findings(object)],
   validateUpdate(object, old) {
-    const found = [...findings(object)];
     const controller = object.spec?.controller ?? '';
-    if (controller !== (old.spec?.controller ?? '')) found.push(invalid('spec.controller', controller, IMMUTABLE));
-    return found;
+    return [
+      ...(controller === (old.spec?.controller ?? '') ? [] : [invalid('spec.controller', controller, IMMUTABLE)]),
+      ...findings(object),
+    ];
   },
 });
 
@@ -52,8 +53,10 @@ function* findings({ spec = {} }: IngressClass): Findings {
   yield* validateLocalReference(parameters, field);
   if (parameters.scope === undefined) yield required(`${field}.scope`);
   yield* optionalOneOf(parameters.scope, ['Cluster', 'Namespace'], `${field}.scope`);
-  if (parameters.scope === 'Namespace' && !parameters.namespace) {
-    yield required(`${field}.namespace`, "`parameters.scope` is set to 'Namespace'");
+  if (parameters.scope === 'Namespace') {
+    const { namespace } = parameters;
+    if (namespace === undefined) yield required(`${field}.namespace`, "`parameters.scope` is set to 'Namespace'");
+    else yield* dnsLabel(namespace, `${field}.namespace`);
   }
   if (parameters.scope === 'Cluster' && parameters.namespace !== undefined) {
     yield forbidden(`${field}.namespace`, "`parameters.scope` is set to 'Cluster'");

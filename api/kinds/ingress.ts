@@ -1,8 +1,7 @@
 // networking.k8s.io/v1 Ingress: HTTP from outside, by host and path.
 import { age } from '../duration.ts';
 import type { Ingress } from '../types/networking-v1.ts';
-import { CLASS_ANNOTATION, validateIngress } from '../validation/ingress.ts';
-import { validIp } from '../validation/ip.ts';
+import { CLASS_ANNOTATION, validateIngress, validateIngressStatus } from '../validation/ingress.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { firstThree } from './parts/cells.ts';
 
@@ -35,10 +34,7 @@ export const ingress = defineKind<Ingress>({
     old || metadata.annotations?.[CLASS_ANNOTATION] === undefined || spec?.ingressClassName !== undefined
       ? []
       : [`annotation "${CLASS_ANNOTATION}" is deprecated, please use 'spec.ingressClassName' instead`],
-  validate: (object) => [...validateIngress(object, true)],
-  validateUpdate: (object) => [...validateIngress(object, false)],
-  validateStatusUpdate: ({ status }) =>
-    (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }, i) =>
-      ip ? [...validIp(ip, `status.loadBalancer.ingress[${i}].ip`)] : [],
-    ),
+  validate: (object) => [...validateIngress(object)],
+  validateUpdate: (object, old) => [...validateIngress(object, old)],
+  validateStatusUpdate: (object) => [...validateIngressStatus(object)],
 });

@@ -1,9 +1,8 @@
 // networking.k8s.io/v1 IPAddress: an address of the cluster and whose it is.
 import { semanticEqual } from '../equality.ts';
-import { fieldErrors } from '../field-error.ts';
-import { isDns1123Subdomain, nameIsPathSegment } from '../names.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import type { IPAddress } from '../types/networking-v1.ts';
-import { type Findings, IMMUTABLE, invalidEach } from '../validation/checks.ts';
+import { dnsSubdomain, type Findings, IMMUTABLE, pathSegment } from '../validation/checks.ts';
 import { canonicalIpMessages } from '../validation/ip.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
@@ -21,8 +20,12 @@ export const ipAddress = defineKind<IPAddress>({
   cells: (object) => [nameOf(object), parentOf(object)],
   validateName: (name) => canonicalIpMessages(name),
   validate: (object) => [...findings(object)],
-  validateUpdate: ({ spec }, old) =>
-    semanticEqual(spec?.parentRef, old.spec?.parentRef) ? [] : [invalid('spec.parentRef', spec?.parentRef, IMMUTABLE)],
+  validateUpdate: (object, old) => {
+    const parent = object.spec?.parentRef;
+    const isSame = semanticEqual(parent, old.spec?.parentRef);
+    const shown = parent && goStruct(parent, { Group: '', Resource: '', Namespace: '', Name: '' });
+    return [...findings(object), ...(isSame ? [] : [invalid('spec.parentRef', shown, IMMUTABLE)])];
+  },
 });
 
 function parentOf({ spec }: IPAddress): string {
@@ -40,10 +43,8 @@ function* findings({ spec }: IPAddress): Findings {
     return;
   }
   const { group, resource, namespace, name } = spec.parentRef;
-  if (group) yield* invalidEach(`${field}.group`, group, isDns1123Subdomain(group));
-  if (!resource) yield required(`${field}.resource`);
-  else yield* invalidEach(`${field}.resource`, resource, nameIsPathSegment(resource, false));
-  if (!name) yield required(`${field}.name`);
-  else yield* invalidEach(`${field}.name`, name, nameIsPathSegment(name, false));
-  if (namespace) yield* invalidEach(`${field}.namespace`, namespace, nameIsPathSegment(namespace, false));
+  if (group) yield* dnsSubdomain(group, `${field}.group`);
+  yield* pathSegment(resource, `${field}.resource`);
+  yield* pathSegment(name, `${field}.name`);
+  if (namespace) yield* pathSegment(namespace, `${field}.namespace`);
 }

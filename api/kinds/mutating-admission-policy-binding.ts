@@ -13,6 +13,7 @@ export const mutatingAdmissionPolicyBinding = defineKind<MutatingAdmissionPolicy
   resource: 'mutatingadmissionpolicybindings',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.MutatingAdmissionPolicyBinding',
   columns: [NAME_COLUMN, 'PolicyName', 'ParamRef', 'Age'],
   cells: (object, { nowMs }) => [

@@ -13,6 +13,7 @@ export const mutatingAdmissionPolicy = defineKind<MutatingAdmissionPolicy>({
   resource: 'mutatingadmissionpolicies',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.MutatingAdmissionPolicy',
   columns: [NAME_COLUMN, 'Mutations:integer', 'ParamKind', 'Age'],
   cells: (object, { nowMs }) => [

@@ -12,6 +12,7 @@ export const mutatingWebhookConfiguration = defineKind<MutatingWebhookConfigurat
   resource: 'mutatingwebhookconfigurations',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.MutatingWebhookConfiguration',
   columns: [NAME_COLUMN, 'Webhooks:integer', 'Age'],
   cells: (object, { nowMs }) => [

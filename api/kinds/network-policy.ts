@@ -2,10 +2,10 @@
 import { age } from '../duration.ts';
 import { fieldErrors } from '../field-error.ts';
 import { formatLabelSelector, validateLabelSelector } from '../selectors.ts';
-import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from '../types/networking-v1.ts';
+import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from '../types/networking-v1.ts';
 import { type Findings, optionalOneOf, portNumber, portNumberOrName } from '../validation/checks.ts';
 import { cidrWarnings } from '../validation/ip-warnings.ts';
-import { isStrictlyWithin, validCidr } from '../validation/ip.ts';
+import { isCidr, isStrictlyWithin, validCidr } from '../validation/ip.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 const { forbidden, invalid, required } = fieldErrors;
@@ -35,7 +35,10 @@ export const networkPolicy = defineKind<NetworkPolicy>({
       spec.policyTypes = (spec.egress ?? []).length > 0 ? ['Ingress', 'Egress'] : ['Ingress'];
     }
   },
-  validate: (object) => [...findings(object)],
+  validate: (object) => [...findings(object, {})],
+  validateUpdate: (object, old) => [
+    ...findings(object, { allowInvalidValues: validateLabelSelector(old.spec?.podSelector, '').length > 0 }),
+  ],
   warnings: (object) => [...addressWarnings(object)],
 });
 
@@ -56,17 +59,21 @@ function* addressWarnings({ spec = {} }: NetworkPolicy): Generator<string, void,
   }
 }
 
-function* findings({ spec = {} }: NetworkPolicy): Findings {
-  yield* validateLabelSelector(spec.podSelector, 'spec.podSelector');
+type SelectorOptions = Parameters<typeof validateLabelSelector>[2];
+
+function* findings({ spec = {} }: NetworkPolicy, options: SelectorOptions): Findings {
+  yield* validateLabelSelector(spec.podSelector, 'spec.podSelector', options);
   for (const [i, { ports, from }] of (spec.ingress ?? []).entries()) {
-    yield* rule(ports, from, `spec.ingress[${i}]`, 'from');
+    yield* rule(ports, from, `spec.ingress[${i}]`, 'from', options);
   }
-  for (const [i, { ports, to }] of (spec.egress ?? []).entries()) yield* rule(ports, to, `spec.egress[${i}]`, 'to');
+  for (const [i, { ports, to }] of (spec.egress ?? []).entries()) {
+    yield* rule(ports, to, `spec.egress[${i}]`, 'to', options);
+  }
   const types = spec.policyTypes ?? [];
   if (types.length > 2) yield invalid('spec.policyTypes', types, 'may not specify more than two policyTypes');
   else {
     for (const [i, type] of types.entries()) {
-      yield* optionalOneOf(type, ['Egress', 'Ingress'], `spec.policyTypes[${i}]`);
+      yield* optionalOneOf(type, ['Ingress', 'Egress'], `spec.policyTypes[${i}]`);
     }
   }
 }
@@ -76,46 +83,50 @@ function* rule(
   peers: readonly NetworkPolicyPeer[] = [],
   field: string,
   direction: string,
+  options: SelectorOptions,
 ): Findings {
   for (const [i, each] of ports.entries()) yield* port(each, `${field}.ports[${i}]`);
-  for (const [i, each] of peers.entries()) yield* peer(each, `${field}.${direction}[${i}]`);
+  for (const [i, each] of peers.entries()) yield* peer(each, `${field}.${direction}[${i}]`, options);
 }
 
 function* port({ protocol, port: number, endPort }: NetworkPolicyPort, field: string): Findings {
   yield* optionalOneOf(protocol, ['TCP', 'UDP', 'SCTP'], `${field}.protocol`);
   if (number === undefined) {
-    if (endPort !== undefined) yield required(`${field}.port`, 'must be specified when `endPort` is specified');
+    if (endPort !== undefined) {
+      yield invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is not specified');
+    }
     return;
+  }
+  if (typeof number === 'string' && endPort !== undefined) {
+    yield invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is non-numeric');
   }
   yield* portNumberOrName(number, `${field}.port`);
-  if (endPort === undefined) return;
-  if (typeof number === 'string') {
-    yield invalid(`${field}.endPort`, endPort, 'may not be specified when `port` is non-numeric');
-    return;
-  }
+  if (endPort === undefined || typeof number === 'string') return;
   if (endPort < number) yield invalid(`${field}.endPort`, endPort, 'must be greater than or equal to `port`');
   yield* portNumber(endPort, `${field}.endPort`);
 }
 
-function* peer({ podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer, field: string): Findings {
-  yield* validateLabelSelector(podSelector, `${field}.podSelector`);
-  yield* validateLabelSelector(namespaceSelector, `${field}.namespaceSelector`);
-  if (!podSelector && !namespaceSelector && !ipBlock) yield required(field, 'must specify a peer');
-  if (!ipBlock) return;
-  if (podSelector || namespaceSelector) yield forbidden(field, 'may not specify both ipBlock and another peer');
-  const { cidr = '', except = [] } = ipBlock;
+function* peer(each: NetworkPolicyPeer, field: string, options: SelectorOptions): Findings {
+  const { podSelector, namespaceSelector, ipBlock } = each;
+  yield* validateLabelSelector(podSelector, `${field}.podSelector`, options);
+  yield* validateLabelSelector(namespaceSelector, `${field}.namespaceSelector`, options);
+  if (ipBlock) yield* block(ipBlock, `${field}.ipBlock`);
+  else if (!podSelector && !namespaceSelector) yield required(field, 'must specify a peer');
+  if (ipBlock && (podSelector || namespaceSelector)) {
+    yield forbidden(field, 'may not specify both ipBlock and another peer');
+  }
+}
+
+function* block({ cidr = '', except = [] }: IPBlock, field: string): Findings {
   if (!cidr) {
-    yield required(`${field}.ipBlock.cidr`);
+    yield required(`${field}.cidr`);
     return;
   }
-  const found = [...validCidr(cidr, `${field}.ipBlock.cidr`)];
-  yield* found;
+  yield* validCidr(cidr, `${field}.cidr`);
+  if (!isCidr(cidr)) return;
   for (const [i, each] of except.entries()) {
-    const at = `${field}.ipBlock.except[${i}]`;
-    const wrong = [...validCidr(each, at)];
-    yield* wrong;
-    if (found.length + wrong.length === 0 && !isStrictlyWithin(each, cidr)) {
-      yield invalid(at, each, 'must be a strict subset of `cidr`');
-    }
+    const at = `${field}.except[${i}]`;
+    yield* validCidr(each, at);
+    if (isCidr(each) && !isStrictlyWithin(each, cidr)) yield invalid(at, each, 'must be a strict subset of `cidr`');
   }
 }

@@ -1,5 +1,6 @@
 // Rules of pods that the first tables leave out: operating systems, profiles in annotations, what a strategy changes, warnings.
 import { describe, expect, it } from 'vitest';
+import { formatValue } from '../field-error.ts';
 import type { Container, Pod, PodSpec } from '../types/core-v1.ts';
 import { deployment } from './deployment.ts';
 import { pod } from './pod.ts';
@@ -78,7 +79,7 @@ describe('operating systems', () => {
   ])('user %j', (name, messages) => {
     const field = 'spec.securityContext.windowsOptions.runAsUserName';
     expect(createErrors(pod, userName(name))).toEqual(
-      messages.map((text) => `${field}: Invalid value: ${JSON.stringify(name)}: ${text}`),
+      messages.map((text) => `${field}: Invalid value: ${formatValue(name)}: ${text}`),
     );
   });
 });

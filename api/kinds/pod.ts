@@ -78,6 +78,8 @@ export const pod = defineKind<Pod>({
     dropDisabledFields(object.spec, old.spec);
   },
   prepareForStatusUpdate(object, old, { warn }) {
+    // A node may not say whose its pods are.
+    object.metadata.ownerReferences = old.metadata.ownerReferences;
     if (!object.status) return;
     object.status.qosClass ||= old.status?.qosClass;
     keepObservedGenerations(object.status, old.status);

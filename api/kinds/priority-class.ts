@@ -13,6 +13,8 @@ export const priorityClass = defineKind<PriorityClass>({
   resource: 'priorityclasses',
   shortNames: ['pc'],
   namespaced: false,
+  // It has no spec that could change: always the first.
+  hasGeneration: true,
   schema: 'scheduling.v1.PriorityClass',
   columns: [NAME_COLUMN, 'Value:integer', 'Global-Default:boolean', 'Age', 'PreemptionPolicy'],
   cells: (object, { nowMs }) => [

@@ -30,6 +30,7 @@ export const priorityLevelConfiguration = defineKind<PriorityLevelConfiguration>
     ];
   },
   hasStatus: true,
+  statusKeepsMetadata: true,
   hasGeneration: true,
 
   setDefaults({ spec }) {

@@ -33,6 +33,20 @@ it.each<[PolicyRule, string[], string[]]>([
   expect(createErrors(clusterRole, { metadata, rules: [rule] })).toEqual(inClusterRole);
 });
 
+it('aggregates by selectors', () => {
+  const of = (...clusterRoleSelectors: object[]) => ({ metadata, aggregationRule: { clusterRoleSelectors } });
+  const field = 'aggregationRule.clusterRoleSelectors';
+  expect(createErrors(clusterRole, of())).toEqual([
+    `${field}: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil`,
+  ]);
+  const wrong = { matchExpressions: [{ key: 'a', operator: 'In', values: ['-'] }] };
+  expect(createErrors(clusterRole, of({}, wrong))[0]).toMatch(
+    /^aggregationRule\.clusterRoleSelectors\[1\]\.matchExpressions\[0\]\.values\[0\]: Invalid value: "-": a valid label/,
+  );
+  // What was stored before values were looked at may stay.
+  expect(updateErrors(clusterRole, of(wrong), of({}, wrong))).toEqual([]);
+});
+
 it('takes names that are path segments', () => {
   expect(role.validateName?.('system:a', false)).toEqual([]);
   expect(role.validateName?.('a/b', false)).toEqual(["may not contain '/'"]);
@@ -94,7 +108,7 @@ describe('bindings', () => {
 
   it('keep their role', () => {
     expect(updateErrors(roleBinding, binding(), binding({ roleRef: { kind: 'Role', name: 'r' } }))).toEqual([
-      'roleRef: Invalid value: {"kind":"Role","name":"r","apiGroup":"rbac.authorization.k8s.io"}: cannot change roleRef',
+      'roleRef: Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"r"}: cannot change roleRef',
     ]);
   });
 });

@@ -19,6 +19,7 @@ export const resourceClaim = defineKind<ResourceClaim>({
   columns: [NAME_COLUMN, 'State', 'Age'],
   cells: (object, { nowMs }) => [nameOf(object), stateOf(object), age(object.metadata.creationTimestamp, nowMs)],
   hasStatus: true,
+  statusKeepsMetadata: true,
 
   setDefaults(object) {
     setDeviceClaimDefaults(object.spec?.devices);

@@ -17,6 +17,8 @@ export const runtimeClass = defineKind<RuntimeClass>({
   schema: 'node.v1.RuntimeClass',
   columns: [NAME_COLUMN, 'Handler', 'Age'],
   cells: (object, { nowMs }) => [nameOf(object), object.handler ?? '', age(object.metadata.creationTimestamp, nowMs)],
+  allowCreateOnUpdate: true,
+  allowUnconditionalUpdate: false,
   validate,
   validateUpdate: (object, old) =>
     object.handler === old.handler

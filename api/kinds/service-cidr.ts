@@ -1,10 +1,9 @@
 // networking.k8s.io/v1 ServiceCIDR: a range of addresses for Services.
 import { age } from '../duration.ts';
-import { semanticEqual } from '../equality.ts';
-import { fieldErrors } from '../field-error.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import type { ServiceCIDR } from '../types/networking-v1.ts';
 import { type Findings, IMMUTABLE } from '../validation/checks.ts';
-import { canonicalCidr, isDualStack } from '../validation/ip.ts';
+import { canonicalCidr, isCidr, isDualStack } from '../validation/ip.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 const { invalid, required } = fieldErrors;
@@ -23,21 +22,40 @@ export const serviceCidr = defineKind<ServiceCIDR>({
     age(object.metadata.creationTimestamp, nowMs),
   ],
   hasStatus: true,
+  statusKeepsMetadata: true,
   prepareForCreate(object) {
     object.status = {};
   },
   validate: (object) => [...findings(object)],
-  validateUpdate: ({ spec }, old) =>
-    semanticEqual(spec?.cidrs, old.spec?.cidrs) ? [] : [invalid('spec.cidrs', spec?.cidrs, IMMUTABLE)],
+  validateUpdate: (object, old) => [...changes(object, old)],
 });
 
+const FIELD = 'spec.cidrs';
+
+/** A second range may be added, for the other family. */
+function* changes(object: ServiceCIDR, old: ServiceCIDR): Findings {
+  const cidrs = object.spec?.cidrs ?? [];
+  const before = old.spec?.cidrs ?? [];
+  const isGrown = before.length === 1 && cidrs.length === 2;
+  if (cidrs.length !== before.length && !isGrown) {
+    yield invalid(FIELD, object.spec?.cidrs, IMMUTABLE);
+    return;
+  }
+  for (const [i, cidr] of before.entries()) {
+    if (cidrs[i] !== cidr) yield invalid(`${FIELD}[${i}]`, cidrs[i], IMMUTABLE);
+  }
+  if (isGrown) yield* findings(object);
+}
+
 function* findings({ spec = {} }: ServiceCIDR): Findings {
-  const field = 'spec.cidrs';
   const cidrs = spec.cidrs ?? [];
-  if (cidrs.length === 0) yield required(field, 'at least one CIDR required');
-  else if (cidrs.length > 2) yield invalid(field, spec, 'may only hold up to 2 values');
-  else if (cidrs.length === 2 && !isDualStack(cidrs)) {
-    const text = 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64';
-    yield invalid(field, spec, text);
-  } else for (const [i, cidr] of cidrs.entries()) yield* canonicalCidr(cidr, `${field}[${i}]`);
+  if (cidrs.length === 0) yield required(FIELD, 'at least one CIDR required');
+  else if (cidrs.length > 2) yield invalid(FIELD, goStruct(spec, { CIDRs: null }), 'may only hold up to 2 values');
+  else {
+    for (const [i, cidr] of cidrs.entries()) yield* canonicalCidr(cidr, `${FIELD}[${i}]`);
+    if (cidrs.length === 2 && cidrs.every(isCidr) && !isDualStack(cidrs)) {
+      const text = 'may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64';
+      yield invalid(FIELD, cidrs, text);
+    }
+  }
 }

@@ -1,9 +1,11 @@
 // storage.k8s.io/v1 StorageClass: how volumes of a sort are made.
+import { isDeepStrictEqual } from 'node:util';
 import { age } from '../duration.ts';
 import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
+import type { TopologySelectorTerm } from '../types/core-v1.ts';
 import type { StorageClass } from '../types/storage-v1.ts';
-import { type Findings, IMMUTABLE, labelKey, oneOf, optionalOneOf } from '../validation/checks.ts';
+import { type Findings, IMMUTABLE, labelKey, optionalOneOf } from '../validation/checks.ts';
 import { classWarnings } from '../validation/storage-warnings.ts';
 import { provisionerName, storageParameters } from '../validation/storage-parameters.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
@@ -57,18 +59,35 @@ function* findings(object: StorageClass): Findings {
   yield* provisionerName(provisioner, 'provisioner');
   yield* storageParameters(parameters, 'parameters');
   if (object.reclaimPolicy) yield* optionalOneOf(object.reclaimPolicy, ['Delete', 'Retain'], 'reclaimPolicy');
-  yield* oneOf(object.volumeBindingMode, ['Immediate', 'WaitForFirstConsumer'], 'volumeBindingMode');
-  for (const [i, { matchLabelExpressions = [] }] of (object.allowedTopologies ?? []).entries()) {
-    const seen = new Set<string>();
-    for (const [j, { key = '', values = [] }] of matchLabelExpressions.entries()) {
-      const field = `allowedTopologies[${i}].matchLabelExpressions[${j}]`;
-      if (seen.has(key)) yield duplicate(`${field}.key`, key);
-      seen.add(key);
-      if (values.length === 0) yield required(`${field}.values`);
-      for (const [k, value] of values.entries()) {
-        if (values.indexOf(value) < k) yield duplicate(`${field}.values[${k}]`, value);
-      }
-      yield* labelKey(key, `${field}.key`);
+  const { volumeBindingMode: mode } = object;
+  if (mode === undefined) yield required('volumeBindingMode');
+  yield* optionalOneOf(mode, ['Immediate', 'WaitForFirstConsumer'], 'volumeBindingMode');
+  yield* topologies(object.allowedTopologies ?? []);
+}
+
+function* topologies(terms: readonly TopologySelectorTerm[]): Findings {
+  // Upstream compares each term with as many empty ones as there are terms, and then with those before it.
+  const known = terms.map((): ReadonlyMap<string, ReadonlySet<string>> => new Map());
+  for (const [i, term] of terms.entries()) {
+    yield* topologyTerm(term, `allowedTopologies[${i}]`);
+    const sets = new Map((term.matchLabelExpressions ?? []).map(({ key, values }) => [key, new Set(values)]));
+    for (const each of known) {
+      if (isDeepStrictEqual(each, sets)) yield duplicate(`allowedTopologies[${i}].matchLabelExpressions`, '');
     }
+    known.push(sets);
+  }
+}
+
+function* topologyTerm({ matchLabelExpressions = [] }: TopologySelectorTerm, at: string): Findings {
+  const seen = new Set<string>();
+  for (const [i, { key = '', values = [] }] of matchLabelExpressions.entries()) {
+    const field = `${at}.matchLabelExpressions[${i}]`;
+    if (values.length === 0) yield required(`${field}.values`);
+    for (const [j, value] of values.entries()) {
+      if (values.indexOf(value) < j) yield duplicate(`${field}.values[${j}]`, value);
+    }
+    yield* labelKey(key, `${field}.key`);
+    if (seen.has(key)) yield duplicate(`${field}.key`, key);
+    seen.add(key);
   }
 }

@@ -13,6 +13,7 @@ export const validatingAdmissionPolicyBinding = defineKind<ValidatingAdmissionPo
   resource: 'validatingadmissionpolicybindings',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.ValidatingAdmissionPolicyBinding',
   columns: [NAME_COLUMN, 'PolicyName', 'ParamRef', 'Age'],
   cells: (object, { nowMs }) => [

@@ -13,6 +13,7 @@ export const validatingAdmissionPolicy = defineKind<ValidatingAdmissionPolicy>({
   resource: 'validatingadmissionpolicies',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.ValidatingAdmissionPolicy',
   columns: [NAME_COLUMN, 'Validations:integer', 'ParamKind', 'Age'],
   cells: (object, { nowMs }) => [
@@ -22,6 +23,7 @@ export const validatingAdmissionPolicy = defineKind<ValidatingAdmissionPolicy>({
     age(object.metadata.creationTimestamp, nowMs),
   ],
   hasStatus: true,
+  statusKeepsMetadata: true,
   hasGeneration: true,
 
   setDefaults({ spec }) {

@@ -12,6 +12,7 @@ export const validatingWebhookConfiguration = defineKind<ValidatingWebhookConfig
   resource: 'validatingwebhookconfigurations',
   categories: ['api-extensions'],
   namespaced: false,
+  allowUnconditionalUpdate: false,
   schema: 'admissionregistration.v1.ValidatingWebhookConfiguration',
   columns: [NAME_COLUMN, 'Webhooks:integer', 'Age'],
   cells: (object, { nowMs }) => [

@@ -1,9 +1,14 @@
 // storage.k8s.io/v1 VolumeAttachment: a volume that is to be attached to a node.
 import { age } from '../duration.ts';
 import { semanticEqual } from '../equality.ts';
-import { fieldErrors } from '../field-error.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import { nameIsDnsSubdomain, rangeError } from '../names.ts';
-import type { VolumeAttachment, VolumeAttachmentSource, VolumeError } from '../types/storage-v1.ts';
+import type {
+  VolumeAttachment,
+  VolumeAttachmentSource,
+  VolumeAttachmentSpec,
+  VolumeError,
+} from '../types/storage-v1.ts';
 import { type Findings, IMMUTABLE, invalidEach, MAX_INT32 } from '../validation/checks.ts';
 import { csiDriverName } from '../validation/csi.ts';
 import { validateInlineVolume } from '../validation/persistent-volume.ts';
@@ -35,13 +40,19 @@ export const volumeAttachment = defineKind<VolumeAttachment>({
   prepareForCreate(object) {
     object.status = { attached: false };
   },
-  validate: (object) => [...findings(object)],
-  validateUpdate(object, old) {
-    const found = [...findings(object)];
-    if (!semanticEqual(object.spec, old.spec)) found.push(invalid('spec', object.spec, IMMUTABLE));
-    return found;
-  },
+  allowUnconditionalUpdate: false,
+  statusKeepsMetadata: true,
+  validate: (object) => [...findings(object), ...newFindings(object)],
+  validateUpdate: (object, old) => [
+    ...findings(object),
+    ...(semanticEqual(object.spec, old.spec) ? [] : [invalid('spec', shown(object.spec), IMMUTABLE)]),
+  ],
   validateStatusUpdate: (object) => [...findings(object)],
+});
+
+const shown = (spec: VolumeAttachmentSpec) => ({
+  ...goStruct(spec, { Attacher: '', Source: null, NodeName: '' }),
+  Source: goStruct(spec.source, { PersistentVolumeName: null, InlineVolumeSpec: null }),
 });
 
 function* findings({ spec, status }: VolumeAttachment): Findings {
@@ -56,9 +67,12 @@ function* findings({ spec, status }: VolumeAttachment): Findings {
   if (size > MAX_METADATA_BYTES) yield tooLong('status.attachmentMetadata', MAX_METADATA_BYTES);
   yield* errorFindings(status?.attachError, 'status.attachError');
   yield* errorFindings(status?.detachError, 'status.detachError');
-  // Version v1 asks for more than the versions before it.
-  yield* csiDriverName(attacher, 'spec.attacher');
-  const volume = source.persistentVolumeName;
+}
+
+/** Version v1 asks of what is new for more than the versions before it did. */
+function* newFindings({ spec }: VolumeAttachment): Findings {
+  yield* csiDriverName(spec?.attacher ?? '', 'spec.attacher');
+  const volume = spec?.source?.persistentVolumeName;
   if (volume !== undefined) {
     yield* invalidEach('spec.source.persistentVolumeName', volume, nameIsDnsSubdomain(volume, false));
   }

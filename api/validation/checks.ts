@@ -8,6 +8,7 @@ import {
   isPortName,
   isPortNumber,
   isQualifiedName,
+  nameIsPathSegment,
   rangeError,
   regexError,
 } from '../names.ts';
@@ -39,6 +40,11 @@ export const dnsSubdomain = (value: string, field: string): Findings =>
 
 export const qualifiedName = (value: string, field: string): Findings =>
   invalidEach(field, value, isQualifiedName(value));
+
+/** What stands in a URL's path: required, without `/` and `%`, not `.` or `..`. */
+export function pathSegment(value: string | undefined, field: string): Findings {
+  return value ? invalidEach(field, value, nameIsPathSegment(value, false)) : [required(field)];
+}
 
 /** A label key: the same rule as a qualified name. */
 export const labelKey = qualifiedName;

@@ -1,6 +1,7 @@
 // Addresses behind a Service, in both forms: Endpoints and EndpointSlices.
+import { semanticEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isDns1123Label, nameIsDnsSubdomain } from '../names.ts';
+import { isDns1123Label, isDns1123Subdomain, isLabelValue, nameIsDnsSubdomain } from '../names.ts';
 import { validateLabels } from '../selectors.ts';
 import type { EndpointAddress, EndpointPort, Endpoints } from '../types/core-v1.ts';
 import type { Endpoint, EndpointPort as SlicePort, EndpointSlice } from '../types/discovery-v1.ts';
@@ -62,19 +63,21 @@ export function validateEndpointSlice(slice: EndpointSlice): FieldError[] {
 }
 
 export function validateEndpointSliceUpdate(slice: EndpointSlice, old: EndpointSlice): FieldError[] {
-  const found = validateEndpointSlice(slice);
+  const found = [...sliceFindings(slice, old)];
   if (slice.addressType !== old.addressType) found.push(invalid('addressType', slice.addressType, IMMUTABLE));
   return found;
 }
 
-function* sliceFindings(slice: EndpointSlice): Findings {
+function* sliceFindings(slice: EndpointSlice, old?: EndpointSlice): Findings {
   const endpoints = slice.endpoints ?? [];
   const ports = slice.ports ?? [];
   yield* oneOf(slice.addressType, ADDRESS_TYPES, 'addressType');
-  if (endpoints.length > MAX_ENDPOINTS) yield tooMany('endpoints', endpoints.length, MAX_ENDPOINTS);
-  else for (const [i, each] of endpoints.entries()) yield* endpoint(each, slice.addressType, `endpoints[${i}]`);
   if (ports.length > MAX_PORTS) yield tooMany('ports', ports.length, MAX_PORTS);
   else yield* slicePorts(ports);
+  // Endpoints that stay as they are were accepted once, by rules that may have been laxer.
+  if (old && semanticEqual(old.endpoints, slice.endpoints)) return;
+  if (endpoints.length > MAX_ENDPOINTS) yield tooMany('endpoints', endpoints.length, MAX_ENDPOINTS);
+  else for (const [i, each] of endpoints.entries()) yield* endpoint(each, slice.addressType, `endpoints[${i}]`);
 }
 
 function* endpoint(each: Endpoint, addressType: string, field: string): Findings {
@@ -92,8 +95,8 @@ function* endpoint(each: Endpoint, addressType: string, field: string): Findings
   }
   yield* validateLabels(topology, `${field}.deprecatedTopology`);
   if (each.hostname !== undefined) yield* dnsLabel(each.hostname, `${field}.hostname`);
-  yield* hintNames(each.hints?.forZones, `${field}.hints.forZones`, 'zone');
-  yield* hintNames(each.hints?.forNodes, `${field}.hints.forNodes`, 'node');
+  yield* hintNames(each.hints?.forZones, `${field}.hints.forZones`, isLabelValue);
+  yield* hintNames(each.hints?.forNodes, `${field}.hints.forNodes`, isDns1123Subdomain);
 }
 
 function* sliceAddress(value: string, addressType: string, field: string): Findings {
@@ -117,16 +120,22 @@ function* fullyQualified(value: string, field: string): Findings {
   }
 }
 
-function* hintNames(hints: readonly { name: string }[] | undefined, field: string, what: 'zone' | 'node'): Findings {
+function* hintNames(
+  hints: readonly { name: string }[] | undefined,
+  field: string,
+  check: (name: string) => string[],
+): Findings {
   const all = hints ?? [];
-  if (all.length > MAX_HINTS) yield tooMany(field, all.length, MAX_HINTS);
+  if (all.length > MAX_HINTS) {
+    yield tooMany(field, all.length, MAX_HINTS);
+    return;
+  }
   const seen = new Set<string>();
   for (const [i, { name }] of all.entries()) {
     const at = `${field}[${i}].name`;
     if (seen.has(name)) yield duplicate(at, name);
     seen.add(name);
-    if (!name) yield required(at);
-    else if (what === 'node') yield* invalidEach(at, name, nameIsDnsSubdomain(name, false));
+    yield* invalidEach(at, name, check(name));
   }
 }
 

@@ -66,20 +66,26 @@ const hasLeadingZeros = (address: string): boolean => /(^|[.:])0[0-9]+\./.test(a
 const isMappedIpv4 = (parts: readonly number[]): boolean =>
   parts.length === 8 && parts[5] === 0xffff && parts.slice(0, 5).every((group) => group === 0);
 
-export function* validCidr(cidr: string, field: string): Findings {
+/** What stored objects may have as one, in whatever form. */
+export function isCidr(cidr: string): boolean {
   const [address = '', length = '', ...rest] = cidr.split('/');
-  const isValid =
+  return (
     rest.length === 0 &&
     parseIp(address) !== undefined &&
     /^[0-9]{1,3}$/.test(length) &&
-    Number(length) <= (ipFamily(address) === 'IPv4' ? 32 : 128);
-  if (!isValid) yield invalid(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
+    Number(length) <= (ipFamily(address) === 'IPv4' ? 32 : 128)
+  );
+}
+
+export function* validCidr(cidr: string, field: string): Findings {
+  const [address = '', length = ''] = cidr.split('/');
+  if (!isCidr(cidr)) yield invalid(field, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
   else if (hasLeadingZeros(address) || /^0[0-9]/.test(length)) {
     yield newRule(field, cidr, 'must not have leading 0s in IP or prefix length');
   } else {
     const parts = parseIp(address) as number[];
     if (isMappedIpv4(parts)) yield newRule(field, cidr, 'must not have an IPv4-mapped IPv6 address');
-    if (masked(parts, Number(length)).some((part, i) => part !== parts[i])) {
+    else if (masked(parts, Number(length)).some((part, i) => part !== parts[i])) {
       yield newRule(field, cidr, 'must not have bits set beyond the prefix length');
     }
   }
@@ -190,14 +196,15 @@ export function canonicalIp(text: string): string | undefined {
 
 /** For names that are addresses: the one way to write it. */
 export function canonicalIpMessages(text: string): string[] {
-  const canonical = /(^|\.)0\d/.test(text) ? undefined : canonicalIp(text);
-  if (canonical === undefined) return ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
+  const found = [...validIp(text, '')];
+  if (found.length > 0) return found.map(({ body }) => body.slice(body.lastIndexOf(': ') + 2));
+  const canonical = canonicalIp(text);
   return canonical === text ? [] : [`must be in canonical form (${JSON.stringify(canonical)})`];
 }
 
-/** A CIDR without leading zeros whose host bits are all zero. */
+/** A CIDR of a younger field: the one way to write it, also in what is stored. */
 export function* canonicalCidr(cidr: string, field: string): Findings {
-  const found = [...validCidr(cidr, field)].filter((each) => !each.isNewRule);
+  const found = [...validCidr(cidr, field)].map(({ isNewRule: _always, ...each }) => each);
   yield* found;
   if (found.length > 0) return;
   const canonical = canonicalCidrOf(cidr);

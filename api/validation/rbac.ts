@@ -1,6 +1,6 @@
 // RBAC rules, subjects and role references.
 import { semanticEqual } from '../equality.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type FieldError, fieldErrors, goStruct } from '../field-error.ts';
 import { nameIsDnsSubdomain, nameIsPathSegment } from '../names.ts';
 import type { PolicyRule, RoleRef, Subject } from '../types/rbac-v1.ts';
 import { type Findings, invalidEach } from './checks.ts';
@@ -44,7 +44,8 @@ export function validateBinding(binding: Binding, namespaced: boolean): FieldErr
 export function validateBindingUpdate(binding: Binding, old: Binding, namespaced: boolean): FieldError[] {
   const found = validateBinding(binding, namespaced);
   if (!semanticEqual(binding.roleRef, old.roleRef)) {
-    found.push(invalid('roleRef', binding.roleRef, 'cannot change roleRef'));
+    const shown = goStruct(binding.roleRef, { APIGroup: '', Kind: '', Name: '' });
+    found.push(invalid('roleRef', shown, 'cannot change roleRef'));
   }
   return found;
 }

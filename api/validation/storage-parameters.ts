@@ -1,15 +1,14 @@
 // What classes of storage pass to their driver (k8s.io/kubernetes/pkg/apis/storage/validation).
 import { fieldErrors } from '../field-error.ts';
-import { isQualifiedName } from '../names.ts';
-import { type Findings, invalidEach } from './checks.ts';
+import { type Findings, qualifiedName } from './checks.ts';
 
 const MAX_PARAMETERS = 512;
 const MAX_PARAMETER_BYTES = 256 * 1024;
 
-/** A driver's name: a qualified name in any case. */
+/** A driver's name: a qualified name in any case; what is wrong is told of its lower case. */
 export function* provisionerName(name: string, field: string): Findings {
   if (name === '') yield fieldErrors.required(field);
-  else yield* invalidEach(field, name, isQualifiedName(name.toLowerCase()));
+  else yield* qualifiedName(name.toLowerCase(), field);
 }
 
 export function* storageParameters(parameters: Readonly<Record<string, string>>, field: string): Findings {

@@ -3,7 +3,7 @@ import { deepEqual } from '../../api/equality.ts';
 import { ApiError, errors } from '../../api/errors.ts';
 import type { Kind } from '../../api/kind.ts';
 import { sameManagers } from '../../api/managed-fields/managers.ts';
-import { validateMetadata, validateMetadataUpdate } from '../../api/metadata.ts';
+import { validateMetadataUpdate } from '../../api/metadata.ts';
 import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../../api/object.ts';
 import { ratcheted } from '../../api/validation/ratcheting.ts';
 import { objectKey } from '../storage/keys.ts';
@@ -270,9 +270,9 @@ function prepareForUpdate(
   meta.uid = was.uid;
   meta.creationTimestamp = was.creationTimestamp;
   meta.generation = was.generation;
-  meta.deletionTimestamp = was.deletionTimestamp;
-  meta.deletionGracePeriodSeconds = was.deletionGracePeriodSeconds;
-  meta.generateName ??= was.generateName;
+  // Neither can be taken away; setting them is a deletion's work and refused by the rules of metadata.
+  if (was.deletionTimestamp !== undefined) meta.deletionTimestamp = was.deletionTimestamp;
+  meta.deletionGracePeriodSeconds ??= was.deletionGracePeriodSeconds;
   delete meta.selfLink;
   const ours = object as unknown as Record<string, unknown>;
   const theirs = old as unknown as Record<string, unknown>;
@@ -280,9 +280,13 @@ function prepareForUpdate(
     for (const key of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {
       if (key !== 'status' && key !== 'metadata') ours[key] = theirs[key];
     }
-    // Labels and annotations may come with a status (kubelets do that); ownership and finalizers may not.
-    meta.ownerReferences = was.ownerReferences;
-    meta.finalizers = was.finalizers;
+    // Of most kinds the metadata may change with the status (kubelets write labels of nodes so).
+    if (kind.statusKeepsMetadata) {
+      for (const name of ['labels', 'annotations', 'ownerReferences', 'finalizers'] as const) {
+        if (was[name] === undefined) delete meta[name];
+        else (meta as Record<string, unknown>)[name] = was[name];
+      }
+    }
     kind.prepareForStatusUpdate?.(object, old, strategy);
     return;
   }
@@ -296,17 +300,11 @@ function prepareForUpdate(
 }
 
 function validateUpdate(kind: Kind, object: KubeObject, old: KubeObject, request: UpdateRequest): void {
-  const found = validateMetadataUpdate(object.metadata, old.metadata);
+  const found = validateMetadataUpdate(object.metadata, old.metadata, { namespaced: kind.namespaced });
   if (request.subresource === 'status') {
     const rules = kind.validateStatusUpdate;
     if (rules) found.push(...ratcheted(rules(object, old), () => rules(old, old)));
   } else {
-    // The name is immutable and was checked; finalizers are checked as on create.
-    found.push(
-      ...validateMetadata(object.metadata, { namespaced: kind.namespaced, validateName: () => [] }).filter((each) =>
-        each.field.startsWith('metadata.finalizers'),
-      ),
-    );
     const rules = kind.updates?.[request.subresource]?.validate ?? kind.validateUpdate;
     if (!request.raw) found.push(...ratcheted(rules(object, old), () => rules(old, old)));
   }

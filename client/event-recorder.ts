@@ -81,7 +81,7 @@ export function createEventRecorder({
   let sending: Promise<void> | undefined;
 
   function allowed(object: string): boolean {
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     const bucket = tokens.get(object) ?? { left: spamBurst, atMs: nowMs };
     const left = Math.min(spamBurst, bucket.left + (nowMs - bucket.atMs) / spamRefillMs);
     tokens.set(object, { left: left >= 1 ? left - 1 : left, atMs: nowMs });
@@ -90,7 +90,7 @@ export function createEventRecorder({
 
   /** The message to record: the given one, or the combined one when there were too many different ones. */
   function aggregate(kindOfEvent: string, message: string): { message: string; combined: boolean } {
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     let seen = similar.get(kindOfEvent);
     if (!seen || nowMs - seen.lastMs > aggregateWindowMs) seen = { messages: new Set(), lastMs: nowMs };
     seen.lastMs = nowMs;

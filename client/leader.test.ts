@@ -74,6 +74,22 @@ describe('leader election', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it.each([3600_000, -3600_000])('keeps its leader when clocks are set by %d ms', async (ms) => {
+    const { clock, leading, replica } = cluster();
+    const a = replica('a');
+    await clock.advance(10);
+    const b = replica('b');
+    for (let round = 0; round < 3; round++) {
+      clock.jump(ms);
+      await clock.advance(30_000);
+      expect(leading).toEqual(['a']);
+    }
+    for (const each of [a, b]) {
+      each.stop.abort();
+      await each.done;
+    }
+  });
+
   it('ends the work of a leader that cannot renew before another one starts', async () => {
     const { clock, cut, leading, replica } = cluster();
     const a = replica('a');

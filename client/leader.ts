@@ -57,6 +57,7 @@ export async function runLeaderElected(options: LeaderOptions, signal: AbortSign
   /** True when we hold the lease now. */
   async function acquireOrRenew(): Promise<boolean> {
     const nowMs = clock.now();
+    const askedMs = clock.monotonic();
     const fresh: LeaseSpec = {
       holderIdentity: identity,
       leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
@@ -74,15 +75,15 @@ export async function runLeaderElected(options: LeaderOptions, signal: AbortSign
     }
     const spec = lease.spec ?? {};
     const record = JSON.stringify(spec);
-    if (observed?.record !== record) observed = { record, atMs: nowMs };
+    if (observed?.record !== record) observed = { record, atMs: askedMs };
     const isOurs = spec.holderIdentity === identity;
     const heldMs = (spec.leaseDurationSeconds ?? 0) * 1000;
-    if (!isOurs && spec.holderIdentity && observed.atMs + heldMs > nowMs) return false;
+    if (!isOurs && spec.holderIdentity && observed.atMs + heldMs > askedMs) return false;
     const next: LeaseSpec = isOurs
       ? { ...spec, ...fresh, acquireTime: spec.acquireTime, leaseTransitions: spec.leaseTransitions }
       : { ...spec, ...fresh, leaseTransitions: (spec.leaseTransitions ?? 0) + 1 };
     const stored = await leases.update({ ...lease, spec: next }, { signal });
-    observed = { record: JSON.stringify(stored.spec ?? {}), atMs: nowMs };
+    observed = { record: JSON.stringify(stored.spec ?? {}), atMs: askedMs };
     return true;
   }
 
@@ -98,10 +99,10 @@ export async function runLeaderElected(options: LeaderOptions, signal: AbortSign
 
   /** Resolves when renewing has failed for renewDeadlineMs, or when stopped. */
   async function renewUntil(stopped: AbortSignal): Promise<void> {
-    let renewedMs = clock.now();
+    let renewedMs = clock.monotonic();
     while (await sleep(clock, retryPeriodMs, stopped)) {
-      if (await attempt()) renewedMs = clock.now();
-      else if (clock.now() - renewedMs >= renewDeadlineMs) return;
+      if (await attempt()) renewedMs = clock.monotonic();
+      else if (clock.monotonic() - renewedMs >= renewDeadlineMs) return;
     }
   }
 

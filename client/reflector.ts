@@ -142,7 +142,7 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>, 
   /** One watch connection: from the resume point, or from nothing with initial events. */
   async function follow(): Promise<void> {
     const fromNothing = state.kind === 'empty';
-    const startedMs = clock.now();
+    const startedMs = clock.monotonic();
     const connection = new AbortController();
     const onAbort = () => connection.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -183,7 +183,7 @@ export async function reflect<T extends KubeObject>(options: ReflectOptions<T>, 
     if (stalled) {
       log.info({ events: seen }, 'the server does not end initial events; listing instead');
       initial.mode = 'list';
-    } else if (seen === 0 && clock.now() - startedMs < 1_000) {
+    } else if (seen === 0 && clock.monotonic() - startedMs < 1_000) {
       await sleep(clock, backoffMs(backoff, 2, random), signal); // ended at once: do not spin
     }
   }

@@ -70,7 +70,7 @@ export class WorkQueue<K = string> {
   addAfter(key: K, delayMs: number): void {
     if (this.#isShutDown) return;
     if (delayMs <= 0) return this.add(key);
-    const dueMs = this.#clock.now() + delayMs;
+    const dueMs = this.#clock.monotonic() + delayMs;
     const present = this.#delayed.get(key);
     if (present && present.dueMs <= dueMs) return;
     if (present) this.#delays.delete(present);
@@ -156,13 +156,13 @@ export class WorkQueue<K = string> {
       if (this.#timer.dueMs <= earliest.dueMs) return;
       this.#timer.timer.cancel();
     }
-    const timer = this.#clock.after(earliest.dueMs - this.#clock.now(), () => this.#release());
+    const timer = this.#clock.after(earliest.dueMs - this.#clock.monotonic(), () => this.#release());
     this.#timer = { dueMs: earliest.dueMs, timer };
   }
 
   #release(): void {
     this.#timer = undefined;
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     for (let next = this.#delays.peek(); next && next.dueMs <= nowMs; next = this.#delays.peek()) {
       this.#delays.delete(next);
       this.#delayed.delete(next.key);

@@ -6,6 +6,7 @@ import type { ComponentContext } from '../client/port.ts';
 import { aborted, sleep } from '../lib/abort.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { type Clock, type Random, systemClock } from '../lib/clock.ts';
+import { watchClockJumps } from '../lib/clock-jumps.ts';
 import type { Logger } from '../lib/log.ts';
 import { parseResolvConf } from './containers/dns.ts';
 import { type CriClient, createCriClient } from './cri/client.ts';
@@ -132,7 +133,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const log = options.log ?? context.log.child({ node: nodeName });
   const { client } = context;
   const metrics = new KubeletMetrics();
-  const cri = measuredCri(options.cri ?? createCriClient(options.criSocket), metrics, () => clock.now());
+  const cri = measuredCri(options.cri ?? createCriClient(options.criSocket), metrics, () => clock.monotonic());
   mkdirSync(stateDir, { recursive: true, mode: 0o750 });
 
   const version = await runtimeVersion(cri, clock, random, log, signal);
@@ -218,7 +219,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   mkdirSync(settings.podLogsDir, { recursive: true, mode: 0o755 });
 
   const listeners = new Set<(podUid: string) => void>();
-  const cache = new RuntimeCache((uid) => {
+  const cache = new RuntimeCache(clock, (uid) => {
     pods.runtimeChanged(uid);
     for (const listener of listeners) listener(uid);
   });
@@ -271,9 +272,9 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   podContext.services.synced.catch(() => {});
   const pods: Pods = new Pods(podContext, (): Node | undefined => registration?.node);
 
-  let listedAtMs = clock.now();
+  let listedAtMs = clock.monotonic();
   const problems = (): string[] => [
-    ...(clock.now() - listedAtMs > RUNTIME_SILENT_MS
+    ...(clock.monotonic() - listedAtMs > RUNTIME_SILENT_MS
       ? ['PLEG is not healthy: the runtime has not answered for 3 minutes']
       : []),
     ...(nodeState.isShuttingDown ? ['node is shutting down'] : []),
@@ -302,7 +303,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     markListed = resolve;
   });
   const onListed = () => {
-    listedAtMs = clock.now();
+    listedAtMs = clock.monotonic();
     if (!podContext.gate.isListed) {
       podContext.gate.isListed = true;
       for (const worker of pods.all()) worker.wake();
@@ -412,6 +413,15 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
 
   const running = [
     watchRuntime({ cri, cache, clock, random, log, onListed }, signal),
+    watchClockJumps(
+      clock,
+      (movedMs) => {
+        log.warn({ movedMs }, 'the clock of this host was set');
+        for (const worker of pods.all()) worker.wake();
+        registration?.poke();
+      },
+      signal,
+    ),
     registration.run(signal),
     localVolumes.run(signal),
     serving?.run(({ certificatePem, keyPem }) => server?.replaceKeys({ certPem: certificatePem, keyPem }), signal),

@@ -7,8 +7,10 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch: what is written down and shown. It jumps when the host's clock is set. */
   now(): number;
+  /** Milliseconds that only grow, whatever is done to the host's clock: for what is measured or waited for in this process. */
+  monotonic(): number;
   /** Calls `callback` once after `delayMs` (>= 0). The timer keeps the process alive unless `background`. */
   after(delayMs: number, callback: () => void, options?: { background?: boolean }): Timer;
 }
@@ -18,6 +20,8 @@ export type Random = () => number;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  // From the epoch too, so that "never" can be 0.
+  monotonic: () => Math.floor(performance.timeOrigin + performance.now()),
   after(delayMs, callback, options) {
     // Node clamps delays over 2^31-1 ms to 1 ms; such a timer is as good as never.
     const handle = setTimeout(callback, Math.min(Math.max(0, delayMs), 0x7fffffff));
@@ -35,6 +39,7 @@ interface FakeTimer {
 /** A clock that moves only when told to; timers due at the same instant fire in the order they were set. */
 export class FakeClock implements Clock {
   #nowMs: number;
+  #skewMs = 0;
   #order = 0;
   #timers = new Set<FakeTimer>();
 
@@ -43,7 +48,16 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
+    return this.#nowMs + this.#skewMs;
+  }
+
+  monotonic(): number {
     return this.#nowMs;
+  }
+
+  /** Somebody sets the clock: `now` moves by so much, forwards or backwards, and nothing else does. */
+  jump(ms: number): void {
+    this.#skewMs += ms;
   }
 
   after(delayMs: number, callback: () => void): Timer {

@@ -106,7 +106,7 @@ export class SchedulingQueue {
     const waiting = this.#active.pop();
     if (!waiting) return undefined;
     waiting.attempts++;
-    waiting.lastTriedMs = this.#clock.now();
+    waiting.lastTriedMs = this.#clock.monotonic();
     this.#byUid.set(waiting.info.uid, { waiting, place: 'cycle' });
     this.#duringCycle = [];
     return waiting.info;
@@ -165,7 +165,7 @@ export class SchedulingQueue {
   #enterBackoff(waiting: Waiting): void {
     this.#leave(waiting.info.uid);
     const backoffMs = Math.min(this.#maxBackoffMs, this.#initialBackoffMs * 2 ** (waiting.attempts - 1));
-    const remaining = waiting.lastTriedMs + backoffMs - this.#clock.now();
+    const remaining = waiting.lastTriedMs + backoffMs - this.#clock.monotonic();
     if (remaining <= 0) return this.#enterActive(waiting);
     this.#byUid.set(waiting.info.uid, { waiting, place: 'backoff' });
     this.#timer(waiting.info.uid, remaining, () => this.#enterActive(waiting));

@@ -145,7 +145,7 @@ export class SchedulerVolumes implements StorageView {
   }
 
   async #untilBound(pod: Pod, node: string, signal: AbortSignal): Promise<void> {
-    const untilMs = this.#clock.now() + BIND_TIMEOUT_MS;
+    const untilMs = this.#clock.monotonic() + BIND_TIMEOUT_MS;
     const selected = new Set<string | undefined>();
     for (;;) {
       if (signal.aborted) throw new Error('the scheduler ends');
@@ -159,8 +159,8 @@ export class SchedulerVolumes implements StorageView {
       if (open.some((each) => !isSelected(each) && selected.has(each.metadata.uid)))
         throw new Error(`provisioning failed for node "${node}"`);
       for (const each of open.filter(isSelected)) selected.add(each.metadata.uid);
-      if (this.#clock.now() >= untilMs) throw new Error('binding volumes: context deadline exceeded');
-      await this.#change(untilMs - this.#clock.now(), signal);
+      if (this.#clock.monotonic() >= untilMs) throw new Error('binding volumes: context deadline exceeded');
+      await this.#change(untilMs - this.#clock.monotonic(), signal);
     }
   }
 

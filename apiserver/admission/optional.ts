@@ -185,14 +185,14 @@ const EVENT_BURST = 10_000;
 /** Events of the whole server: so many at once, and so many a second after that. */
 function eventRateLimit(clock: Clock): AdmissionPlugin {
   let tokens = EVENT_BURST;
-  let filledMs = clock.now();
+  let filledMs = clock.monotonic();
   return {
     name: 'EventRateLimit',
     handles: (kind, subresource, operation) =>
       kind.kind === 'Event' && subresource === '' && (operation === 'CREATE' || operation === 'UPDATE'),
     validate({ dryRun }) {
       if (dryRun) return;
-      const nowMs = clock.now();
+      const nowMs = clock.monotonic();
       tokens = Math.min(EVENT_BURST, tokens + ((nowMs - filledMs) / 1000) * EVENTS_PER_SECOND);
       filledMs = nowMs;
       if (tokens < 1) throw errors.tooManyRequests('limit reached on type Server for key ', 1);

@@ -39,7 +39,7 @@ export class OidcKeys {
   async candidates(keyId: string | undefined): Promise<readonly KeyObject[]> {
     const known = this.#select(keyId);
     if (known.length > 0) return known;
-    if (this.#clock.now() - this.#fetchedMs >= REFETCH_MS || this.#running) await this.#refresh();
+    if (this.#clock.monotonic() - this.#fetchedMs >= REFETCH_MS || this.#running) await this.#refresh();
     return this.#select(keyId);
   }
 
@@ -59,7 +59,7 @@ export class OidcKeys {
   }
 
   async #load(): Promise<void> {
-    this.#fetchedMs = this.#clock.now();
+    this.#fetchedMs = this.#clock.monotonic();
     this.#jwksUrl ??= await this.#discover();
     const { keys } = JSON.parse(await this.#fetch(this.#jwksUrl)) as { keys?: Record<string, unknown>[] };
     const byId = new Map<string, KeyObject>();

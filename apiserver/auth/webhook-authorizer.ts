@@ -25,7 +25,7 @@ export function webhookAuthorizer(options: { ask: AskReview; clock: Clock; log: 
     }
     const decision = decisionOf(status);
     const forMs = decision.allowed ? ALLOWED_MS : REFUSED_MS;
-    if (key.length <= CACHED_KEY_LENGTH) answers.set(key, decision, clock.now() + forMs);
+    if (key.length <= CACHED_KEY_LENGTH) answers.set(key, decision, clock.monotonic() + forMs);
     return decision;
   }
 
@@ -33,7 +33,7 @@ export function webhookAuthorizer(options: { ask: AskReview; clock: Clock; log: 
     authorize(attributes) {
       const spec = specOf(attributes);
       const key = JSON.stringify(spec);
-      return answers.get(key, clock.now()) ?? decide(spec, key);
+      return answers.get(key, clock.monotonic()) ?? decide(spec, key);
     },
   };
 }

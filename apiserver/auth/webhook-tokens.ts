@@ -19,7 +19,7 @@ export function webhookTokens(options: {
   return {
     async authenticate(token, audiences) {
       const key = hashToken(JSON.stringify([token, audiences]));
-      const known = answers.get(key, clock.now());
+      const known = answers.get(key, clock.monotonic());
       metrics.remembered(known !== undefined, 0);
       if (known) return known.answer;
       let status: Record<string, unknown>;
@@ -38,7 +38,7 @@ export function webhookTokens(options: {
         metrics.fetched(ok);
       }
       const answer = answerOf(status, audiences, serverAudiences);
-      answers.set(key, { answer }, clock.now() + CACHED_MS);
+      answers.set(key, { answer }, clock.monotonic() + CACHED_MS);
       return answer;
     },
   };

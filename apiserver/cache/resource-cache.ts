@@ -307,7 +307,7 @@ export class KindCache implements ResourceCache {
     const events = recent?.events ?? [];
     const converted = this.#convert && (await this.#convert([...kvs, ...events.filter((each) => each.type === 'put')]));
     if (this.#stop.signal.aborted) return;
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     this.#ring = new Ring(since, this.#options.ring);
     this.#state.replace(kvs, 0, nowMs, converted);
     for (const event of events) {
@@ -327,7 +327,7 @@ export class KindCache implements ResourceCache {
     const before = this.#revision;
     if (this.#stop.signal.aborted || revision <= before) return;
     const converted = this.#convert && (await this.#convert(kvs));
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.#options.clock.monotonic();
     const changes = this.#state.replace(kvs, before, nowMs, converted);
     this.#ring.addGap(before, revision);
     this.#series.initializations.inc();
@@ -363,7 +363,7 @@ export class KindCache implements ResourceCache {
       const converted =
         this.#convert && (await this.#convert(events.slice(start, end).filter((each) => each.type === 'put')));
       if (signal.aborted) return;
-      const nowMs = this.#options.clock.now();
+      const nowMs = this.#options.clock.monotonic();
       const changes: Change[] = [];
       for (let index = start; index < end; index++) {
         const change = this.#state.apply(events[index] as StoreEvent, nowMs, converted);

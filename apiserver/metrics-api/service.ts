@@ -165,15 +165,15 @@ export class MetricsApi implements Delegate {
     const readings = this.#nodes.get(name) ?? {};
     this.#nodes.set(name, readings);
     if (readings.asking) return readings.asking;
-    if (readings.now && clock.now() - readings.now.atMs < FRESH_MS) return undefined;
+    if (readings.now && clock.monotonic() - readings.now.atMs < FRESH_MS) return undefined;
     readings.asking = askNode(access, outbound, name)
       .then((summary) => {
         if (readings.now) readings.before = readings.now;
-        readings.now = { atMs: clock.now(), summary };
+        readings.now = { atMs: clock.monotonic(), summary };
       })
       .catch((error) => {
         log.warn({ err: error, node: name }, 'cannot read what a node uses');
-        if (readings.now && clock.now() - readings.now.atMs > 4 * FRESH_MS) delete readings.now;
+        if (readings.now && clock.monotonic() - readings.now.atMs > 4 * FRESH_MS) delete readings.now;
       })
       .finally(() => {
         delete readings.asking;

@@ -24,9 +24,9 @@ export class ListSnapshots {
   keep(query: string, revision: number, items: readonly CachedObject[]): void {
     const key = `${revision} ${query}`;
     this.#byKey.delete(key);
-    this.#byKey.set(key, { items, takenMs: this.#clock.now() });
+    this.#byKey.set(key, { items, takenMs: this.#clock.monotonic() });
     for (const [each, snapshot] of this.#byKey) {
-      if (this.#byKey.size <= KEPT && this.#clock.now() - snapshot.takenMs < KEPT_MS) break;
+      if (this.#byKey.size <= KEPT && this.#clock.monotonic() - snapshot.takenMs < KEPT_MS) break;
       this.#byKey.delete(each);
     }
   }

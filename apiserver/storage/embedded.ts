@@ -95,7 +95,7 @@ export class EmbeddedStore implements Store {
     for (const version of file.versions) {
       if (version.expiresAtMs === null) continue;
       if (this.#mvcc.current(version.key) !== version) continue;
-      this.#expiry.add(version.key, version.revision, version.expiresAtMs);
+      this.#expiry.add(version.key, version.revision, version.expiresAtMs - this.#clock.now());
     }
     if (file.leftovers.length > 0) {
       this.#drops = file.leftovers;
@@ -224,7 +224,7 @@ export class EmbeddedStore implements Store {
     if (this.#state.kind !== 'open') return;
     this.commit({ key, expected: revision, value: null }).catch((error) => {
       this.#log.warn({ err: error, key }, 'expired key could not be deleted; trying again in a minute');
-      if (this.#state.kind === 'open') this.#expiry.add(key, revision, this.#clock.now() + 60_000);
+      if (this.#state.kind === 'open') this.#expiry.add(key, revision, 60_000);
     });
   }
 
@@ -296,7 +296,8 @@ export class EmbeddedStore implements Store {
       if (!version) continue;
       events.push(this.#mvcc.apply(version));
       if (this.#staged.get(version.key) === version) this.#staged.delete(version.key);
-      if (version.expiresAtMs !== null) this.#expiry.add(version.key, version.revision, version.expiresAtMs);
+      if (version.expiresAtMs !== null)
+        this.#expiry.add(version.key, version.revision, version.expiresAtMs - this.#clock.now());
     }
     // Who wrote comes first: it knows the object, and hands it to the cache before the event would have it decoded.
     for (const each of batch) each.settle(undefined);

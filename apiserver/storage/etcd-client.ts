@@ -77,13 +77,13 @@ export async function reading<T>(
   context: { clock: Clock; random: Random; signal: AbortSignal; revision?: number },
 ): Promise<T> {
   const { clock, random, signal, revision } = context;
-  const endMs = clock.now() + READ_PATIENCE_MS;
+  const endMs = clock.monotonic() + READ_PATIENCE_MS;
   for (let failures = 1; ; failures++) {
     try {
       if (signal.aborted) throw new StoreUnavailableError('the store is closed');
       return await read();
     } catch (error) {
-      const isLast = !isTransient(error) || signal.aborted || clock.now() > endMs;
+      const isLast = !isTransient(error) || signal.aborted || clock.monotonic() > endMs;
       if (
         isLast ||
         !(await sleep(clock, backoffMs({ initialMs: 20, maxMs: 500, jitter: 0.5 }, failures, random), signal))

@@ -140,9 +140,9 @@ export class CommitQueue {
    */
   async #resolveOutcome(write: Write, cause: unknown): Promise<CommitResult> {
     const { clock, random, signal } = this.#context;
-    const endMs = clock.now() + RESOLVE_MS;
+    const endMs = clock.monotonic() + RESOLVE_MS;
     let error = cause;
-    for (let failures = 1; clock.now() < endMs && !signal.aborted; failures++) {
+    for (let failures = 1; clock.monotonic() < endMs && !signal.aborted; failures++) {
       try {
         const { kv, revision } = await this.#context.get(write.key);
         if ((kv?.modRevision ?? 0) !== write.expected) return await this.#judge(write, kv, revision);
@@ -232,12 +232,12 @@ class LeasePool {
   async lease(ttlSeconds: number): Promise<string> {
     const slackSeconds = Math.min(60, Math.floor(ttlSeconds * 0.05));
     const known = this.#leases.get(ttlSeconds);
-    if (known && known.untilMs > this.#context.clock.now() && known.keys++ < 1000) return known.id;
+    if (known && known.untilMs > this.#context.clock.monotonic() && known.keys++ < 1000) return known.id;
     const id = this.#context.etcd.leaseClient
       .leaseGrant({ TTL: Math.ceil(ttlSeconds) + slackSeconds, ID: 0 })
       .then((granted) => granted.ID);
     id.catch(() => this.#leases.delete(ttlSeconds));
-    this.#leases.set(ttlSeconds, { id, untilMs: this.#context.clock.now() + slackSeconds * 1000, keys: 1 });
+    this.#leases.set(ttlSeconds, { id, untilMs: this.#context.clock.monotonic() + slackSeconds * 1000, keys: 1 });
     return id;
   }
 

@@ -24,8 +24,9 @@ export class Expiry {
     this.#expire = expire;
   }
 
-  add(key: string, revision: number, atMs: number): void {
-    this.#heap.push({ key, revision, atMs });
+  /** Due in `inMs`, whatever becomes of the host's clock meanwhile. */
+  add(key: string, revision: number, inMs: number): void {
+    this.#heap.push({ key, revision, atMs: this.#clock.monotonic() + inMs });
     this.#arm();
   }
 
@@ -39,7 +40,7 @@ export class Expiry {
     const next = this.#heap.peek();
     if (!next || next.atMs >= this.#timerAtMs) return;
     this.#timer?.cancel();
-    const delayMs = Math.max(0, next.atMs - this.#clock.now());
+    const delayMs = Math.max(0, next.atMs - this.#clock.monotonic());
     const gathered = delayMs > 10 * GRAIN_MS ? delayMs + GRAIN_MS : delayMs;
     this.#timerAtMs = next.atMs;
     this.#timer = this.#clock.after(gathered, () => this.#fire(), { background: true });
@@ -48,7 +49,7 @@ export class Expiry {
   #fire(): void {
     this.#timer = undefined;
     this.#timerAtMs = Number.POSITIVE_INFINITY;
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     for (let due = this.#heap.peek(); due && due.atMs <= nowMs; due = this.#heap.peek()) {
       this.#heap.pop();
       this.#expire(due.key, due.revision);

@@ -34,7 +34,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
     const revision = mvcc.revision + 1;
     const createRevision = current?.createRevision ?? revision;
     const event = mvcc.apply({ key: write.key, revision, createRevision, value: write.value });
-    if (write.value && write.ttlSeconds) expiry.add(write.key, revision, clock.now() + write.ttlSeconds * 1000);
+    if (write.value && write.ttlSeconds) expiry.add(write.key, revision, write.ttlSeconds * 1000);
     hub.publish([event]);
     if (mvcc.historyLength > historyLimit) mvcc.compact(mvcc.revisionBack(historyLimit >> 1));
     return { ok: true, revision, createRevision };

@@ -104,11 +104,11 @@ export function runAttachDetach(context: ControllersContext, signal: AbortSignal
       attachments: found,
       node: (each) => nodes.get(each),
       unwantedSinceMs: (node) => unwanted.get(`${name}/${node}`),
-      nowMs: clock.now(),
+      nowMs: clock.monotonic(),
     });
     const waiting = new Set(plan.waiting.map((node) => `${name}/${node}`));
     for (const key of unwanted.keys()) if (key.startsWith(`${name}/`) && !waiting.has(key)) unwanted.delete(key);
-    for (const key of waiting) if (!unwanted.has(key)) unwanted.set(key, clock.now());
+    for (const key of waiting) if (!unwanted.has(key)) unwanted.set(key, clock.monotonic());
 
     for (const each of plan.detach) await remove(each);
     for (const node of plan.attach) await attach(volume, csi.driver, csi.volumeHandle, node);
@@ -116,7 +116,7 @@ export function runAttachDetach(context: ControllersContext, signal: AbortSignal
     await Promise.all([...new Set(found.map((each) => each.spec.nodeName))].map(tellNode));
     const delays = [
       ...(plan.conflicts.length > 0 ? [CONFLICT_MS] : []),
-      ...(plan.againAtMs === undefined ? [] : [Math.max(0, plan.againAtMs - clock.now())]),
+      ...(plan.againAtMs === undefined ? [] : [Math.max(0, plan.againAtMs - clock.monotonic())]),
     ];
     if (delays.length > 0) return { requeueAfterMs: Math.min(...delays) };
   }

@@ -129,6 +129,28 @@ describe('the life of a node', () => {
     expect(harness.clock.pending).toBe(0);
   });
 
+  it.each([5, -5])('is judged by the time that passes, not by a clock that is set by %d hours', async (hours) => {
+    const harness = start();
+    await harness.create(leaseKind, { metadata: { name: 'node-a', namespace: 'kube-node-lease' }, spec: {} } as Lease);
+    await harness.create(nodeKind, node());
+    await harness.create(
+      podKind,
+      pod('soon', 'node-a', [{ key: 'node.kubernetes.io/unreachable', operator: 'Exists', tolerationSeconds: 30 }]),
+    );
+    await beat(harness);
+    harness.clock.jump(hours * 3600_000);
+    await harness.run(29_000);
+    expect(readyOf(harness)?.status).toBe('True');
+    await harness.run(2_000);
+    expect(readyOf(harness)?.status).toBe('Unknown');
+    harness.clock.jump(hours * 3600_000);
+    await harness.run(27_000);
+    expect(harness.client.objects(podKind)).toHaveLength(1);
+    await harness.run(4_000);
+    expect(harness.client.objects(podKind)).toEqual([]);
+    await harness.stop();
+  });
+
   it('marks its pods once when it says that it is not ready, and leaves the rest to its kubelet', async () => {
     const harness = start();
     await harness.create(nodeKind, node());

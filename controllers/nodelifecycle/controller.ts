@@ -32,7 +32,7 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
   let isDeaf = false;
 
   const heard = (name: string) => {
-    heardMs.set(name, clock.now());
+    heardMs.set(name, clock.monotonic());
     queue.add(name);
   };
   const heartbeat = (node: Node) => node.status?.conditions?.find((each) => each.type === 'Ready')?.lastHeartbeatTime;
@@ -52,7 +52,7 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
       if (lease.metadata.namespace !== leaseNamespace || lease.spec?.renewTime === old.spec?.renewTime) return;
       const name = lease.metadata.name as string;
       if (!nodes.get(name)) return;
-      heardMs.set(name, clock.now());
+      heardMs.set(name, clock.monotonic());
       const node = nodes.get(name);
       if (node && !isNodeReady(node)) queue.add(name); // a healthy node needs no work at each heartbeat
     },
@@ -72,7 +72,7 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
     let node = nodes.get(name);
     if (!node) return;
     const resource = client.resource<Node>(nodeKind);
-    const silence = () => clock.now() - Math.max(deafUntilMs, heardMs.get(name) ?? clock.now());
+    const silence = () => clock.monotonic() - Math.max(deafUntilMs, heardMs.get(name) ?? clock.monotonic());
     if (isDeaf || (silence() >= gracePeriodMs && !isUnknown(node))) {
       const live = await listen(name);
       if (!live) return;
@@ -107,7 +107,7 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
   async function listen(name: string): Promise<Node | undefined> {
     try {
       const node = await client.resource<Node>(nodeKind).get(name);
-      if (isDeaf) deafUntilMs = clock.now();
+      if (isDeaf) deafUntilMs = clock.monotonic();
       isDeaf = false;
       return node;
     } catch (error) {

@@ -84,15 +84,23 @@ export function plannedTaints(node: Node, nowMs: number): Taint[] | undefined {
 
 export type Eviction = { kind: 'stay' } | { kind: 'evict' } | { kind: 'evictAt'; atMs: number };
 
-/** Whether the NoExecute taints drive a pod out, and when. A taint's timeAdded starts the clock, so that restarts do not. */
-export function planEviction(pod: Pod, taints: readonly Taint[], nowMs: number): Eviction {
+/**
+ * Whether the NoExecute taints drive a pod out, and when. `sinceMs` tells when a taint was added, by the clock of `nowMs`: as a
+ * taint's timeAdded says, so that a restart does not start the time anew.
+ */
+export function planEviction(
+  pod: Pod,
+  taints: readonly Taint[],
+  nowMs: number,
+  sinceMs = ({ timeAdded }: Taint): number => (timeAdded ? parseTime(timeAdded) : nowMs),
+): Eviction {
   const noExecute = taints.filter((taint) => taint.effect === 'NoExecute');
   if (noExecute.length === 0) return { kind: 'stay' };
   let atMs = Number.POSITIVE_INFINITY;
   for (const taint of noExecute) {
     const matching = (pod.spec?.tolerations ?? []).filter((toleration) => tolerates(toleration, taint));
     if (matching.length === 0) return { kind: 'evict' };
-    const startMs = taint.timeAdded ? parseTime(taint.timeAdded) : nowMs;
+    const startMs = sinceMs(taint);
     for (const { tolerationSeconds } of matching) {
       if (tolerationSeconds !== undefined) atMs = Math.min(atMs, startMs + Math.max(0, tolerationSeconds) * 1000);
     }

@@ -77,9 +77,9 @@ export function runPodGarbageCollector(context: ControllersContext, signal: Abor
     const uid = pod.metadata.uid as string;
     const nodeName = pod.spec?.nodeName;
     if (!nodeName || nodes.get(nodeName)) return void missedMs.delete(uid);
-    const sinceMs = missedMs.get(uid) ?? clock.now();
+    const sinceMs = missedMs.get(uid) ?? clock.monotonic();
     missedMs.set(uid, sinceMs);
-    const leftMs = sinceMs + quarantineMs - clock.now();
+    const leftMs = sinceMs + quarantineMs - clock.monotonic();
     if (leftMs > 0) return { requeueAfterMs: leftMs };
     if (await exists(nodeName)) return;
     log.info({ pod: key, node: nodeName }, 'pod removed: its node does not exist');

@@ -22,7 +22,7 @@ export class Expectations {
     let expected = this.#byKey.get(key);
     if (!expected) this.#byKey.set(key, (expected = { tokens: new Set(), untilMs: 0 }));
     expected.tokens.add(token);
-    expected.untilMs = this.#clock.now() + expiryMs;
+    expected.untilMs = this.#clock.monotonic() + expiryMs;
   }
 
   /** Seen in the cache, or known never to come. */
@@ -39,7 +39,7 @@ export class Expectations {
   waitMs(key: string): number {
     const expected = this.#byKey.get(key);
     if (!expected) return 0;
-    const leftMs = expected.untilMs - this.#clock.now();
+    const leftMs = expected.untilMs - this.#clock.monotonic();
     if (leftMs > 0) return leftMs;
     this.#byKey.delete(key);
     return 0;

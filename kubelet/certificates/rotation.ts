@@ -24,6 +24,8 @@ export interface RotationOptions {
   request?(signal: AbortSignal): Promise<SignedKeys>;
 }
 
+const LOOK_MS = 10 * 60_000;
+
 export class CertificateRotation {
   #options: RotationOptions;
 
@@ -73,8 +75,10 @@ export class CertificateRotation {
     if (keys) onKeys(keys);
     while (!signal.aborted) {
       if (keys) {
-        const waitMs = rotateAtMs(keys.certificatePem, random) - clock.now();
-        if (waitMs > 0 && !(await sleep(clock, waitMs, signal))) return;
+        const atMs = rotateAtMs(keys.certificatePem, random);
+        // Not in one wait: the host's clock may be set meanwhile.
+        for (let leftMs = atMs - clock.now(); leftMs > 0; leftMs = atMs - clock.now())
+          if (!(await sleep(clock, Math.min(leftMs, LOOK_MS), signal))) return;
       }
       keys = await this.obtain(signal);
       if (keys) onKeys(keys);

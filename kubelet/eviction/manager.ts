@@ -62,7 +62,7 @@ export class EvictionManager {
   async look(): Promise<void> {
     const { thresholds, transitionMs, observe, clock, log } = this.#options;
     const seen = observe();
-    const plan = planEviction(this.#state, thresholds, seen, clock.now(), transitionMs);
+    const plan = planEviction(this.#state, thresholds, seen, clock.monotonic(), transitionMs);
     const before = this.#state.conditions;
     this.#state = plan.state;
     if (before.size !== plan.state.conditions.size || [...before].some((each) => !plan.state.conditions.has(each))) {
@@ -76,7 +76,7 @@ export class EvictionManager {
   #isCleaningUp(): boolean {
     if (!this.#evicted) return false;
     const { worker, untilMs } = this.#evicted;
-    if (worker.isActive && this.#options.clock.now() < untilMs) return true;
+    if (worker.isActive && this.#options.clock.monotonic() < untilMs) return true;
     this.#evicted = undefined;
     return false;
   }
@@ -88,7 +88,7 @@ export class EvictionManager {
     if (resourceOf[signal] === 'ephemeral-storage' || resourceOf[signal] === 'inodes') {
       for (const worker of this.#options.pods.all()) await worker.removeDead();
       await images.removeUnused();
-      const again = planEviction(this.#state, thresholds, observe(), clock.now(), transitionMs);
+      const again = planEviction(this.#state, thresholds, observe(), clock.monotonic(), transitionMs);
       if (again.act?.signal !== signal) return;
     }
     const needsDisk = resourceOf[signal] === 'ephemeral-storage' || resourceOf[signal] === 'inodes';
@@ -129,7 +129,7 @@ export class EvictionManager {
     log.warn({ pod: `${pod.metadata.namespace}/${pod.metadata.name}`, signal, message }, 'evicting a pod');
     metrics.evictions.add({ eviction_signal: signal });
     worker.evict(message, graceSeconds);
-    this.#evicted = { worker, untilMs: clock.now() + CLEANUP_MS };
+    this.#evicted = { worker, untilMs: clock.monotonic() + CLEANUP_MS };
   }
 
   #active(): Pod[] {

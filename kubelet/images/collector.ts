@@ -84,7 +84,7 @@ export class ImageCollector {
   async collect(): Promise<void> {
     const { policy, clock, events, node, imageFs } = this.#options;
     const images = await this.#images();
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     if (policy.maxAgeMs > 0) {
       const old = evictable(images, policy.minAgeMs, nowMs).filter(
         (each) => nowMs - Math.max(each.lastUsedMs, each.detectedAtMs) > policy.maxAgeMs,
@@ -113,7 +113,7 @@ export class ImageCollector {
 
   /** Everything that no container uses, now. */
   async removeUnused(): Promise<void> {
-    for (const image of evictable(await this.#images(), 0, this.#options.clock.now()))
+    for (const image of evictable(await this.#images(), 0, this.#options.clock.monotonic()))
       await this.#remove(image, 'space');
   }
 
@@ -127,7 +127,7 @@ export class ImageCollector {
       ...containers.flatMap((each) => [each.imageRef, each.imageId, each.image?.image].filter(Boolean)),
       ...this.#options.inUse(),
     ]);
-    const nowMs = clock.now();
+    const nowMs = clock.monotonic();
     const known = images.map((image) => this.#known(image, used, nowMs));
     const ids = new Set(known.map((each) => each.id));
     for (const id of this.#seen.keys()) if (!ids.has(id)) this.#seen.delete(id);

@@ -74,13 +74,13 @@ export class ImagePuller {
   async #pull(pod: Pod, container: Container, image: string, signal: AbortSignal): Promise<ImageResult> {
     const key = `${pod.metadata.uid}/${image}`;
     this.#events.container(pod, container.name, 'Normal', 'Pulling', `Pulling image "${image}"`);
-    const startedMs = this.#clock.now();
+    const startedMs = this.#clock.monotonic();
     try {
       const auths = credentialsFor(image, await this.#pullSecrets(pod));
       await this.#pullWithAny(image, auths, signal);
       const ready = await this.#status(image, signal);
       if (!ready) throw new Error(`the runtime pulled "${image}" but does not have it`);
-      const took = `${((this.#clock.now() - startedMs) / 1000).toFixed(3).replace(/\.?0+$/, '')}s`;
+      const took = `${((this.#clock.monotonic() - startedMs) / 1000).toFixed(3).replace(/\.?0+$/, '')}s`;
       const text = `Successfully pulled image "${image}" in ${took} (${took} including waiting). Image size: ${ready.size} bytes.`;
       this.#events.container(pod, container.name, 'Normal', 'Pulled', text);
       this.#backoffs.forget(key);
@@ -91,7 +91,7 @@ export class ImagePuller {
       const reason = message.startsWith('RegistryUnavailable') ? 'RegistryUnavailable' : 'ErrImagePull';
       this.#events.container(pod, container.name, 'Warning', 'Failed', `Failed to pull image "${image}": ${message}`);
       this.#events.container(pod, container.name, 'Warning', 'Failed', `Error: ${reason}`);
-      const now = this.#clock.now();
+      const now = this.#clock.monotonic();
       this.#backoffs.countRestart(key, now, now);
       const backOff = {
         reason: 'ImagePullBackOff',
@@ -108,7 +108,7 @@ export class ImagePuller {
   }
 
   #failed(waiting: Waiting, thenWaiting: Waiting | undefined, delayMs: number): ImageResult {
-    const failedAtMs = this.#clock.now();
+    const failedAtMs = this.#clock.monotonic();
     return { kind: 'failed', waiting, thenWaiting, failedAtMs, retryAtMs: failedAtMs + delayMs };
   }
 

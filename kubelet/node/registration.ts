@@ -96,7 +96,7 @@ export class NodeRegistration {
       if (!(error instanceof ApiError) || error.code !== 409) throw error;
       this.#node = await this.#adopt(signal);
     }
-    this.#reportedAtMs = this.#options.clock.now();
+    this.#reportedAtMs = this.#options.clock.monotonic();
     events.event(this.#reference(), 'Normal', 'Starting', 'Starting kubelet.');
     this.#announceReadiness(status);
     // What was adopted is an earlier kubelet's: its status is from before.
@@ -130,12 +130,12 @@ export class NodeRegistration {
     const old = this.#node?.status;
     const status = await this.#status(old);
     this.#announceReadiness(status);
-    const isDue = clock.now() - this.#reportedAtMs >= REPORT_MS;
+    const isDue = clock.monotonic() - this.#reportedAtMs >= REPORT_MS;
     if (!isDue && !statusChanged(pick(old), pick(status))) return;
     const volumesInUse = status.volumesInUse ?? null;
     const body = { status: { ...pick(status), volumesInUse, conditions: status.conditions } };
     this.#node = await nodes.patch(facts.nodeName, 'merge', body, { subresource: 'status', signal });
-    this.#reportedAtMs = clock.now();
+    this.#reportedAtMs = clock.monotonic();
   }
 
   async #status(old: NodeStatus | undefined): Promise<NodeStatus> {

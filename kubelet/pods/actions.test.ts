@@ -40,6 +40,7 @@ function container(
     createdAtMs: 1,
     startedAtMs: 1,
     finishedAtMs: 1000,
+    endedMs: 1000,
     exitCode: 0,
     reason: '',
     message: '',

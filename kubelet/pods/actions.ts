@@ -281,7 +281,7 @@ function startOrWait(facts: ActionFacts, actions: PodActions, container: Contain
   const last = latestContainer(observed, container.name);
   const key = backoffKey(pod, container);
   if (isRestart && last?.state === 'exited') {
-    const untilMs = backoffs.readyAt(key, last.finishedAtMs);
+    const untilMs = backoffs.readyAt(key, last.endedMs);
     if (untilMs > nowMs) {
       const message = `back-off ${formatDuration(backoffs.delayMs(key))} restarting failed container=${container.name} pod=${podTitle(pod)}`;
       actions.wait.push({ name: container.name, untilMs, message });

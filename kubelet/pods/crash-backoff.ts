@@ -1,5 +1,6 @@
 // How long a crashed container waits: the first restart is at once, then 10 s doubling to 300 s counted from the exit;
-// a container that ran for more than 10 minutes starts over (upstream client-go flowcontrol.Backoff). Pure state.
+// a container that ran for more than 10 minutes starts over (upstream client-go flowcontrol.Backoff). All times are of the
+// monotonic clock. Pure state.
 
 export const CRASH_INITIAL_MS = 10_000;
 export const CRASH_MAX_MS = 300_000;
@@ -10,8 +11,8 @@ interface Entry {
 }
 
 export interface Backoffs {
-  /** When a container that exited at `finishedAtMs` may start again; <= now means now. */
-  readyAt(key: string, finishedAtMs: number): number;
+  /** When a container that ended at `endedMs` may start again; <= now means now. */
+  readyAt(key: string, endedMs: number): number;
   /** The delay in force, 0 when there is none. */
   delayMs(key: string): number;
 }
@@ -26,21 +27,21 @@ export class BackoffTable implements Backoffs {
     this.#maxMs = maxMs;
   }
 
-  readyAt(key: string, finishedAtMs: number): number {
+  readyAt(key: string, endedMs: number): number {
     const entry = this.#entries.get(key);
-    if (!entry || this.#isExpired(entry, finishedAtMs)) return finishedAtMs;
-    return finishedAtMs + entry.delayMs;
+    if (!entry || this.#isExpired(entry, endedMs)) return endedMs;
+    return endedMs + entry.delayMs;
   }
 
   delayMs(key: string): number {
     return this.#entries.get(key)?.delayMs ?? 0;
   }
 
-  /** Counts a restart made at `nowMs` after an exit at `finishedAtMs`: the next one waits longer. */
-  countRestart(key: string, finishedAtMs: number, nowMs: number): void {
+  /** Counts a restart made at `nowMs` after an exit at `endedMs`: the next one waits longer. */
+  countRestart(key: string, endedMs: number, nowMs: number): void {
     const entry = this.#entries.get(key);
     const delayMs =
-      !entry || this.#isExpired(entry, finishedAtMs) ? this.#initialMs : Math.min(entry.delayMs * 2, this.#maxMs);
+      !entry || this.#isExpired(entry, endedMs) ? this.#initialMs : Math.min(entry.delayMs * 2, this.#maxMs);
     this.#entries.set(key, { delayMs, updatedMs: nowMs });
   }
 

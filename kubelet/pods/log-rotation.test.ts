@@ -13,7 +13,7 @@ it('sets large logs aside, keeps four, and takes a refused rotation back', async
   try {
     const path = join(dir, '0.log');
     const clock = new FakeClock();
-    const cache = new RuntimeCache(() => {});
+    const cache = new RuntimeCache(new FakeClock(), () => {});
     const labels = {
       'io.kubernetes.pod.uid': 'u',
       'io.kubernetes.pod.name': 'p',

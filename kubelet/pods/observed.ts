@@ -30,6 +30,8 @@ export interface ObservedContainer {
   createdAtMs: number;
   startedAtMs: number;
   finishedAtMs: number;
+  /** When it ended by the monotonic clock, as soon as it was seen to have: what its back-off counts from. */
+  endedMs: number;
   exitCode: number;
   reason: string;
   message: string;
@@ -78,6 +80,7 @@ const states: Record<string, ObservedContainerState> = {
   CONTAINER_EXITED: 'exited',
 };
 
+/** `endedMs` is left to the cache, which knows when it first saw the end. */
 export function observeContainer(status: ContainerStatus): ObservedContainer | undefined {
   const pod = identityOf(status.labels);
   const name = status.labels?.[labels.containerName];
@@ -94,6 +97,7 @@ export function observeContainer(status: ContainerStatus): ObservedContainer | u
     createdAtMs: milliseconds(status.createdAt),
     startedAtMs: milliseconds(status.startedAt),
     finishedAtMs: milliseconds(status.finishedAt),
+    endedMs: 0,
     exitCode: status.exitCode ?? 0,
     reason: status.reason ?? '',
     message: status.message ?? '',

@@ -30,7 +30,7 @@ export class Operations {
   run(key: string, work: (signal: AbortSignal) => Promise<void>, retry: BackoffPolicy = DEFAULT_RETRY): boolean {
     if (this.#running.has(key)) return false;
     const failure = this.#failures.get(key);
-    if (failure && failure.retryAtMs > this.#clock.now()) return false;
+    if (failure && failure.retryAtMs > this.#clock.monotonic()) return false;
     const abort = new AbortController();
     this.#running.set(key, abort);
     work(abort.signal).then(
@@ -66,7 +66,7 @@ export class Operations {
   /** When the earliest waiting key may run again; undefined when none waits. */
   nextRetryMs(): number | undefined {
     const times = [...this.#failures.entries()]
-      .filter(([key, each]) => !this.#running.has(key) && each.retryAtMs > this.#clock.now())
+      .filter(([key, each]) => !this.#running.has(key) && each.retryAtMs > this.#clock.monotonic())
       .map(([, each]) => each.retryAtMs);
     return times.length === 0 ? undefined : Math.min(...times);
   }
@@ -75,7 +75,10 @@ export class Operations {
     this.#running.delete(key);
     if (failed) {
       const count = (this.#failures.get(key)?.count ?? 0) + 1;
-      this.#failures.set(key, { count, retryAtMs: this.#clock.now() + backoffMs(failed.retry, count, this.#random) });
+      this.#failures.set(key, {
+        count,
+        retryAtMs: this.#clock.monotonic() + backoffMs(failed.retry, count, this.#random),
+      });
       this.#onError(key, failed.error);
     } else this.#failures.delete(key);
     this.#wake();

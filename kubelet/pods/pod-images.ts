@@ -33,7 +33,7 @@ export class PodImages {
     const { name } = container;
     const known = this.#results.get(name);
     if (known?.kind === 'ready') return known;
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.monotonic();
     if (known) {
       const shownUntil = known.failedAtMs + ERROR_SHOWN_MS;
       if (known.thenWaiting && nowMs < shownUntil) wakeAt.push(shownUntil);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { ContainerState, ContainerStatus, PodSandboxStatus } from '../../proto/cri-types.ts';
+import { FakeClock } from '../../lib/clock.ts';
 import { RuntimeCache } from './runtime-cache.ts';
 
 const pod = { 'io.kubernetes.pod.uid': 'u', 'io.kubernetes.pod.name': 'p', 'io.kubernetes.pod.namespace': 'n' };
@@ -17,7 +18,7 @@ const container = (id: string, state: ContainerState): ContainerStatus => ({
 
 it('never goes back, whatever order events come in', () => {
   const changes: string[] = [];
-  const cache = new RuntimeCache((uid) => changes.push(uid));
+  const cache = new RuntimeCache(new FakeClock(), (uid) => changes.push(uid));
   cache.applyContainer(container('c1', 'CONTAINER_RUNNING'));
   cache.applyContainer(container('c1', 'CONTAINER_EXITED'));
   cache.applyContainer(container('c1', 'CONTAINER_RUNNING'));
@@ -32,7 +33,7 @@ it('never goes back, whatever order events come in', () => {
 });
 
 it('takes events about a sandbox as what they are', () => {
-  const cache = new RuntimeCache(() => {});
+  const cache = new RuntimeCache(new FakeClock(), () => {});
   const about = (type: 'CONTAINER_STARTED_EVENT' | 'CONTAINER_STOPPED_EVENT', isReady: boolean) =>
     cache.applyEvent({ containerId: 's1', containerEventType: type, podSandboxStatus: sandbox('s1', isReady) });
   expect(about('CONTAINER_STARTED_EVENT', true)).toBe(true);
@@ -45,7 +46,7 @@ it('takes events about a sandbox as what they are', () => {
 });
 
 it('drops what a listing does not have, but not what came during it', () => {
-  const cache = new RuntimeCache(() => {});
+  const cache = new RuntimeCache(new FakeClock(), () => {});
   cache.applyContainer(container('old', 'CONTAINER_RUNNING'));
   const token = cache.startListing();
   cache.applyContainer(container('new', 'CONTAINER_RUNNING'));

@@ -1,6 +1,7 @@
 // The runtime's facts, one set per pod, merged from events, listings and the answers to our own calls.
 // The merge is monotonic: a container goes created -> running -> exited -> removed and never back, and ids are never
 // used again, so that a late or repeated event cannot undo what is already known. One writer, no IO.
+import type { Clock } from '../../lib/clock.ts';
 import type { ContainerEventResponse, ContainerStatus, PodSandboxStatus } from '../../proto/cri-types.ts';
 import {
   nothingObserved,
@@ -29,10 +30,12 @@ export class RuntimeCache {
   #pods = new Map<string, ObservedPod>();
   #members = new Map<string, { identity: PodIdentity; sandboxes: Set<string>; containers: Set<string> }>();
   #counter = 0;
+  #clock: Clock;
   #onChange: (podUid: string) => void;
 
   /** `onChange` runs synchronously whenever a pod's facts have changed. */
-  constructor(onChange: (podUid: string) => void) {
+  constructor(clock: Clock, onChange: (podUid: string) => void) {
+    this.#clock = clock;
     this.#onChange = onChange;
   }
 
@@ -85,6 +88,8 @@ export class RuntimeCache {
       old.seen = ++this.#counter;
       return;
     }
+    if (fact.state === 'exited')
+      fact.endedMs = old?.fact.state === 'exited' ? old.fact.endedMs : this.#steady(fact.finishedAtMs);
     this.#containers.set(fact.id, { fact, seen: ++this.#counter });
     this.#membersOf(fact.pod).containers.add(fact.id);
     if (!old || JSON.stringify(old.fact) !== JSON.stringify(fact)) this.#changed(fact.pod.uid);
@@ -149,6 +154,11 @@ export class RuntimeCache {
     }
     forget(this.#removedContainers, token, containerIds);
     forget(this.#removedSandboxes, token, sandboxIds);
+  }
+
+  /** A moment that the runtime told, by the monotonic clock; one in the future is now. */
+  #steady(atMs: number): number {
+    return this.#clock.monotonic() - Math.max(0, this.#clock.now() - atMs);
   }
 
   #membersOf(identity: PodIdentity) {

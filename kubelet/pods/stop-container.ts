@@ -22,7 +22,7 @@ export async function stopContainer(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, events, hooks, log } = context;
-  const beganMs = clock.now();
+  const beganMs = clock.monotonic();
   const spec = specOf(pod, container);
   if (pod) events.container(pod, container.name, 'Normal', 'Killing', message);
   let remaining = graceSeconds;
@@ -42,7 +42,7 @@ export async function stopContainer(
         );
       }
     }
-    const elapsed = Math.ceil((clock.now() - beganMs) / 1000);
+    const elapsed = Math.ceil((clock.monotonic() - beganMs) / 1000);
     remaining = Math.max(Math.min(MIN_GRACE_SECONDS, graceSeconds), graceSeconds - elapsed);
   }
   await callStop(context, container.id, remaining);

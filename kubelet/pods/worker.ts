@@ -64,6 +64,8 @@ export class PodWorker {
   /** What the kubelet gives it to end, whatever its spec says. */
   #graceOverride: number | undefined;
   #host: WorkerHost;
+  /** Since when its active deadline counts: the clock of the host may be set, and must not end it. */
+  #activeSince: { startTime: string | undefined; monotonicMs: number } | undefined;
 
   /** `pod` is undefined for what the runtime has and the API does not. */
   constructor(context: PodContext, identity: PodIdentity, pod: Pod | undefined, host: WorkerHost) {
@@ -174,7 +176,7 @@ export class PodWorker {
         this.#step();
       } catch (error) {
         this.#log.error({ err: error }, 'a pod worker failed in a step');
-        this.#arm([this.#context.clock.now() + 10_000]);
+        this.#arm([this.#context.clock.monotonic() + 10_000]);
       }
     });
   }
@@ -198,7 +200,7 @@ export class PodWorker {
     const pod = this.#pod;
     let actions: PodActions | undefined;
     if (pod && this.#state.kind === 'syncing') {
-      this.#checkDeadline(pod, nowMs);
+      this.#checkDeadline(pod);
       actions = computePodActions({
         // Restart counts go on from what was last said, written or not.
         pod: this.#lastStatus ? { ...pod, status: this.#lastStatus } : pod,
@@ -206,7 +208,7 @@ export class PodWorker {
         probes: prober,
         unfitByResize: this.#resizes?.unfit(pod, running) ?? new Set(),
         backoffs,
-        nowMs,
+        nowMs: clock.monotonic(),
       });
     }
 
@@ -291,7 +293,7 @@ export class PodWorker {
   }
 
   #keepVolumes(pod: Pod, wakeAt: number[]): void {
-    const { volumes } = this.#context;
+    const { volumes, clock } = this.#context;
     if (!this.#paths) {
       this.#operations.run('volumes', async () => {
         this.#wantsRefresh = false;
@@ -300,8 +302,8 @@ export class PodWorker {
       return;
     }
     const renewal = volumes.renewalMs(this.identity.uid);
-    if (renewal !== undefined && renewal <= this.#context.clock.now()) this.#wantsRefresh = true;
-    else if (renewal !== undefined) wakeAt.push(renewal);
+    if (renewal !== undefined && renewal <= clock.now()) this.#wantsRefresh = true;
+    else if (renewal !== undefined) wakeAt.push(clock.monotonic() + renewal - clock.now());
     if (!this.#wantsRefresh) return;
     this.#operations.run('refresh', async () => {
       this.#wantsRefresh = false;
@@ -341,7 +343,8 @@ export class PodWorker {
     const started = this.#operations.run(
       `start:${name}`,
       async (signal) => {
-        if (last?.state === 'exited') backoffs.countRestart(backoffKey(pod, container), last.finishedAtMs, clock.now());
+        if (last?.state === 'exited')
+          backoffs.countRestart(backoffKey(pod, container), last.endedMs, clock.monotonic());
         this.#images.consume(name);
         const podIps = this.#podIps(this.#context.cache.pod(this.identity.uid));
         const graceSeconds = this.#graceSeconds();
@@ -379,7 +382,7 @@ export class PodWorker {
   ): void {
     const { clock } = this.#context;
     const key = `kill:${container.id}`;
-    const endMs = clock.now() + graceSeconds * 1000;
+    const endMs = clock.monotonic() + graceSeconds * 1000;
     if (this.#operations.isRunning(key)) {
       const before = this.#stops.get(container.id);
       // Somebody has shortened the grace period: ask again; the runtime takes the earlier end.
@@ -505,7 +508,7 @@ export class PodWorker {
       pod,
       observed,
       runtimeName: settings.runtimeName,
-      waiting: this.#waiting(actions, nowMs),
+      waiting: this.#waiting(actions),
       old: this.#lastStatus ?? pod.status ?? {},
       readiness: (id) => prober.readiness(id),
       startup: (id) => prober.startup(id),
@@ -536,8 +539,11 @@ export class PodWorker {
     statuses.update(shown, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
   }
 
-  #waiting(actions: PodActions | undefined, nowMs: number): Map<string, Waiting> {
-    const waiting = new Map<string, Waiting>([...this.#startFailures, ...this.#images.waiting(nowMs)]);
+  #waiting(actions: PodActions | undefined): Map<string, Waiting> {
+    const waiting = new Map<string, Waiting>([
+      ...this.#startFailures,
+      ...this.#images.waiting(this.#context.clock.monotonic()),
+    ]);
     for (const { name, message } of actions?.wait ?? []) {
       // The restart that has just been counted is under way: the back-off it set is for the next one.
       if (this.#operations.isRunning(`start:${name}`)) continue;
@@ -562,16 +568,21 @@ export class PodWorker {
 
   // --- time and failures -----------------------------------------------------------------------------------------
 
+  /** On the monotonic clock. */
   #deadlineMs(pod: Pod): number | undefined {
     const seconds = pod.spec?.activeDeadlineSeconds;
     if (seconds === undefined) return undefined;
-    const startMs = pod.status?.startTime ? Date.parse(pod.status.startTime) : this.#seenAtMs;
-    return startMs + seconds * 1000;
+    const { startTime } = pod.status ?? {};
+    if (!this.#activeSince || this.#activeSince.startTime !== startTime) {
+      const agoMs = this.#context.clock.now() - (startTime ? Date.parse(startTime) : this.#seenAtMs);
+      this.#activeSince = { startTime, monotonicMs: this.#context.clock.monotonic() - Math.max(0, agoMs) };
+    }
+    return this.#activeSince.monotonicMs + seconds * 1000;
   }
 
-  #checkDeadline(pod: Pod, nowMs: number): void {
+  #checkDeadline(pod: Pod): void {
     const deadline = this.#deadlineMs(pod);
-    if (deadline === undefined || nowMs < deadline || this.#verdict) return;
+    if (deadline === undefined || this.#context.clock.monotonic() < deadline || this.#verdict) return;
     const message = 'Pod was active on the node longer than the specified deadline';
     this.#verdict = { reason: 'DeadlineExceeded', message };
     this.#context.events.pod(pod, 'Normal', 'DeadlineExceeded', message);
@@ -615,6 +626,7 @@ export class PodWorker {
     this.#log.warn({ err: error, operation: key }, 'an operation on a pod failed; trying again');
   }
 
+  /** `wakeAt` are moments of the monotonic clock. */
   #arm(wakeAt: number[]): void {
     const retry = this.#operations.nextRetryMs();
     if (retry !== undefined) wakeAt.push(retry);
@@ -622,7 +634,7 @@ export class PodWorker {
     this.#timer = undefined;
     if (wakeAt.length === 0) return;
     const { clock } = this.#context;
-    this.#timer = clock.after(Math.max(0, Math.min(...wakeAt) - clock.now()), () => this.wake());
+    this.#timer = clock.after(Math.max(0, Math.min(...wakeAt) - clock.monotonic()), () => this.wake());
   }
 }
 

@@ -27,9 +27,9 @@ export async function httpGet(
   const path = action.path ?? '/';
   const bracketed = host.includes(':') ? `[${host}]` : host;
   let url = new URL(`${scheme}://${bracketed}:${port}${path.startsWith('/') ? path : `/${path}`}`);
-  const deadlineMs = clock.now() + timeoutMs;
+  const deadlineMs = clock.monotonic() + timeoutMs;
   for (let hop = 0; ; hop++) {
-    const result = await once(url, action, Math.max(1, deadlineMs - clock.now()), clock, signal);
+    const result = await once(url, action, Math.max(1, deadlineMs - clock.monotonic()), clock, signal);
     if (result.kind === 'error' || !result.location) return result;
     if (hop >= MAX_REDIRECTS)
       return { kind: 'error', url: url.href, message: `Get "${url.href}": stopped after 10 redirects` };

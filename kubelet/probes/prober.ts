@@ -17,7 +17,8 @@ interface Runner {
   pod: Pod;
   container: Container;
   containerId: string;
-  startedAtMs: number;
+  /** On the monotonic clock. */
+  startedMs: number;
   podIp: string;
   kind: ProbeKind;
   probe: Probe;
@@ -119,12 +120,13 @@ export class Prober implements ProbeVerdicts {
       probe: Probe;
     },
   ): void {
+    const { clock } = this.#options;
     const runner: Runner = {
       podUid: of.uid,
       pod: of.pod,
       container: of.container,
       containerId: of.found.id,
-      startedAtMs: of.found.startedAtMs,
+      startedMs: clock.monotonic() - Math.max(0, clock.now() - of.found.startedAtMs),
       podIp: of.podIp,
       kind: of.kind,
       probe: of.probe,
@@ -140,9 +142,9 @@ export class Prober implements ProbeVerdicts {
     const periodMs = (of.probe.periodSeconds || 10) * 1000;
     const delayMs = (of.probe.initialDelaySeconds ?? 0) * 1000;
     // Liveness is first asked after a period, as it may be upstream: a process needs a moment to listen.
-    const dueMs = runner.startedAtMs + (of.kind === 'liveness' ? delayMs || periodMs : delayMs);
+    const dueMs = runner.startedMs + (of.kind === 'liveness' ? delayMs || periodMs : delayMs);
     if (of.kind !== 'liveness' && (of.probe.successThreshold || 1) === 1) runner.eagerUntilMs = dueMs + periodMs;
-    this.#schedule(runner, Math.max(0, dueMs - this.#options.clock.now()));
+    this.#schedule(runner, Math.max(0, dueMs - this.#options.clock.monotonic()));
   }
 
   #stop(key: string): void {
@@ -168,15 +170,15 @@ export class Prober implements ProbeVerdicts {
       return this.#schedule(runner, periodMs);
     }
     runner.isRunning = true;
-    const beganMs = clock.now();
+    const beganMs = clock.monotonic();
     const target = { container: runner.container, containerId: runner.containerId, podIp: runner.podIp };
     const result = await runProbe(runner.probe, target, cri, clock, runner.abort.signal);
     runner.isRunning = false;
     if (runner.isOver) return;
 
     this.#count(runner, result.kind);
-    if (result.kind !== 'success' && clock.now() < runner.eagerUntilMs) {
-      const delayMs = Math.min(runner.eagerDelayMs, runner.eagerUntilMs - clock.now());
+    if (result.kind !== 'success' && clock.monotonic() < runner.eagerUntilMs) {
+      const delayMs = Math.min(runner.eagerDelayMs, runner.eagerUntilMs - clock.monotonic());
       runner.eagerDelayMs *= 2;
       return this.#schedule(runner, delayMs);
     }
@@ -220,7 +222,7 @@ export class Prober implements ProbeVerdicts {
     const isDone =
       (runner.kind === 'startup' && runner.state.verdict !== 'unknown') ||
       (runner.kind === 'liveness' && runner.state.verdict === 'failure');
-    if (!isDone) this.#schedule(runner, Math.max(0, beganMs + periodMs - clock.now()));
+    if (!isDone) this.#schedule(runner, Math.max(0, beganMs + periodMs - clock.monotonic()));
   }
 
   #count({ kind, pod, container }: Runner, result: 'success' | 'failure' | 'unknown'): void {
@@ -238,8 +240,8 @@ export class Prober implements ProbeVerdicts {
     if (runner.kind === 'startup' && runner.state.verdict === 'success') {
       for (const kind of ['liveness', 'readiness']) {
         const next = this.#runners.get(`${kind}/${runner.containerId}`);
-        const dueMs = runner.startedAtMs + (next?.probe.initialDelaySeconds ?? 0) * 1000;
-        const waitMs = Math.max(0, dueMs - this.#options.clock.now());
+        const dueMs = runner.startedMs + (next?.probe.initialDelaySeconds ?? 0) * 1000;
+        const waitMs = Math.max(0, dueMs - this.#options.clock.monotonic());
         if (next) this.#schedule(next, waitMs);
       }
     }

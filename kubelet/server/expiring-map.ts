@@ -14,14 +14,14 @@ export class ExpiringMap<T> {
   get(key: string): T | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
-    if (entry.untilMs > this.#clock.now()) return entry.value;
+    if (entry.untilMs > this.#clock.monotonic()) return entry.value;
     this.#entries.delete(key);
     return undefined;
   }
 
   set(key: string, value: T, ttlMs: number): void {
     this.#entries.delete(key);
-    this.#entries.set(key, { value, untilMs: this.#clock.now() + ttlMs });
+    this.#entries.set(key, { value, untilMs: this.#clock.monotonic() + ttlMs });
     if (this.#entries.size <= this.#limit) return;
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest);

@@ -67,7 +67,7 @@ const MAX_AGE_MS = 60_000;
 
 export class PodDiskUsages {
   #clock: Clock;
-  #known = new Map<string, PodDiskUsage>();
+  #known = new Map<string, { usage: PodDiskUsage; countedMs: number }>();
   #reading = new Map<string, Promise<PodDiskUsage>>();
 
   constructor(clock: Clock) {
@@ -78,12 +78,13 @@ export class PodDiskUsages {
   async of(places: PodPlaces, maxAgeMs = MAX_AGE_MS): Promise<PodDiskUsage> {
     const uid = places.pod.metadata.uid ?? '';
     const known = this.#known.get(uid);
-    if (known && this.#clock.now() - known.atMs < maxAgeMs) return known;
+    if (known && this.#clock.monotonic() - known.countedMs < maxAgeMs) return known.usage;
     let reading = this.#reading.get(uid);
     if (!reading) {
+      const countedMs = this.#clock.monotonic();
       reading = countPod(places, this.#clock.now())
         .then((usage) => {
-          this.#known.set(uid, usage);
+          this.#known.set(uid, { usage, countedMs });
           return usage;
         })
         .finally(() => this.#reading.delete(uid));

@@ -8,9 +8,14 @@ import { refs } from '../../client/refs.ts';
 
 interface Cached {
   token: string;
+  askedMs: number;
   renewAtMs: number;
   expiresAtMs: number;
 }
+
+/** Before its life, by a clock that was set back, a token is refused as after it; API servers allow for a minute. */
+const LEEWAY_MS = 60_000;
+const isDue = ({ askedMs, renewAtMs }: Cached, nowMs: number) => nowMs >= renewAtMs || nowMs < askedMs - LEEWAY_MS;
 
 const DAY_MS = 24 * 3600_000;
 
@@ -31,7 +36,7 @@ export class PodTokens {
     const key = JSON.stringify([request.audience ?? '', request.expirationSeconds]);
     const now = this.#clock.now();
     const cached = this.#tokens.get(uid)?.get(key);
-    if (cached && now < cached.renewAtMs) return cached.token;
+    if (cached && !isDue(cached, now)) return cached.token;
     try {
       const made = await this.#request(pod, request);
       const tokens = this.#tokens.get(uid) ?? new Map<string, Cached>();
@@ -46,7 +51,10 @@ export class PodTokens {
 
   /** When the earliest token of the pod wants renewal; undefined when it has none. */
   renewalMs(uid: string): number | undefined {
-    const times = [...(this.#tokens.get(uid)?.values() ?? [])].map((each) => each.renewAtMs);
+    const nowMs = this.#clock.now();
+    const times = [...(this.#tokens.get(uid)?.values() ?? [])].map((each) =>
+      isDue(each, nowMs) ? nowMs : each.renewAtMs,
+    );
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
@@ -81,6 +89,6 @@ export class PodTokens {
     const expiresAtMs =
       Date.parse(answer.status?.expirationTimestamp ?? '') || askedMs + request.expirationSeconds * 1000;
     const lifeMs = Math.max(0, expiresAtMs - askedMs);
-    return { token, expiresAtMs, renewAtMs: askedMs + Math.min(lifeMs * 0.8, DAY_MS) };
+    return { token, askedMs, expiresAtMs, renewAtMs: askedMs + Math.min(lifeMs * 0.8, DAY_MS) };
   }
 }

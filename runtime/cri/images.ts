@@ -88,8 +88,8 @@ export const imageFsInfo: Call<'ImageFsInfo'> = async (context) => {
   const blobs = context.images.catalog.list().reduce((sum, image) => sum + image.size, 0);
   const key = digestOf('active');
   let active = context.diskSamples.get(key);
-  if (!active || context.clock.now() - active.atMs >= diskAgeMs) {
-    active = { atMs: context.clock.now(), usage: await context.images.snapshots.activeUsage() };
+  if (!active || context.clock.monotonic() - active.atMs >= diskAgeMs) {
+    active = { atMs: context.clock.monotonic(), usage: await context.images.snapshots.activeUsage() };
     context.diskSamples.set(key, active);
   }
   const usage = (bytes: number, inodes: number, mountpoint: string) => ({

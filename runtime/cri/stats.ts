@@ -203,9 +203,9 @@ function psiOf(pressure: Pressure | undefined): PsiStats | null {
 
 export async function writableLayer(context: CriContext, id: string): Promise<{ bytes: number; inodes: number }> {
   const known = context.diskSamples.get(id);
-  if (known && context.clock.now() - known.atMs < diskAgeMs) return known.usage;
+  if (known && context.clock.monotonic() - known.atMs < diskAgeMs) return known.usage;
   const usage = await context.images.snapshots.usage(id);
-  context.diskSamples.set(id, { atMs: context.clock.now(), usage });
+  context.diskSamples.set(id, { atMs: context.clock.monotonic(), usage });
   return usage;
 }
 

@@ -18,7 +18,7 @@ export class TokenCache<T> {
     this.#expire();
     if (this.#entries.size >= maxTokens) throw new Error(`more than ${maxTokens} streams are waiting to be opened`);
     const token = randomBytes(16).toString('base64url');
-    this.#entries.set(token, { target, expiresAtMs: this.#clock.now() + tokenLifeMs });
+    this.#entries.set(token, { target, expiresAtMs: this.#clock.monotonic() + tokenLifeMs });
     return token;
   }
 
@@ -32,7 +32,7 @@ export class TokenCache<T> {
 
   #expire(): void {
     for (const [token, entry] of this.#entries) {
-      if (entry.expiresAtMs > this.#clock.now()) return;
+      if (entry.expiresAtMs > this.#clock.monotonic()) return;
       this.#entries.delete(token);
     }
   }

@@ -21,6 +21,8 @@ export interface FieldError {
   body: string;
   /** Of a rule that is younger than what is stored: a value that the object has already may stay (`validation/ratcheting.ts`). */
   isNewRule?: boolean;
+  /** The name of a rule that does not bind an object which breaks it already, whatever the value (`validation/ratcheting.ts`). */
+  rule?: string;
 }
 
 /** How a value is written in a message: strings quoted as Go's %q, structures as Go's JSON. */

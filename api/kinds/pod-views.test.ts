@@ -121,19 +121,18 @@ describe('resize', () => {
       (each) => (each.spec!.resources = { requests: { 'hugepages-2Mi': '2Mi', cpu: '1' } }),
       [
         'spec.resources.limits: Required value: Limit must be set for non overcommitable resources',
-        'spec.resources.requests[memory]: Invalid value: "0": must be greater than or equal to aggregate container requests of 128Mi',
-        'spec: Forbidden: only cpu and memory resources are mutable',
+        'spec: Forbidden: only cpu and memory resources are mutable at pod-level',
       ],
     ],
     [
       'adds no container',
       (each) => each.spec!.containers.push({ name: 'more', image: 'more:1' }),
-      ['spec: Forbidden: containers may not be added or removed on resize'],
+      ['spec.containers: Forbidden: containers may not be added or removed on resize'],
     ],
     [
       'renames no container',
       (each) => (first(each).name = 'renamed'),
-      ['spec: Forbidden: containers may not be renamed or reordered on resize'],
+      ['spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize'],
     ],
     [
       'checks the new size',
@@ -168,7 +167,7 @@ describe('resize', () => {
     expect(object.spec?.resources?.requests).toEqual({ cpu: '500m', memory: '1Gi' });
     expect(object.spec?.nodeName).toBeUndefined();
     expect(through('resize', old, (each) => delete each.spec!.resources!.limits).found).toEqual([
-      'spec.resources.limits: Forbidden: resource limits cannot be removed',
+      'spec.resources.limits: Forbidden: pod-level resource limits cannot be removed',
     ]);
   });
 

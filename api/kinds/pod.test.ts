@@ -189,7 +189,7 @@ describe('create', () => {
       { hostNetwork: true, securityContext: { sysctls: [{ name: 'net.ipv4.x', value: '' }] } },
       'spec.securityContext.sysctls[0].name: Invalid value: "net.ipv4.x": may not be specified when \'hostNetwork\' is true',
     ],
-    [{ hostUsers: false, hostPID: true }, 'spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false'],
+    [{ hostUsers: false, hostPID: true }, 'spec.HostPID: Forbidden: when `hostUsers` is false'],
     [{ volumes: [{ name: 'v', secret: {} }] }, 'spec.volumes[0].secret.secretName: Required value'],
     [
       { volumes: [{ name: 'v', emptyDir: {}, hostPath: { path: '/' } }] },

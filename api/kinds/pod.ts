@@ -2,7 +2,8 @@
 import type { Pod, PodSchedulingGate, PodStatus } from '../types/core-v1.ts';
 import { isPodTerminal } from '../pod-conditions.ts';
 import { podQosClass } from '../pod-resources.ts';
-import { validatePod, validatePodStatusUpdate, validatePodUpdate } from '../validation/pod.ts';
+import { validatePod, validatePodUpdate } from '../validation/pod.ts';
+import { validatePodStatusUpdate } from '../validation/pod-status.ts';
 import { validateEphemeralContainers, validateResize } from '../validation/pod-views.ts';
 import { appArmorWarning, nameWarning, podAddressWarnings, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';

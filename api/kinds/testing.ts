@@ -5,6 +5,7 @@ import { type FieldError, fieldErrorMessage } from '../field-error.ts';
 import type { Kind } from '../kind.ts';
 import type { KubeObject } from '../object.ts';
 import type { Container, Pod, PodSpec } from '../types/core-v1.ts';
+import { ratcheted } from '../validation/ratcheting.ts';
 
 export const CONTEXT = { nowMs: Date.UTC(2026, 0, 1), user: 'tester' };
 
@@ -27,7 +28,7 @@ export function updateErrors<T extends KubeObject>(kind: Kind<T>, before: T, aft
   const old = created(kind, before);
   const object = created(kind, after);
   kind.prepareForUpdate?.(object, old, CONTEXT);
-  return messagesOf(kind.validateUpdate(object, old));
+  return messagesOf(ratcheted(kind.validateUpdate(object, old), () => kind.validateUpdate(old, old)));
 }
 
 export function podOf(spec: Partial<PodSpec> = {}, container: Partial<Container> = {}): Pod {

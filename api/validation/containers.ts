@@ -7,11 +7,12 @@ import { dnsLabel, type Findings, invalidEach, oneOf, PROTOCOLS } from './checks
 import { validateEnv, validateEnvFrom } from './env.ts';
 import { validateHostPortConflicts } from './pod-network.ts';
 import { validateLifecycle, validateProbes } from './probes.ts';
+import { ofRule } from './ratcheting.ts';
 import { validateContainerResources } from './resources.ts';
 import { validateSecurityContext } from './security-context.ts';
 import { validateVolumeDevices, validateVolumeMounts, type Volumes } from './volume-mounts.ts';
 
-const { duplicate, forbidden, invalid, notFound, notSupported, required } = fieldErrors;
+const { duplicate, forbidden, invalid, notFound, notSupported, required, tooMany } = fieldErrors;
 
 export interface ContainerContext {
   spec: PodSpec;
@@ -34,7 +35,7 @@ export function* validateContainers(context: ContainerContext, field: string): F
     if (names.has(container.name)) yield duplicate(`${at}.name`, container.name);
     names.add(container.name);
     yield* longRunning(container, spec, at);
-    yield* restartRules(container, ['Always', 'Never', 'OnFailure'], at);
+    yield* restartRules(container, at);
   }
   yield* validateHostPortConflicts(containers, (i) => `${field}[${i}]`);
 }
@@ -45,7 +46,8 @@ export function* validateInitContainers(context: ContainerContext, field: string
   for (const [i, container] of (spec.initContainers ?? []).entries()) {
     const at = `${field}[${i}]`;
     yield* common(container, context, at);
-    yield* restartRules(container, ['Always', 'Never', 'OnFailure'], at);
+    if (container.restartPolicy !== undefined) yield* restartRules(container, at);
+    else if (container.restartPolicyRules?.length) yield required(`${at}.restartPolicy`, NEEDS_POLICY);
     if (names.has(container.name)) yield duplicate(`${at}.name`, container.name);
     else if (container.name) names.add(container.name);
     // They run one by one, so each is checked alone; upstream counts each as the first.
@@ -57,6 +59,7 @@ export function* validateInitContainers(context: ContainerContext, field: string
           yield forbidden(`${at}.${name}`, 'may not be set for init containers without restartPolicy=Always');
         }
       }
+      yield* ofRule('restarts of resized init containers', noRestarts(container, `${at}.resizePolicy`));
     }
   }
 }
@@ -133,7 +136,7 @@ function* common(container: Container, { spec, volumes, claimNames }: ContainerC
 /** Probes and hooks, for containers that stay. */
 function* longRunning(container: Container, spec: PodSpec, field: string): Findings {
   const graceSeconds = spec.terminationGracePeriodSeconds;
-  yield* validateLifecycle(container.lifecycle, graceSeconds, spec.os?.name, `${field}.lifecycle`);
+  yield* validateLifecycle(container.lifecycle, graceSeconds, spec.os, `${field}.lifecycle`);
   yield* validateProbes(container, graceSeconds, field);
 }
 
@@ -167,32 +170,42 @@ function* resizePolicy(
     yield* oneOf(resourceName, ['cpu', 'memory'], field);
     yield* oneOf(restartPolicy, ['NotRequired', 'RestartContainer'], field);
     if (podRestartPolicy === 'Never' && restartPolicy !== 'NotRequired') {
-      yield invalid(field, restartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'");
+      yield invalid(field, restartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'");
     }
   }
 }
 
-const MAX_RULES = 20;
+/** What runs to its end does not restart to be resized. */
+function* noRestarts({ resizePolicy: policies = [] }: Container, field: string): Findings {
+  for (const [i, { restartPolicy }] of policies.entries()) {
+    if (restartPolicy !== 'RestartContainer') continue;
+    const detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+    yield invalid(`${field}[${i}].restartPolicy`, restartPolicy, detail);
+  }
+}
 
-function* restartRules(container: Container, policies: readonly string[], field: string): Findings {
-  const { restartPolicy, restartPolicyRules: rules = [] } = container;
-  if (restartPolicy !== undefined && !policies.includes(restartPolicy)) {
-    yield notSupported(`${field}.restartPolicy`, restartPolicy, policies);
-  }
+const MAX_RULES = 20;
+const MAX_EXIT_CODES = 255;
+const POLICIES = ['Always', 'Never', 'OnFailure'];
+const ACTIONS = ['Restart', 'RestartAllContainers'];
+const OPERATORS = ['In', 'NotIn'];
+const NEEDS_POLICY = 'must specify restartPolicy when restart rules are used';
+
+function* restartRules({ restartPolicy, restartPolicyRules: rules = [] }: Container, field: string): Findings {
+  if (restartPolicy === undefined) {
+    if (rules.length > 0) yield required(`${field}.restartPolicy`, NEEDS_POLICY);
+  } else if (!POLICIES.includes(restartPolicy)) yield notSupported(`${field}.restartPolicy`, restartPolicy, POLICIES);
   const at = `${field}.restartPolicyRules`;
-  if (rules.length > 0 && restartPolicy === undefined) {
-    yield required(`${field}.restartPolicy`, 'must specify restartPolicy when restart rules are used');
-  }
-  if (rules.length > MAX_RULES) yield fieldErrors.tooMany(at, rules.length, MAX_RULES);
-  for (const [i, { action, exitCodes }] of rules.entries()) {
-    yield* oneOf(action, ['Restart', 'RestartAllContainers'], `${at}[${i}].action`);
+  if (rules.length > MAX_RULES) yield tooMany(at, rules.length, MAX_RULES);
+  for (const [i, { action = '', exitCodes }] of rules.entries()) {
+    // Upstream lists the first action only.
+    if (!ACTIONS.includes(action)) yield notSupported(`${at}[${i}].action`, action, ['Restart']);
     if (!exitCodes) {
       yield required(`${at}[${i}].exitCodes`, 'must be specified');
       continue;
     }
-    yield* oneOf(exitCodes.operator, ['In', 'NotIn'], `${at}[${i}].exitCodes.operator`);
-    const values = exitCodes.values ?? [];
-    if (values.length === 0) yield required(`${at}[${i}].exitCodes.values`, 'must specify at least one exit code');
-    if (values.length > 255) yield fieldErrors.tooMany(`${at}[${i}].exitCodes.values`, values.length, 255);
+    const { operator = '', values = [] } = exitCodes;
+    if (!OPERATORS.includes(operator)) yield notSupported(`${at}[${i}].exitCodes.operator`, operator, OPERATORS);
+    if (values.length > MAX_EXIT_CODES) yield tooMany(`${at}[${i}].exitCodes.values`, values.length, MAX_EXIT_CODES);
   }
 }

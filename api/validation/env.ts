@@ -9,7 +9,7 @@ import type {
   ObjectFieldSelector,
   ResourceFieldSelector,
 } from '../types/core-v1.ts';
-import { dnsLabel, type Findings, invalidEach, qualifiedName, unreservedPath } from './checks.ts';
+import { dnsLabel, type Findings, invalidEach, pathWithoutBacksteps, qualifiedName } from './checks.ts';
 
 const { invalid, notSupported, required } = fieldErrors;
 
@@ -42,7 +42,6 @@ const KNOWN_FIELDS = new Set([
   'spec.restartPolicy',
   'spec.schedulerName',
   'status.phase',
-  'spec.host',
 ]);
 
 export function* validateEnv(env: readonly EnvVar[] | undefined, field: string): Findings {
@@ -99,10 +98,10 @@ function* fileKeyRef(ref: FileKeySelector, field: string): Findings {
   if (!ref.volumeName) yield required(`${field}.volumeName`);
   else yield* dnsLabel(ref.volumeName, `${field}.volumeName`);
   if (!ref.path) yield required(`${field}.path`);
-  else yield* unreservedPath(ref.path, `${field}.path`);
+  else yield* pathWithoutBacksteps(ref.path, `${field}.path`);
 }
 
-const SUBSCRIPT = /^(.*)\['(.*)'\]$/;
+const SUBSCRIPT = /^(.+?)\['(.*)'\]$/s;
 
 /** `allowed` must be sorted: the message lists it. */
 export function* validateFieldRef(ref: ObjectFieldSelector, allowed: readonly string[], field: string): Findings {
@@ -114,7 +113,9 @@ export function* validateFieldRef(ref: ObjectFieldSelector, allowed: readonly st
     yield required(`${field}.fieldPath`);
     return;
   }
-  const [, path = ref.fieldPath, subscript] = SUBSCRIPT.exec(ref.fieldPath) ?? [];
+  // Clients of long ago know the node by another name.
+  const known = ref.fieldPath === 'spec.host' ? 'spec.nodeName' : ref.fieldPath;
+  const [, path = known, subscript] = SUBSCRIPT.exec(known) ?? [];
   if (ref.apiVersion !== 'v1') {
     yield invalid(
       `${field}.fieldPath`,
@@ -153,7 +154,7 @@ function* divisor({ resource = '', divisor: value }: ResourceFieldSelector, fiel
   const quantity = quantityOf(value);
   if (quantity.nanos === 0n) return;
   const text = formatQuantity(quantity);
-  const name = resource.replace(/^(requests|limits)\./, '');
+  const [, name = ''] = /^(?:requests|limits)\.(.*)$/s.exec(resource) ?? [];
   if (name === 'cpu') {
     if (text !== '1' && text !== '1m') {
       yield invalid(field, resource, "only divisor's values 1m and 1 are supported with the cpu resource");

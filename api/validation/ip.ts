@@ -3,7 +3,7 @@
 import { fieldErrors } from '../field-error.ts';
 import type { Findings } from './checks.ts';
 
-const { duplicate, invalid } = fieldErrors;
+const { invalid } = fieldErrors;
 
 export type IpFamily = 'IPv4' | 'IPv6';
 
@@ -148,11 +148,6 @@ export function* onePerFamily(entries: readonly { ip: string }[], field: string)
   if (entries.length < 2) return;
   if (!isDualStack(entries.map((each) => each.ip)) || entries.length > 2) {
     yield invalid(field, entries, 'may specify no more than one IP for each IP family');
-  }
-  const seen = new Set<string>();
-  for (const [i, entry] of entries.entries()) {
-    if (seen.has(entry.ip)) yield duplicate(`${field}[${i}]`, entry);
-    seen.add(entry.ip);
   }
 }
 

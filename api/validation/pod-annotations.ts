@@ -1,13 +1,16 @@
 // Annotations of a pod or template that Kubernetes itself reads.
 import { fieldErrors } from '../field-error.ts';
-import type { Container, PodSpec } from '../types/core-v1.ts';
+import type { Container, PodSpec, Toleration } from '../types/core-v1.ts';
 import { descendingPath, type Findings } from './checks.ts';
+import { ofRule } from './ratcheting.ts';
+import { validateTolerations } from './scheduling.ts';
 
 const { forbidden, invalid } = fieldErrors;
 
 type Annotations = Readonly<Record<string, string>> | undefined;
 
 export const MIRROR_POD = 'kubernetes.io/config.mirror';
+const TOLERATIONS = 'scheduler.alpha.kubernetes.io/tolerations';
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 export const APP_ARMOR_PREFIX = 'container.apparmor.security.beta.kubernetes.io/';
 export const SECCOMP_POD = 'seccomp.security.alpha.kubernetes.io/pod';
@@ -15,21 +18,48 @@ export const SECCOMP_PREFIX = 'container.seccomp.security.alpha.kubernetes.io/';
 const LOCALHOST = 'localhost/';
 
 export function* validatePodAnnotations(annotations: Annotations, spec: PodSpec, field: string): Findings {
-  for (const [key, value] of Object.entries(annotations ?? {})) {
-    if (key === MIRROR_POD && !spec.nodeName) {
-      yield invalid(`${field}[${key}]`, value, 'must set spec.nodeName if mirror pod annotation is set');
-    } else if (key === DELETION_COST && !isInt32(value)) {
-      yield invalid(`${field}[${key}]`, value, 'must be a 32bit integer');
-    } else if (key === SECCOMP_POD || key.startsWith(SECCOMP_PREFIX)) {
-      yield* seccompName(value, `${field}.${key}`);
-    } else if (key.startsWith(APP_ARMOR_PREFIX)) {
-      yield* appArmor(key.slice(APP_ARMOR_PREFIX.length), value, spec, `${field}[${key}]`);
-    }
+  if (!annotations) return;
+  const mirror = annotations[MIRROR_POD];
+  if (mirror !== undefined && !spec.nodeName) {
+    yield invalid(`${field}[${MIRROR_POD}]`, mirror, 'must set spec.nodeName if mirror pod annotation is set');
+  }
+  if (annotations[TOLERATIONS]) yield* tolerations(annotations[TOLERATIONS], field);
+  const cost = annotations[DELETION_COST];
+  if (cost !== undefined && !isInt32(cost)) {
+    const found = invalid(`${field}[${DELETION_COST}]`, cost, 'must be a 32bit integer');
+    yield* ofRule('pod deletion cost', [found]);
+  }
+  if (annotations[SECCOMP_POD] !== undefined) yield* seccompName(annotations[SECCOMP_POD], `${field}.${SECCOMP_POD}`);
+  for (const [key, value] of Object.entries(annotations)) {
+    if (key.startsWith(SECCOMP_PREFIX)) yield* seccompName(value, `${field}.${key}`);
+  }
+  for (const [key, value] of Object.entries(annotations)) {
+    if (!key.startsWith(APP_ARMOR_PREFIX)) continue;
+    yield* appArmor(key.slice(APP_ARMOR_PREFIX.length), value, spec, `${field}[${key}]`);
   }
 }
 
-/** A whole number of 32 bits without blanks, plus sign or leading zeros. */
-const isInt32 = (text: string): boolean => /^(0|-?[1-9][0-9]{0,9})$/.test(text) && Number(text) === (Number(text) | 0);
+/** A whole number of 32 bits without plus sign or leading zeros. */
+const isInt32 = (text: string): boolean =>
+  /^(0|-[0-9]{1,12}|[1-9][0-9]{0,9})$/.test(text) && Number(text) === (Number(text) | 0);
+
+/** Tolerations as they were before they had a field. */
+function* tolerations(text: string, field: string): Findings {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    yield invalid(field, TOLERATIONS, 'invalid JSON');
+    return;
+  }
+  const isList = Array.isArray(parsed) && parsed.every((each) => typeof each === 'object' && !Array.isArray(each));
+  if (!isList && parsed !== null) yield invalid(field, TOLERATIONS, 'invalid JSON');
+  else
+    yield* validateTolerations(
+      ((parsed ?? []) as Toleration[]).map((each) => each ?? {}),
+      `${field}.${TOLERATIONS}`,
+    );
+}
 
 function* seccompName(value: string, field: string): Findings {
   if (value === 'runtime/default' || value === 'docker/default' || value === 'unconfined') return;
@@ -46,8 +76,13 @@ function* appArmor(containerName: string, value: string, spec: PodSpec, field: s
   }
 }
 
-/** A running pod keeps its mirror and AppArmor annotations as they are. */
-export function* validatePodAnnotationChanges(annotations: Annotations, old: Annotations, field: string): Findings {
+/** A running pod keeps its mirror and AppArmor annotations as they are; upstream checks them all once more here. */
+export function* validatePodAnnotationChanges(
+  annotations: Annotations,
+  old: Annotations,
+  spec: PodSpec,
+  field: string,
+): Findings {
   for (const [key, value] of Object.entries(old ?? {})) {
     if (annotations?.[key] === value) continue;
     if (key.startsWith(APP_ARMOR_PREFIX)) {
@@ -60,6 +95,7 @@ export function* validatePodAnnotationChanges(annotations: Annotations, old: Ann
     if (key.startsWith(APP_ARMOR_PREFIX)) yield forbidden(`${field}[${key}]`, 'may not add AppArmor annotations');
     if (key === MIRROR_POD) yield forbidden(`${field}[${key}]`, 'may not add mirror pod annotation');
   }
+  yield* validatePodAnnotations(annotations, spec, field);
 }
 
 type Profile = { type: string; localhostProfile?: string } | undefined;

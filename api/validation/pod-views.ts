@@ -22,7 +22,12 @@ export function validateEphemeralContainers(pod: Pod, old: Pod): FieldError[] {
   if (isMirror(old)) return [forbidden('', 'static pods do not support ephemeral containers')];
   return [
     ...validatePodMetadataAndSpec(pod),
-    ...validatePodAnnotationChanges(pod.metadata.annotations, old.metadata.annotations, 'metadata.annotations'),
+    ...validatePodAnnotationChanges(
+      pod.metadata.annotations,
+      old.metadata.annotations,
+      pod.spec ?? NO_SPEC,
+      'metadata.annotations',
+    ),
     ...additions(pod, old),
   ];
 }
@@ -52,11 +57,19 @@ export function validateResize(pod: Pod, old: Pod): FieldError[] {
   if (!runsWhereResizable(old)) found.push(forbidden('spec', 'Pod running on node without support for resize'));
   const spec = pod.spec ?? NO_SPEC;
   const oldSpec = old.spec ?? NO_SPEC;
+  const rest = deepClone(spec);
+  if (hasSizes(spec) || hasSizes(oldSpec)) found.push(...podSizes(rest, spec, oldSpec));
   const order = [...sameContainers(spec, oldSpec)];
   if (order.length > 0) return [...found, ...order];
-  found.push(...sizes(spec, oldSpec));
+  found.push(...containerSizes(rest, spec, oldSpec));
+  if (found.length === 0 && !semanticEqual(rest, oldSpec)) {
+    found.push(forbidden('spec', 'only cpu and memory resources are mutable'));
+  }
   return found;
 }
+
+const hasSizes = ({ resources }: PodSpec): boolean =>
+  Object.keys(resources?.requests ?? {}).length + Object.keys(resources?.limits ?? {}).length > 0;
 
 /** The first running container tells: a node that can resize reports what it gave. */
 function runsWhereResizable({ status }: Pod): boolean {
@@ -68,54 +81,62 @@ function* sameContainers(spec: PodSpec, old: PodSpec): Findings {
   for (const list of LISTS) {
     const containers = spec[list] ?? [];
     const before = old[list] ?? [];
-    if (containers.length !== before.length) yield forbidden('spec', `${list} may not be added or removed on resize`);
-    else if (containers.some((each, i) => each.name !== before[i]?.name)) {
-      yield forbidden('spec', `${list} may not be renamed or reordered on resize`);
+    if (containers.length !== before.length) {
+      yield forbidden(`spec.${list}`, `${list} may not be added or removed on resize`);
+      continue;
+    }
+    for (const [i, { name }] of containers.entries()) {
+      if (name === before[i]?.name) continue;
+      yield forbidden(`spec.${list}[${i}].name`, `${list} may not be renamed or reordered on resize`);
     }
   }
 }
 
-function* sizes(spec: PodSpec, old: PodSpec): Findings {
-  const rest = deepClone(spec);
-  const found: FieldError[] = [];
-  found.push(...nothingRemoved(spec.resources ?? {}, old.resources ?? {}, 'spec.resources'));
-  for (const list of [...LISTS].reverse()) {
+/** Of the pod as a whole. Gives back to `rest` what may change. */
+function* podSizes(rest: PodSpec, spec: PodSpec, old: PodSpec): Findings {
+  if (old.resources && !spec.resources) {
+    yield forbidden('spec.resources', 'pod-level resources cannot be removed');
+    return;
+  }
+  if (old.resources) yield* nothingRemoved(spec.resources ?? {}, old.resources, 'spec.resources', 'pod-level resource');
+  rest.resources = withSizesOf(rest.resources, old.resources);
+  if (!rest.resources) delete rest.resources;
+  if (!semanticEqual(rest.resources ?? {}, old.resources ?? {})) {
+    yield forbidden('spec', 'only cpu and memory resources are mutable at pod-level');
+  }
+}
+
+/** Of the containers, which are the same ones in the same order. Gives back to `rest` what may change. */
+function* containerSizes(rest: PodSpec, spec: PodSpec, old: PodSpec): Findings {
+  for (const list of ['initContainers', 'containers'] as const) {
     for (const [i, before] of (old[list] ?? []).entries()) {
-      const now = spec[list]?.[i];
-      if (!now) continue;
-      found.push(...nothingRemoved(now.resources ?? {}, before.resources ?? {}, `spec.${list}[${i}].resources`));
+      const now = spec[list]?.[i]?.resources ?? {};
+      yield* nothingRemoved(now, before.resources ?? {}, `spec.${list}[${i}].resources`, 'resource');
     }
   }
   for (const list of LISTS) {
     for (const [i, container] of (rest[list] ?? []).entries()) {
       const before = old[list]?.[i] as Container;
-      takeBackSizes(container, before);
+      container.resources = withSizesOf(container.resources ?? {}, before.resources);
       if (semanticEqual(container, before)) continue;
-      if (list === 'containers') found.push(forbidden('spec', 'only cpu and memory resources are mutable'));
+      if (list === 'containers') yield forbidden('spec', 'only cpu and memory resources are mutable');
       else if (isSidecar(container)) {
-        found.push(forbidden('spec', 'only cpu and memory resources for sidecar containers are mutable'));
-      } else found.push(forbidden('spec', 'only cpu and memory resources for init containers are mutable'));
+        yield forbidden('spec', 'only cpu and memory resources for sidecar containers are mutable');
+      } else yield forbidden('spec', 'only cpu and memory resources for init containers are mutable');
     }
   }
-  rest.resources = withSizesOf(rest.resources, old.resources);
-  if (!rest.resources) delete rest.resources;
-  yield* found;
-  if (found.length === 0 && !semanticEqual(rest, old)) {
-    yield forbidden('spec', 'only cpu and memory resources are mutable');
-  }
 }
 
-function* nothingRemoved(now: ResourceRequirements, before: ResourceRequirements, field: string): Findings {
+function* nothingRemoved(
+  now: ResourceRequirements,
+  before: ResourceRequirements,
+  field: string,
+  what: string,
+): Findings {
   for (const list of ['requests', 'limits'] as const) {
     const removed = Object.keys(before[list] ?? {}).some((name) => now[list]?.[name] === undefined);
-    if (removed) yield forbidden(`${field}.${list}`, `resource ${list} cannot be removed`);
+    if (removed) yield forbidden(`${field}.${list}`, `${what} ${list} cannot be removed`);
   }
-}
-
-/** In place: CPU and memory as they were, so that what still differs is what may not. */
-function takeBackSizes(container: Container, before: Container): void {
-  container.resources = withSizesOf(container.resources ?? {}, before.resources);
-  container.resizePolicy = before.resizePolicy;
 }
 
 function withSizesOf<T extends ResourceRequirements | undefined>(now: T, old: ResourceRequirements | undefined): T {

@@ -1,7 +1,7 @@
 // Probes and lifecycle hooks: exactly one handler each.
 import { fieldErrors } from '../field-error.ts';
 import { isHttpHeaderName } from '../names.ts';
-import type { HTTPGetAction, Lifecycle, LifecycleHandler, Probe } from '../types/core-v1.ts';
+import type { HTTPGetAction, Lifecycle, LifecycleHandler, PodOS, Probe } from '../types/core-v1.ts';
 import { type Findings, invalidEach, nonNegative, portNumber, portNumberOrName } from './checks.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
@@ -56,13 +56,13 @@ function* probe(each: Probe, graceSeconds: number | undefined, field: string): F
 export function* validateLifecycle(
   lifecycle: Lifecycle | undefined,
   graceSeconds: number | undefined,
-  osName: string | undefined,
+  os: PodOS | undefined,
   field: string,
 ): Findings {
   if (!lifecycle) return;
   if (lifecycle.postStart) yield* handler(lifecycle.postStart, graceSeconds, `${field}.postStart`);
   if (lifecycle.preStop) yield* handler(lifecycle.preStop, graceSeconds, `${field}.preStop`);
-  if (lifecycle.stopSignal !== undefined) yield* stopSignal(lifecycle.stopSignal, osName, `${field}.stopSignal`);
+  if (lifecycle.stopSignal !== undefined) yield* stopSignal(lifecycle.stopSignal, os, `${field}.stopSignal`);
 }
 
 const REAL_TIME = [
@@ -79,13 +79,11 @@ const SIGNALS = (
   .sort();
 const WINDOWS_SIGNALS = ['SIGKILL', 'SIGTERM'];
 
-function* stopSignal(signal: string, osName: string | undefined, field: string): Findings {
-  if (!osName) {
-    yield forbidden(field, 'may not be set for containers with empty `spec.os.name`');
-    return;
-  }
-  const supported = osName === 'windows' ? WINDOWS_SIGNALS : SIGNALS;
-  if (!supported.includes(signal)) yield notSupported(field, signal, supported);
+function* stopSignal(signal: string, os: PodOS | undefined, field: string): Findings {
+  if (!os) yield forbidden(field, 'may not be set for containers with empty `spec.os.name`');
+  // Another name of a system is reported where it stands.
+  const supported = os?.name === 'windows' ? WINDOWS_SIGNALS : os?.name === 'linux' ? SIGNALS : undefined;
+  if (supported && !supported.includes(signal)) yield notSupported(field, signal, supported);
 }
 
 const ONE_HANDLER = 'may not specify more than 1 handler type';

@@ -1,5 +1,7 @@
 // Projected and downward API volumes: several sources in one directory, so their paths must not meet.
 import { fieldErrors } from '../field-error.ts';
+import { validateAnnotations } from '../metadata.ts';
+import { nameIsDnsSubdomain } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type {
   ClusterTrustBundleProjection,
@@ -9,11 +11,13 @@ import type {
   ProjectedVolumeSource,
   ServiceAccountTokenProjection,
 } from '../types/core-v1.ts';
-import { fileMode, type Findings, oneOf, unreservedPath } from './checks.ts';
+import { fileMode, type Findings, unreservedPath } from './checks.ts';
 import { validateFieldRef, validateResourceFieldRef } from './env.ts';
 import { validateKeyToPath } from './key-paths.ts';
+import { ofRule } from './ratcheting.ts';
+import { signerName } from './signer-name.ts';
 
-const { forbidden, invalid, required } = fieldErrors;
+const { forbidden, invalid, notSupported, required } = fieldErrors;
 
 const VOLUME_FIELDS = [
   'metadata.annotations',
@@ -93,19 +97,25 @@ function* token(source: ServiceAccountTokenProjection, field: string, volumeFiel
     yield invalid(`${field}.expirationSeconds`, seconds, 'may not specify a duration larger than 2^32 seconds');
   }
   if (!source.path) yield required(`${volumeField}.path`);
-  else yield* unreservedPath(source.path, `${volumeField}.path`);
+  else yield* ofRule('paths of projected tokens', unreservedPath(source.path, `${volumeField}.path`));
 }
 
 function* trustBundle(source: ClusterTrustBundleProjection, field: string, paths: Paths): Findings {
   if (source.name !== undefined && source.signerName !== undefined) {
     yield invalid(field, source, 'only one of name and signerName may be used');
   } else if (source.name !== undefined) {
-    if (source.name === '') yield required(`${field}.name`, 'must be a valid object name');
+    const { name } = source;
+    if (name === '') yield required(`${field}.name`, 'must be a valid object name');
+    // A bundle of a signer has the signer's name before its own: `example.com:signer:bundle`.
+    for (const message of nameIsDnsSubdomain(name.slice(name.lastIndexOf(':') + 1), false)) {
+      yield invalid(`${field}.name`, name, `not a valid clustertrustbundlename: ${message}`);
+    }
     if (source.labelSelector) {
       yield invalid(`${field}.labelSelector`, source.labelSelector, 'labelSelector must be unset if name is specified');
     }
   } else if (source.signerName !== undefined) {
     if (source.signerName === '') yield required(`${field}.signerName`, 'must be a valid signer name');
+    yield* signerName(source.signerName, `${field}.signerName`);
     yield* validateLabelSelector(source.labelSelector, `${field}.labelSelector`);
   } else yield required(field, 'either name or signerName must be specified');
   if (!source.path) yield required(`${field}.path`);
@@ -113,20 +123,33 @@ function* trustBundle(source: ClusterTrustBundleProjection, field: string, paths
   yield* paths.claim(source.path, source.path);
 }
 
-const KEY_TYPES = ['ECDSAP256', 'ECDSAP384', 'ECDSAP521', 'ED25519', 'RSA3072', 'RSA4096'];
+/** In upstream's order. */
+const KEY_TYPES = ['RSA3072', 'RSA4096', 'ECDSAP256', 'ECDSAP384', 'ECDSAP521', 'ED25519'];
+const MIN_SECONDS = 3600;
+const MAX_SECONDS = 91 * 86_400;
+const MAX_SECONDS_OF_KUBERNETES = 86_400;
 
 function* certificate(source: PodCertificateProjection, field: string, paths: Paths): Findings {
-  if (!source.signerName) yield required(`${field}.signerName`);
-  yield* oneOf(source.keyType, KEY_TYPES, `${field}.keyType`);
-  const outputs = [source.credentialBundlePath, source.keyPath, source.certificateChainPath];
-  if (outputs.every((each) => !each)) yield required(field, 'specify at least one of credentialBundlePath or keyPath');
-  for (const [name, path] of [
-    ['credentialBundlePath', source.credentialBundlePath],
-    ['keyPath', source.keyPath],
-    ['certificateChainPath', source.certificateChainPath],
-  ] as const) {
+  const { signerName: signer = '', keyType = '', maxExpirationSeconds: seconds } = source;
+  yield* signerName(signer, `${field}.signerName`);
+  yield* validateAnnotations(source.userAnnotations, `${field}.userAnnotations`);
+  if (!KEY_TYPES.includes(keyType)) yield notSupported(`${field}.keyType`, keyType, KEY_TYPES);
+  if (seconds !== undefined) {
+    const at = `${field}.maxExpirationSeconds`;
+    if (seconds < MIN_SECONDS)
+      yield invalid(at, seconds, `if provided, maxExpirationSeconds must be >= ${MIN_SECONDS}`);
+    const max = /^([^/]*\.)?kubernetes\.io(\/|$)/.test(signer) ? MAX_SECONDS_OF_KUBERNETES : MAX_SECONDS;
+    if (seconds > max) yield invalid(at, seconds, `if provided, maxExpirationSeconds must be <= ${max}`);
+  }
+  let outputs = 0;
+  for (const name of ['credentialBundlePath', 'keyPath', 'certificateChainPath'] as const) {
+    const path = source[name];
     if (!path) continue;
+    outputs++;
     yield* unreservedPath(path, `${field}.${name}`);
     yield* paths.claim(path, path);
+  }
+  if (outputs === 0) {
+    yield required(field, 'specify at least one of credentialBundlePath, keyPath, and certificateChainPath');
   }
 }

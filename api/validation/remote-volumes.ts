@@ -8,42 +8,43 @@ const { invalid, notSupported, required } = fieldErrors;
 
 type RemoteName = Exclude<keyof Volume, 'name'>;
 
-/** Sources for which it is enough that some fields are set. */
-const needs = (...names: string[]) =>
+/** Of a source for which it is enough that some fields are set. */
+const needs = (source: RemoteName, ...names: string[]) =>
   function* (volume: Volume, field: string): Findings {
-    const source = volume[field.slice(field.lastIndexOf('.') + 1) as RemoteName] as Record<string, unknown>;
+    const fields = volume[source] as Record<string, unknown>;
     for (const name of names) {
-      const value = source[name];
+      const value = fields[name];
       if (!value || (Array.isArray(value) && value.length === 0)) yield required(`${field}.${name}`);
     }
   };
 
 export const REMOTE_SOURCES: [RemoteName, (volume: Volume, field: string) => Findings][] = [
-  ['gcePersistentDisk', partitioned('pdName')],
-  ['awsElasticBlockStore', partitioned('volumeID')],
+  ['gcePersistentDisk', partitioned('gcePersistentDisk', 'pdName')],
+  ['awsElasticBlockStore', partitioned('awsElasticBlockStore', 'volumeID')],
   ['nfs', nfs],
   ['iscsi', iscsi],
   ['glusterfs', glusterfs],
   ['flocker', flocker],
-  ['rbd', needs('monitors', 'image')],
+  ['rbd', needs('rbd', 'monitors', 'image')],
   ['cinder', cinder],
-  ['cephfs', needs('monitors')],
+  ['cephfs', needs('cephfs', 'monitors')],
   ['quobyte', quobyte],
   ['fc', fc],
   ['flexVolume', flexVolume],
   ['azureFile', azureFile],
-  ['vsphereVolume', needs('volumePath')],
-  ['photonPersistentDisk', needs('pdID')],
-  ['portworxVolume', needs('volumeID')],
+  ['vsphereVolume', needs('vsphereVolume', 'volumePath')],
+  ['photonPersistentDisk', needs('photonPersistentDisk', 'pdID')],
+  ['portworxVolume', needs('portworxVolume', 'volumeID')],
   ['azureDisk', azureDisk],
   ['storageos', storageos],
-  ['scaleIO', needs('gateway', 'system', 'volumeName')],
+  ['scaleIO', needs('scaleIO', 'gateway', 'system', 'volumeName')],
 ];
 
-function partitioned(idField: 'pdName' | 'volumeID') {
+function partitioned(source: 'gcePersistentDisk' | 'awsElasticBlockStore', idField: 'pdName' | 'volumeID') {
+  const id = needs(source, idField);
   return function* (volume: Volume, field: string): Findings {
-    yield* needs(idField)(volume, field);
-    const partition = (volume.gcePersistentDisk ?? volume.awsElasticBlockStore)?.partition ?? 0;
+    yield* id(volume, field);
+    const partition = volume[source]?.partition ?? 0;
     if (partition < 0 || partition > 255) yield invalid(`${field}.partition`, partition, rangeError(1, 255));
   };
 }
@@ -56,7 +57,7 @@ type WithNamespaces = {
 };
 
 function* glusterfs(volume: Volume, field: string): Findings {
-  yield* needs('endpoints', 'path')(volume, field);
+  yield* needs('glusterfs', 'endpoints', 'path')(volume, field);
   const { endpointsNamespace: namespace } = (volume.glusterfs ?? {}) as WithNamespaces;
   if (namespace === undefined) return;
   const at = `${field}.endpointsNamespace`;
@@ -66,12 +67,12 @@ function* glusterfs(volume: Volume, field: string): Findings {
 }
 
 function* cinder(volume: Volume, field: string): Findings {
-  yield* needs('volumeID')(volume, field);
+  yield* needs('cinder', 'volumeID')(volume, field);
   yield* namedSecret(volume.cinder, field);
 }
 
 function* azureFile(volume: Volume, field: string): Findings {
-  yield* needs('secretName', 'shareName')(volume, field);
+  yield* needs('azureFile', 'secretName', 'shareName')(volume, field);
   if (((volume.azureFile ?? {}) as WithNamespaces).secretNamespace === '') yield required(`${field}.secretNamespace`);
 }
 
@@ -106,7 +107,7 @@ function* quobyte({ quobyte: source }: Volume, field: string): Findings {
 }
 
 function* nfs(volume: Volume, field: string): Findings {
-  yield* needs('server', 'path')(volume, field);
+  yield* needs('nfs', 'server', 'path')(volume, field);
   const path = volume.nfs?.path ?? '';
   if (!path.startsWith('/')) yield invalid(`${field}.path`, path, 'must be an absolute path');
 }
@@ -120,7 +121,7 @@ const QUALIFIED_NAMES: Record<string, RegExp> = {
 function* iscsi(volume: Volume, field: string): Findings {
   const source = volume.iscsi;
   if (!source) return;
-  yield* needs('targetPortal', 'iqn')(volume, field);
+  yield* needs('iscsi', 'targetPortal', 'iqn')(volume, field);
   if (source.iqn) yield* iscsiName(source.iqn, `${field}.iqn`);
   if (source.lun < 0 || source.lun > 255) yield invalid(`${field}.lun`, source.lun, rangeError(0, 255));
   if ((source.chapAuthDiscovery || source.chapAuthSession) && !source.secretRef) yield required(`${field}.secretRef`);
@@ -161,7 +162,7 @@ function* fc({ fc: source }: Volume, field: string): Findings {
 }
 
 function* flexVolume(volume: Volume, field: string): Findings {
-  yield* needs('driver')(volume, field);
+  yield* needs('flexVolume', 'driver')(volume, field);
   for (const key of Object.keys(volume.flexVolume?.options ?? {})) {
     const domain = `.${(key.split('/')[0] ?? '').toLowerCase()}`;
     if (domain.endsWith('.kubernetes.io') || domain.endsWith('.k8s.io')) {
@@ -175,7 +176,7 @@ const BLOB_URI = 'https://{account-name}.blob.core.windows.net/{container-name}/
 
 function* azureDisk(volume: Volume, field: string): Findings {
   const { cachingMode, kind, diskURI = '' } = volume.azureDisk ?? {};
-  yield* needs('diskName', 'diskURI')(volume, field);
+  yield* needs('azureDisk', 'diskName', 'diskURI')(volume, field);
   yield* optionalOneOf(cachingMode, ['None', 'ReadOnly', 'ReadWrite'], `${field}.cachingMode`);
   yield* optionalOneOf(kind, ['Dedicated', 'Managed', 'Shared'], `${field}.kind`);
   if (kind === undefined) return;

@@ -5,6 +5,7 @@ import { compareQuantities, formatQuantity, intValue, quantityOf } from '../quan
 import type { ResourceClaim, ResourceRequirements } from '../types/core-v1.ts';
 import { isPodLevelResource } from '../pod-resources.ts';
 import { type Findings, invalidEach, NOT_NEGATIVE } from './checks.ts';
+import { ofRule } from './ratcheting.ts';
 
 const { duplicate, forbidden, invalid, notSupported, required } = fieldErrors;
 
@@ -153,7 +154,8 @@ function* hugePages(name: string, value: string | number, field: string): Findin
   const pageSize = intValue(quantityOf(name.slice('hugepages-'.length)));
   const bytes = intValue(quantityOf(value));
   if (pageSize <= 0 || bytes % pageSize !== 0) {
-    yield invalid(field, asText(value), `${asText(value)} is not positive integer multiple of ${name}`);
+    const found = invalid(field, asText(value), `${asText(value)} is not positive integer multiple of ${name}`);
+    yield* ofRule('multiples of huge pages', [found]);
   }
 }
 
@@ -166,16 +168,25 @@ function* claimReferences(claims: readonly ResourceClaim[], known: ReadonlySet<s
       yield required(at);
       continue;
     }
-    const key = request ? `${name}/${request}` : name;
-    if (request) yield* invalidEach(`${at}.request`, request, isDns1123Label(request));
-    const overlaps = request ? seen.has(name) : [...seen].some((each) => each.startsWith(`${name}/`));
-    if (seen.has(key)) yield duplicate(at, key);
-    else if (overlaps) yield duplicate(at, name);
-    seen.add(key);
+    yield* repeated(name, request, seen, at);
     if (!known.has(name)) {
       const names = [...known].sort().join(', ');
       const hint = `must be one of the names in pod.spec.resourceClaims${names === '' ? ' which is empty' : `: ${names}`}`;
       yield { type: 'FieldValueNotFound', field: at, body: `Not found: ${JSON.stringify(name)}: ${hint}` };
     }
   }
+}
+
+function* repeated(name: string, request: string | undefined, seen: Set<string>, at: string): Findings {
+  if (seen.has(name)) {
+    yield duplicate(at, name);
+    return;
+  }
+  const key = request ? `${name}/${request}` : name;
+  if (request) yield* invalidEach(`${at}.request`, request, isDns1123Label(request));
+  if (seen.has(key)) yield duplicate(at, key);
+  else if (!request) {
+    for (const each of seen) if (each.startsWith(`${name}/`)) yield duplicate(at, name);
+  }
+  seen.add(key);
 }

@@ -15,8 +15,12 @@ import type {
 } from '../types/core-v1.ts';
 import type { LabelSelector } from '../types/meta.ts';
 import { type Findings, invalidEach, labelKey, optionalOneOf, POSITIVE } from './checks.ts';
+import { ofRule, valuesOfRule } from './ratcheting.ts';
 
 const { duplicate, forbidden, invalid, notSupported, required } = fieldErrors;
+
+/** Values of labels in a workload's own selector and in its pods' affinity: one rule to upstream. */
+export const SELECTOR_VALUES = 'label values of selectors';
 
 const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 
@@ -40,6 +44,10 @@ export function* validateTolerations(tolerations: readonly Toleration[] | undefi
       if (messages.length > 0) yield invalid(`${at}.operator`, value, messages.join(';'));
     } else if (operator === 'Exists') {
       if (value !== '') yield invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'");
+    } else if (operator === 'Lt' || operator === 'Gt') {
+      // TaintTolerationComparisonOperators, off by default; the list is upstream's.
+      const found = notSupported(`${at}.operator`, operator, ['Equal', 'Exists', 'Lt', 'Gt']);
+      yield* ofRule('toleration comparison operators', [found]);
     } else yield notSupported(`${at}.operator`, operator, ['Equal', 'Exists']);
     if (effect !== '' && !EFFECTS.includes(effect)) yield notSupported(`${at}.effect`, effect, EFFECTS);
   }
@@ -71,7 +79,10 @@ export function* validateAffinity(affinity: Affinity | undefined, field: string)
   const node = affinity?.nodeAffinity;
   if (node) {
     const at = `${field}.nodeAffinity`;
-    if (node[REQUIRED]) yield* validateNodeSelector(node[REQUIRED], `${at}.${REQUIRED}`);
+    if (node[REQUIRED]) {
+      const found = validateNodeSelector(node[REQUIRED], `${at}.${REQUIRED}`);
+      yield* valuesOfRule('label values of required node affinity', found);
+    }
     for (const [i, { weight, preference }] of (node[PREFERRED] ?? []).entries()) {
       yield* validateWeight(weight, `${at}.${PREFERRED}[${i}].weight`);
       yield* nodeSelectorTerm(preference ?? {}, `${at}.${PREFERRED}[${i}].preference`, true);
@@ -163,8 +174,8 @@ function* podAffinity(affinity: PodAntiAffinity, field: string): Findings {
 }
 
 function* podTerm(term: PodAffinityTerm, field: string): Findings {
-  yield* validateLabelSelector(term.labelSelector, `${field}.labelSelector`);
-  yield* validateLabelSelector(term.namespaceSelector, `${field}.namespaceSelector`);
+  yield* valuesOfRule(SELECTOR_VALUES, validateLabelSelector(term.labelSelector, `${field}.labelSelector`));
+  yield* valuesOfRule(SELECTOR_VALUES, validateLabelSelector(term.namespaceSelector, `${field}.namespaceSelector`));
   for (const name of term.namespaces ?? []) {
     yield* invalidEach(`${field}.namespace`, name, nameIsDnsLabel(name, false));
   }
@@ -224,8 +235,10 @@ export function* validateTopologySpread(
     yield* optionalOneOf(constraint.nodeTaintsPolicy, ['Honor', 'Ignore'], `${at}.nodeTaintsPolicy`);
     yield* labelKeys(constraint.matchLabelKeys ?? [], constraint.labelSelector, `${at}.matchLabelKeys`);
     // The path is upstream's.
-    yield* selectedTwice(constraint.matchLabelKeys ?? [], constraint.labelSelector, at);
-    yield* validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`);
+    const twice = selectedTwice(constraint.matchLabelKeys ?? [], constraint.labelSelector, at);
+    yield* ofRule('matchLabelKeys of topology spread', twice);
+    const selector = validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`);
+    yield* ofRule('selectors of topology spread', selector);
   }
 }
 

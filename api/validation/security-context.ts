@@ -2,7 +2,8 @@
 import { fieldErrors } from '../field-error.ts';
 import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext, Sysctl } from '../types/core-v1.ts';
 import { descendingPath, type Findings, groupId, optionalOneOf, userId } from './checks.ts';
-import { validateWindowsOptions } from './windows.ts';
+import { ofRule } from './ratcheting.ts';
+import { containersOf, validateWindowsOptions } from './windows.ts';
 
 const { duplicate, forbidden, invalid, notSupported, required, tooLong } = fieldErrors;
 
@@ -103,11 +104,14 @@ function* sysctls(all: readonly Sysctl[], spec: PodSpec, field: string): Finding
     } else if (seen.has(name)) yield duplicate(at, name);
     seen.add(name);
     const dotted = dottedSysctl(name ?? '');
-    if (spec.hostNetwork && dotted.startsWith('net.')) {
-      yield invalid(at, name, "may not be specified when 'hostNetwork' is true");
-    } else if (spec.hostIPC && IPC_SYSCTL.test(dotted)) {
-      yield invalid(at, name, "may not be specified when 'hostIPC' is true");
-    }
+    const shared =
+      spec.hostNetwork && dotted.startsWith('net.')
+        ? 'hostNetwork'
+        : spec.hostIPC && IPC_SYSCTL.test(dotted)
+          ? 'hostIPC'
+          : undefined;
+    if (!shared) continue;
+    yield* ofRule('sysctls of shared namespaces', [invalid(at, name, `may not be specified when '${shared}' is true`)]);
   }
 }
 
@@ -119,13 +123,18 @@ function dottedSysctl(name: string): string {
   return name.replace(/[./]/g, (each) => (each === '/' ? '.' : '/'));
 }
 
-const PROCESS_FLAGS = ['hostNetwork', 'HostPID', 'HostIPC'] as const;
-
-/** A pod with its own user namespace shares no other namespace with the host. The last two names are upstream's spelling. */
+/** A pod with its own user namespace shares no other namespace with the host, and has no block devices. */
 export function* validateHostUsers(spec: PodSpec, field: string): Findings {
   if (spec.hostUsers !== false) return;
-  const shared = { hostNetwork: spec.hostNetwork, HostPID: spec.hostPID, HostIPC: spec.hostIPC };
-  for (const name of PROCESS_FLAGS) {
-    if (shared[name]) yield forbidden(`${field}.${name}`, 'when `pod.Spec.HostUsers` is false');
+  const detail = 'when `hostUsers` is false';
+  // UserNamespacesHostNetworkSupport is off by default.
+  if (spec.hostNetwork)
+    yield* ofRule('user namespaces on the host network', [forbidden(`${field}.hostNetwork`, detail)]);
+  // These two names are upstream's spelling.
+  if (spec.hostPID) yield forbidden(`${field}.HostPID`, detail);
+  if (spec.hostIPC) yield forbidden(`${field}.HostIPC`, detail);
+  for (const [{ volumeDevices }, at] of containersOf(spec, field)) {
+    if (!volumeDevices?.length) continue;
+    yield* ofRule('user namespaces with block devices', [forbidden(`${at}.volumeDevices`, detail)]);
   }
 }

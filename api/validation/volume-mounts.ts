@@ -8,9 +8,9 @@ const { forbidden, invalid, notFound, notSupported, required } = fieldErrors;
 export type Volumes = ReadonlyMap<string, Volume>;
 
 export function* validateVolumeMounts(container: Container, volumes: Volumes, field: string): Findings {
-  const devices = container.volumeDevices ?? [];
-  const deviceNames = new Set(devices.map((each) => each.name));
-  const devicePaths = new Set(devices.map((each) => each.devicePath));
+  // By name: of two with one name, which is reported there, the last counts.
+  const devices = new Map((container.volumeDevices ?? []).map((each) => [each.name, each.devicePath]));
+  const devicePaths = new Set(devices.values());
   const paths = new Set<string>();
   for (const [i, mount] of (container.volumeMounts ?? []).entries()) {
     const { name = '', mountPath = '' } = mount;
@@ -20,7 +20,7 @@ export function* validateVolumeMounts(container: Container, volumes: Volumes, fi
     if (mountPath === '') yield required(`${at}.mountPath`);
     if (paths.has(mountPath)) yield invalid(`${at}.mountPath`, mountPath, 'must be unique');
     paths.add(mountPath);
-    if (deviceNames.has(name)) yield invalid(`${at}.name`, name, 'must not already exist in volumeDevices');
+    if (devices.has(name)) yield invalid(`${at}.name`, name, 'must not already exist in volumeDevices');
     if (devicePaths.has(mountPath)) {
       yield invalid(`${at}.mountPath`, mountPath, 'must not already exist as a path in volumeDevices');
     }
@@ -59,9 +59,8 @@ function* recursiveReadOnly(mount: VolumeMount, field: string): Findings {
 }
 
 export function* validateVolumeDevices(container: Container, volumes: Volumes, field: string): Findings {
-  const mounts = container.volumeMounts ?? [];
-  const mountNames = new Set(mounts.map((each) => each.name));
-  const mountPaths = new Set(mounts.map((each) => each.mountPath));
+  const mounts = new Map((container.volumeMounts ?? []).map((each) => [each.name, each.mountPath]));
+  const mountPaths = new Set(mounts.values());
   const names = new Set<string>();
   const paths = new Set<string>();
   for (const [i, { name, devicePath }] of (container.volumeDevices ?? ([] as VolumeDevice[])).entries()) {
@@ -82,7 +81,7 @@ export function* validateVolumeDevices(container: Container, volumes: Volumes, f
     if (devicePath?.split('/').includes('..')) {
       yield invalid(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')");
     } else paths.add(devicePath);
-    if (mountNames.has(name)) yield invalid(`${at}.name`, name, 'must not already exist in volumeMounts');
+    if (mounts.has(name)) yield invalid(`${at}.name`, name, 'must not already exist in volumeMounts');
     if (mountPaths.has(devicePath)) {
       yield invalid(`${at}.devicePath`, devicePath, 'must not already exist as a path in volumeMounts');
     }

@@ -1,7 +1,7 @@
 // The volumes of a pod: exactly one source each. Sources of the node and the cluster are here, projected ones in
 // projected-volumes.ts, disks of networks and clouds in remote-volumes.ts.
 import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isDns1123Subdomain } from '../names.ts';
+import { byteLength, isDns1123Subdomain } from '../names.ts';
 import { validateAnnotations } from '../metadata.ts';
 import { quantityOf } from '../quantity.ts';
 import { validateLabels } from '../selectors.ts';
@@ -60,28 +60,51 @@ export function checkVolumes(
 type SourceName = Exclude<keyof Volume, 'name'>;
 type SourceCheck = (volume: Volume, field: string, context: VolumeContext) => Findings;
 
+const REMOTE = new Map<SourceName, SourceCheck>(REMOTE_SOURCES);
+
+const CHECKS: Partial<Record<SourceName, SourceCheck>> = {
+  emptyDir,
+  hostPath: (volume, field) => validateHostPath(volume.hostPath, field),
+  gitRepo,
+  secret,
+  persistentVolumeClaim: claim,
+  downwardAPI: downwardApi,
+  configMap,
+  projected: (volume, field) => validateProjectedVolume(volume.projected ?? {}, field),
+  csi,
+  ephemeral,
+  image,
+};
+
 /** In upstream's order: the first source is checked, the others are one too many. */
-const SOURCES: [SourceName, SourceCheck][] = [
-  ['emptyDir', emptyDir],
-  ['hostPath', (volume, field) => validateHostPath(volume.hostPath, field)],
-  ['gitRepo', gitRepo],
-  ['secret', secret],
-  ['persistentVolumeClaim', claim],
-  ['downwardAPI', downwardApi],
-  ['configMap', configMap],
-  ['projected', (volume, field) => validateProjectedVolume(volume.projected ?? {}, field)],
-  ['csi', csi],
-  ['ephemeral', ephemeral],
-  ['image', image],
-  ...REMOTE_SOURCES,
-];
+const SOURCES = (
+  'emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs iscsi glusterfs flocker ' +
+  'persistentVolumeClaim rbd cinder cephfs quobyte downwardAPI fc flexVolume configMap azureFile vsphereVolume ' +
+  'photonPersistentDisk portworxVolume azureDisk storageos projected scaleIO csi ephemeral image'
+)
+  .split(' ')
+  .map((name) => [name as SourceName, (CHECKS[name as SourceName] ?? REMOTE.get(name as SourceName))!] as const);
+
+/** Where upstream's paths are not the fields' names: of what is checked, and of what is one too many. */
+const CHECKED_AS: Partial<Record<SourceName, string>> = { gcePersistentDisk: 'persistentDisk' };
+const REFUSED_AS: Partial<Record<SourceName, string>> = { cephfs: 'cephFS', downwardAPI: 'downwarAPI' };
+
+const MAX_INITIATED = 64;
+const INITIATED =
+  'Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.';
 
 function* validateVolume(volume: Volume, field: string, context: VolumeContext): Findings {
   let sources = 0;
   for (const [name, check] of SOURCES) {
     if (volume[name] === undefined) continue;
-    if (sources++ > 0) yield forbidden(`${field}.${name}`, 'may not specify more than 1 volume type');
-    else yield* check(volume, `${field}.${name}`, context);
+    if (sources++ > 0)
+      yield forbidden(`${field}.${REFUSED_AS[name] ?? name}`, 'may not specify more than 1 volume type');
+    else yield* check(volume, `${field}.${CHECKED_AS[name] ?? name}`, context);
+    const { initiatorName, targetPortal } = volume.iscsi ?? {};
+    if (name === 'iscsi' && initiatorName !== undefined) {
+      const total = byteLength(`${volume.name}:${targetPortal ?? ''}`);
+      if (total > MAX_INITIATED) yield invalid(`${field}.name`, volume.name, INITIATED);
+    }
   }
   if (sources === 0) yield required(field, 'must specify a volume type');
   if (!volume.name) yield required(`${field}.name`);
@@ -164,13 +187,19 @@ function* ephemeral(volume: Volume, field: string, { podMeta }: VolumeContext): 
   }
 }
 
+const NOT_FOR_CLAIMS = (
+  'name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp ' +
+  'deletionGracePeriodSeconds ownerReferences finalizers managedFields'
+).split(' ') as (keyof ObjectMeta)[];
+
 /** Labels and annotations are what the claim takes over. */
 function* claimTemplateMetadata({ metadata = {} }: PersistentVolumeClaimTemplate, field: string): Findings {
   yield* validateAnnotations(metadata.annotations, `${field}.annotations`);
   yield* validateLabels(metadata.labels, `${field}.labels`);
-  for (const [name, value] of Object.entries(metadata)) {
-    if (name === 'annotations' || name === 'labels' || value === undefined) continue;
-    yield forbidden(`${field}.${name}`, 'cannot be set');
+  for (const name of NOT_FOR_CLAIMS) {
+    if (!metadata[name]) continue;
+    // The name is Go's.
+    yield forbidden(`${field}.${name === 'uid' ? 'uID' : name}`, 'cannot be set');
   }
 }
 

@@ -42,7 +42,7 @@ const NOT_FOR_WINDOWS_CONTAINERS = [
 export function* validateOperatingSystem(spec: PodSpec, field: string): Findings {
   if (!spec.os) return;
   const { name } = spec.os;
-  if (!name) yield required(`${field}.os.name`, 'cannot be empty');
+  if (!name) yield required(`${field}.os.name`);
   else if (name === 'windows') yield* windowsPod(spec, field);
   else if (name === 'linux') yield* linuxPod(spec, field);
   else yield notSupported(`${field}.os`, name, ['linux', 'windows']);
@@ -99,7 +99,8 @@ export function* validateHostProcess(spec: PodSpec, field: string): Findings {
   }
 }
 
-function* containersOf(spec: PodSpec, field: string): Generator<[Container, string], void, undefined> {
+/** Every container with its path, in upstream's order. */
+export function* containersOf(spec: PodSpec, field: string): Generator<[Container, string], void, undefined> {
   for (const list of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
     for (const [i, container] of (spec[list] ?? []).entries()) yield [container, `${field}.${list}[${i}]`];
   }

@@ -1,5 +1,6 @@
 // What a pod needs next: from its spec and the runtime's facts to a value that can be printed and compared.
 // Pure; the worker executes it. The rules are upstream's computePodActions (pkg/kubelet/kuberuntime).
+import { restartRule } from '../../api/container-restarts.ts';
 import type { Container, Pod } from '../../api/types/core-v1.ts';
 import {
   allContainers,
@@ -10,7 +11,6 @@ import {
   isSidecar,
   mayRestartAll,
   podTitle,
-  restartRule,
   restartsAfter,
 } from './containers-of.ts';
 import { type Backoffs, formatDuration } from './crash-backoff.ts';

@@ -1,5 +1,9 @@
 // Small readings of a pod's spec that several files share. Pure.
 import { createHash } from 'node:crypto';
+import {
+  mayRestartAll as specMayRestartAll,
+  restartsAfter as containerRestartsAfter,
+} from '../../api/container-restarts.ts';
 import type { Container, Pod } from '../../api/types/core-v1.ts';
 
 /** An init container that keeps running beside the main ones (`restartPolicy: Always`). */
@@ -55,31 +59,12 @@ export function isTerminalPhase(pod: Pod): boolean {
   return pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 }
 
-/** The action of the first of a container's rules that its exit code matches. */
-export function restartRule(container: Container, exitCode: number): string | undefined {
-  for (const rule of container.restartPolicyRules ?? []) {
-    const values = rule.exitCodes?.values ?? [];
-    const matches = rule.exitCodes?.operator === 'NotIn' ? !values.includes(exitCode) : values.includes(exitCode);
-    if (rule.exitCodes && matches) return rule.action;
-  }
-  return undefined;
-}
-
 /** Some exit code of some container restarts the whole pod in place. */
-export function mayRestartAll(pod: Pod): boolean {
-  return allContainers(pod).some((each) =>
-    each.restartPolicyRules?.some((rule) => rule.action === 'RestartAllContainers'),
-  );
-}
+export const mayRestartAll = (pod: Pod): boolean => specMayRestartAll(pod.spec ?? { containers: [] });
 
-/** Whether a container that exited with `exitCode` is to run again: its own rules, its own policy, then the pod's. */
-export function restartsAfter(pod: Pod, container: Container, exitCode: number): boolean {
-  const rule = restartRule(container, exitCode);
-  if (rule !== undefined) return rule === 'Restart' || rule === 'RestartAllContainers';
-  const policy = container.restartPolicy ?? pod.spec?.restartPolicy ?? 'Always';
-  if (policy === 'Always') return true;
-  return policy === 'OnFailure' && exitCode !== 0;
-}
+/** Whether a container that exited with `exitCode` is to run again. */
+export const restartsAfter = (pod: Pod, container: Container, exitCode: number): boolean =>
+  containerRestartsAfter(container, pod.spec?.restartPolicy, exitCode);
 
 /** An init container that is not a sidecar runs again only until it has succeeded. */
 export function initRestartsAfter(pod: Pod, container: Container, exitCode: number): boolean {

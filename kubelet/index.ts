@@ -200,7 +200,16 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     clock,
     log,
   });
-  const csi = new CsiDrivers({ stateDir, nodeName, client, tokens, onUse: () => registration?.poke(), clock, log });
+  const csi = new CsiDrivers({
+    stateDir,
+    nodeName,
+    client,
+    tokens: new PodTokens(client, clock),
+    events: context.events,
+    onUse: () => registration?.poke(),
+    clock,
+    log,
+  });
   const volumes = new Volumes({
     csi,
     stateDir,
@@ -286,6 +295,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     facts: nodeFacts,
     pressure: nodeState.pressure,
     problems,
+    ...(options.plugins !== false && { onRegistered: () => csi.announceNode() }),
     clock,
     random,
     log,

@@ -88,6 +88,8 @@ export class SchedulerCache implements Cluster {
   #namespaces = new Map<string, Labels>();
   #images = new Map<string, { bytes: number; nodes: number }>();
   #priorities = new Map<number, number>();
+  /** Pods on nodes that have been seen, by namespace/name of the claim. */
+  #claimUsers = new Map<string, number>();
   #index = new TopologyIndex(
     () => this.#nodes,
     (namespace) => this.namespaceLabels(namespace),
@@ -121,6 +123,10 @@ export class SchedulerCache implements Cluster {
     return this.matcherOf(pod);
   }
 
+  claimUsers(claim: string): number {
+    return this.#claimUsers.get(claim) ?? 0;
+  }
+
   image(name: string): { bytes: number; nodes: number } | undefined {
     return this.#images.get(name);
   }
@@ -149,7 +155,10 @@ export class SchedulerCache implements Cluster {
       return this.#index.nodeEntered(known);
     }
     const record = new NodeRecord(node);
-    for (const info of this.#strays.get(name)?.values() ?? []) record.add(info);
+    for (const info of this.#strays.get(name)?.values() ?? []) {
+      record.add(info);
+      this.#countClaims(info, 1);
+    }
     this.#strays.delete(name);
     this.#byName.set(name, record);
     this.#nodes.push(record);
@@ -165,6 +174,7 @@ export class SchedulerCache implements Cluster {
     this.#byName.delete(name);
     this.#nodes.splice(this.#nodes.indexOf(record), 1);
     if (record.pods.size > 0) this.#strays.set(name, new Map(record.pods));
+    for (const info of record.pods.values()) this.#countClaims(info, -1);
   }
 
   #countImages(node: Node, change: 1 | -1): void {
@@ -282,6 +292,15 @@ export class SchedulerCache implements Cluster {
     if (change > 0) record.add(pod);
     else record.remove(pod);
     this.#index.pod(pod, record, change);
+    this.#countClaims(pod, change);
+  }
+
+  #countClaims({ claims }: PodInfo, change: 1 | -1): void {
+    for (const claim of claims) {
+      const users = (this.#claimUsers.get(claim) ?? 0) + change;
+      if (users <= 0) this.#claimUsers.delete(claim);
+      else this.#claimUsers.set(claim, users);
+    }
   }
 
   #place(info: PodInfo, node: string, assumed: boolean): void {

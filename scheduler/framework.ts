@@ -36,6 +36,8 @@ export interface PodInfo {
   /** Requests with upstream's floor for containers that ask for nothing (100m CPU, 200Mi), for scoring only. */
   readonly scoredRequests: { milliCpu: number; memoryBytes: number };
   readonly hostPorts: readonly HostPort[];
+  /** namespace/name of the claims behind its volumes. */
+  readonly claims: readonly string[];
   /** Affinity to other pods; undefined for a pod without any. */
   readonly terms: PodTerms | undefined;
 }
@@ -102,6 +104,8 @@ export interface Cluster {
   defaultMatcher(pod: PodInfo): PodMatcher | undefined;
   /** Undefined where the server has no claims and volumes. */
   readonly storage?: StorageView | undefined;
+  /** How many placed pods use the claim namespace/name. */
+  claimUsers(claim: string): number;
   /** Image by name: bytes, and on how many nodes. */
   image(name: string): { bytes: number; nodes: number } | undefined;
 }
@@ -118,7 +122,7 @@ export type ClusterEvent =
   | 'pod-changed'
   | 'pod-removed'
   | 'namespace-changed'
-  /** A claim, a volume or a storage class. */
+  /** A claim, a volume, a storage class, or what CSI drivers say of nodes. */
   | 'storage-changed';
 
 /** A node's no. */

@@ -13,6 +13,7 @@ import { scheduleOne } from './cycle.ts';
 import type { ClusterEvent, Diagnosis, PodInfo, Profile } from './framework.ts';
 import { unschedulableMessage } from './message.ts';
 import { defaultProfile } from './plugins/index.ts';
+import { type DriverInformers, SchedulerDrivers } from './drivers.ts';
 import { SchedulerMetrics } from './metrics.ts';
 import { preempt } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
@@ -117,9 +118,16 @@ class Scheduler {
       this.#ifServed(refs.persistentVolumes, signal),
       this.#ifServed(refs.storageClasses, signal),
     ]);
+    const [csiNodes, drivers, capacities, attachments] = await Promise.all([
+      this.#ifServed(refs.csiNodes, signal),
+      this.#ifServed(refs.csiDrivers, signal),
+      this.#ifServed(refs.csiCapacities, signal),
+      this.#ifServed(refs.volumeAttachments, signal),
+    ]);
     if (claims && volumes && classes) {
       const storage = { claims, volumes, classes } as VolumeInformers;
-      this.#volumes = new SchedulerVolumes(storage, this.#options.client, this.#options.clock);
+      const said = new SchedulerDrivers({ csiNodes, drivers, capacities, attachments } as DriverInformers);
+      this.#volumes = new SchedulerVolumes(storage, this.#options.client, this.#options.clock, said);
       this.#cache.storage = this.#volumes;
       removers.push(...this.#volumes.watch(() => this.#queue.event('storage-changed')));
     }
@@ -135,6 +143,10 @@ class Scheduler {
       claims,
       volumes,
       classes,
+      csiNodes,
+      drivers,
+      capacities,
+      attachments,
     ];
     await Promise.all(needed.map((each) => each?.synced(signal))).catch((error: unknown) => {
       if (!signal.aborted) throw error;

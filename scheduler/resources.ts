@@ -3,12 +3,15 @@ import { podRequests } from '../api/pod-resources.ts';
 import { cpuMillis, intValue, milliValue, type Quantity, quantityInt } from '../api/quantity.ts';
 import { deepEqual } from '../api/equality.ts';
 import type { Node, Pod } from '../api/types/core-v1.ts';
+import { claimNameOf } from '../api/volume-rules.ts';
 import type { Amounts, HostPort, PodInfo } from './framework.ts';
 import { podTermsOf } from './pod-terms.ts';
 
 /** What a container that asks for nothing is taken to use when nodes are scored, as upstream. */
 const SCORED_MILLI_CPU = 100;
 const SCORED_MEMORY_BYTES = 200 * 1024 * 1024;
+
+const NO_CLAIMS: readonly string[] = [];
 
 export function podInfoOf(pod: Pod): PodInfo {
   const { namespace, name, uid } = pod.metadata;
@@ -29,8 +32,14 @@ export function podInfoOf(pod: Pod): PodInfo {
       memoryBytes: requests.memoryBytes || SCORED_MEMORY_BYTES * containers,
     },
     hostPorts: hostPortsOf(pod),
+    claims: claimsOf(pod),
     terms: podTermsOf(pod),
   };
+}
+
+function claimsOf(pod: Pod): readonly string[] {
+  const names = (pod.spec?.volumes ?? []).map((each) => claimNameOf(pod, each)).filter((each) => each !== undefined);
+  return names.length === 0 ? NO_CLAIMS : [...new Set(names)].map((name) => `${pod.metadata.namespace}/${name}`);
 }
 
 function amountsOf(resources: ReadonlyMap<string, Quantity>): Amounts {

@@ -1,13 +1,16 @@
 // Claims, volumes and classes as scheduling sees them, and the binding of a pod's claims once its node is chosen: free volumes are
 // reserved, what has to be made is told where, and the pod is bound when all of its claims are.
+import { quantityOf } from '../api/quantity.ts';
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from '../api/types/core-v1.ts';
 import type { StorageClass } from '../api/types/storage-v1.ts';
+import type { DriverVolume, SchedulerDrivers } from './drivers.ts';
 import {
   classOfClaim,
   claimNameOf,
   findVolume,
   isFullyBound,
   NO_PROVISIONER,
+  requestedBytes,
   volumeAnnotations,
 } from '../api/volume-rules.ts';
 import type { Client, Informer } from '../client/port.ts';
@@ -25,8 +28,14 @@ export interface StorageView {
   claim(namespace: string, name: string): PersistentVolumeClaim | undefined;
   volume(name: string): PersistentVolume | undefined;
   storageClass(name: string): StorageClass | undefined;
-  /** Volumes for these claims on that node; undefined where one has none and none can be made. */
-  match(claims: readonly PersistentVolumeClaim[], node: Node): VolumeMatch | undefined;
+  /** Volumes for these claims on that node; `none` where one has none and none can be made, `full` where a driver has no room. */
+  match(claims: readonly PersistentVolumeClaim[], node: Node): VolumeMatch | 'none' | 'full';
+  /** The CSI driver's volume behind a claim, bound or to be made; undefined for all others. */
+  driverVolume(namespace: string, claim: string): DriverVolume | undefined;
+  /** How many volumes of each driver the node may have; undefined: nobody has said. */
+  limits(node: string): ReadonlyMap<string, number> | undefined;
+  /** Volumes that are attached to the node, whoever uses them. */
+  attached(node: string): readonly DriverVolume[];
 }
 
 export interface VolumeMatch {
@@ -41,12 +50,14 @@ export class SchedulerVolumes implements StorageView {
   #informers: VolumeInformers;
   #client: Client;
   #clock: Clock;
+  #drivers: SchedulerDrivers | undefined;
   /** Names of volumes that were promised to a claim and do not say so yet. */
   #taken = new Set<string>();
   #waiting = new Set<() => void>();
 
-  constructor(informers: VolumeInformers, client: Client, clock: Clock) {
+  constructor(informers: VolumeInformers, client: Client, clock: Clock, drivers?: SchedulerDrivers) {
     this.#informers = informers;
+    this.#drivers = drivers;
     this.#client = client;
     this.#clock = clock;
   }
@@ -59,7 +70,8 @@ export class SchedulerVolumes implements StorageView {
     };
     const handler = { onAdd: changed, onUpdate: changed, onDelete: changed };
     const { claims, volumes, classes } = this.#informers;
-    return [claims.addHandler(handler), volumes.addHandler(handler), classes.addHandler(handler)];
+    const own = [claims.addHandler(handler), volumes.addHandler(handler), classes.addHandler(handler)];
+    return [...own, ...(this.#drivers?.watch(changed) ?? [])];
   }
 
   claim(namespace: string, name: string): PersistentVolumeClaim | undefined {
@@ -74,21 +86,53 @@ export class SchedulerVolumes implements StorageView {
     return this.#informers.classes.get(name);
   }
 
-  match(claims: readonly PersistentVolumeClaim[], node: Node): VolumeMatch | undefined {
+  driverVolume(namespace: string, name: string): DriverVolume | undefined {
+    const claim = this.claim(namespace, name);
+    if (!claim) return undefined;
+    const volume = claim.spec?.volumeName ? this.volume(claim.spec.volumeName) : undefined;
+    if (volume) return driverVolumeOf(volume);
+    // Its volume is not made yet: one of its class's driver, that nobody else has.
+    const driver = this.storageClass(classOfClaim(claim))?.provisioner;
+    return driver ? { driver, handle: `${namespace}/${name}` } : undefined;
+  }
+
+  limits(node: string): ReadonlyMap<string, number> | undefined {
+    return this.#drivers?.limits(node);
+  }
+
+  attached(node: string): readonly DriverVolume[] {
+    return (this.#drivers?.attachedVolumes(node) ?? []).flatMap((name) => {
+      const volume = this.volume(name);
+      const found = volume && driverVolumeOf(volume);
+      return found ? [found] : [];
+    });
+  }
+
+  match(claims: readonly PersistentVolumeClaim[], node: Node): VolumeMatch | 'none' | 'full' {
+    let isFull = false;
     const match: VolumeMatch = { reserve: [], provision: [] };
     const taken = new Set(this.#taken);
     for (const claim of claims) {
       const selected = claim.metadata.annotations?.[volumeAnnotations.selectedNode];
-      if (selected !== undefined && selected !== node.metadata.name) return undefined;
+      if (selected !== undefined && selected !== node.metadata.name) return 'none';
       const volume =
         selected === undefined ? findVolume(claim, this.#informers.volumes.list(), { node, taken }) : undefined;
       if (volume) {
         taken.add(volume.metadata.name ?? '');
         match.reserve.push({ claim, volume });
-      } else if (this.#canProvision(claim, node)) match.provision.push(claim);
-      else return undefined;
+      } else if (this.#canProvision(claim, node)) {
+        match.provision.push(claim);
+        isFull ||= !this.#hasRoom(claim, node);
+      } else return 'none';
     }
-    return match;
+    return isFull ? 'full' : match;
+  }
+
+  /** Drivers that say how much they have left are believed (CSIDriver.spec.storageCapacity). */
+  #hasRoom(claim: PersistentVolumeClaim, node: Node): boolean {
+    const storageClass = this.storageClass(classOfClaim(claim));
+    if (!this.#drivers || !storageClass) return true;
+    return this.#drivers.hasRoom(storageClass, quantityOf(requestedBytes(claim)), node.metadata.labels ?? {});
   }
 
   #canProvision(claim: PersistentVolumeClaim, node: Node): boolean {
@@ -108,7 +152,8 @@ export class SchedulerVolumes implements StorageView {
     const unbound = this.#claimsOf(pod).filter((each) => !isFullyBound(each));
     if (unbound.length === 0) return undefined;
     const match = this.match(unbound, node);
-    for (const { volume } of match?.reserve ?? []) this.#taken.add(volume.metadata.name ?? '');
+    if (typeof match === 'string') return undefined;
+    for (const { volume } of match.reserve) this.#taken.add(volume.metadata.name ?? '');
     return match;
   }
 
@@ -186,6 +231,10 @@ export class SchedulerVolumes implements StorageView {
       return claim ? [claim] : [];
     });
   }
+}
+
+function driverVolumeOf({ spec }: PersistentVolume): DriverVolume | undefined {
+  return spec?.csi && { driver: spec.csi.driver, handle: spec.csi.volumeHandle };
 }
 
 const countOf = (pod: Pod) => (pod.spec?.volumes ?? []).filter((each) => claimNameOf(pod, each) !== undefined).length;

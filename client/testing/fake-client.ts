@@ -129,10 +129,15 @@ export function createFakeClient(options: FakeOptions): FakeClient {
     };
     collection.history.push(event);
     for (const watcher of collection.watchers) {
-      if (options.watchDelayMs) clock.after(options.watchDelayMs, () => deliver(watcher, event));
-      else deliver(watcher, event);
+      send(watcher, event);
     }
     return object;
+  }
+
+  /** Always after what was sent before it. */
+  function send(watcher: Watcher, event: HistoryEvent): void {
+    if (options.watchDelayMs) clock.after(options.watchDelayMs, () => deliver(watcher, event));
+    else deliver(watcher, event);
   }
 
   function deliver(watcher: Watcher, event: HistoryEvent): void {
@@ -399,7 +404,7 @@ export function createFakeClient(options: FakeOptions): FakeClient {
     duplicateEvents(count) {
       for (const collection of collections.values()) {
         for (const event of collection.history.slice(-count)) {
-          for (const watcher of collection.watchers) deliver(watcher, event);
+          for (const watcher of collection.watchers) send(watcher, event);
         }
       }
     },

@@ -26,6 +26,8 @@ export interface RegistrationOptions {
   pressure(): ReadonlySet<string>;
   /** Problems of the kubelet's own: `PLEG is not healthy`, ... */
   problems(): string[];
+  /** The node is in the API, made or taken over. */
+  onRegistered?(): void;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -99,6 +101,7 @@ export class NodeRegistration {
     this.#reportedAtMs = this.#options.clock.monotonic();
     events.event(this.#reference(), 'Normal', 'Starting', 'Starting kubelet.');
     this.#announceReadiness(status);
+    this.#options.onRegistered?.();
     // What was adopted is an earlier kubelet's: its status is from before.
     await this.#report(signal);
   }

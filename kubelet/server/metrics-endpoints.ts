@@ -8,6 +8,7 @@ import { isStaticPod } from '../pods/static-pods.ts';
 import type { KubeletMetrics } from '../stats/metrics.ts';
 import { type Family, renderFamilies } from '../stats/exposition.ts';
 import { cadvisorMetrics, resourceMetrics } from '../stats/resource-metrics.ts';
+import { volumeFamilies } from '../stats/volume-metrics.ts';
 import { summaryOf } from '../stats/summary.ts';
 import type { UsageReader } from '../stats/usage-reader.ts';
 import { json, metrics } from './answers.ts';
@@ -25,7 +26,11 @@ export interface MetricsSources {
 export async function serveMetrics(sources: MetricsSources, path: string, response: ServerResponse): Promise<void> {
   switch (path) {
     case '':
-      return metrics(response, renderFamilies(ownFamilies(sources)) + sources.metrics.render());
+      return metrics(
+        response,
+        renderFamilies([...ownFamilies(sources), ...volumeFamilies(await sources.usage.claims())]) +
+          sources.metrics.render(),
+      );
     case 'probes':
       return metrics(response, sources.metrics.renderProbes());
     case 'resource':

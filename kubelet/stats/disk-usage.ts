@@ -4,6 +4,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod, Volume } from '../../api/types/core-v1.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { DriverUsage } from '../volumes/csi/rules.ts';
 import { type FsUsage, fsUsage } from './node-usage.ts';
 
 export interface DiskUsage {
@@ -47,6 +48,8 @@ export interface VolumeUsage {
   fs: FsUsage | undefined;
   /** Counts for the pod's ephemeral storage. */
   isEphemeral: boolean;
+  /** As its driver says; undefined when it does not. */
+  isAbnormal?: boolean;
 }
 
 export interface PodDiskUsage {
@@ -60,6 +63,8 @@ export interface PodDiskUsage {
 export interface PodPlaces {
   pod: Pod;
   volumePath(volume: Volume): string | undefined;
+  /** Of a volume whose driver counts; undefined for all others. It may say nothing. */
+  driverUsage(volume: Volume): Promise<DriverUsage | undefined> | undefined;
   logDirectory: string;
 }
 
@@ -101,13 +106,28 @@ export class PodDiskUsages {
 /** Volumes whose use is counted: the pod's own, and claims. A hostPath is the host's. */
 const isCounted = (volume: Volume) => !volume.hostPath && !volume.image;
 
-async function countPod({ pod, volumePath, logDirectory }: PodPlaces, atMs: number): Promise<PodDiskUsage> {
+async function countPod(
+  { pod, volumePath, driverUsage, logDirectory }: PodPlaces,
+  atMs: number,
+): Promise<PodDiskUsage> {
   const volumes: VolumeUsage[] = [];
   for (const volume of pod.spec?.volumes ?? []) {
     const path = isCounted(volume) ? volumePath(volume) : undefined;
     if (path === undefined) continue;
     const pvcName =
       volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral && `${pod.metadata.name}-${volume.name}`);
+    const told = driverUsage(volume);
+    if (told) {
+      // A driver that does not count, or fails to: nobody else may walk its volume.
+      const usage = await told.catch(() => undefined);
+      if (usage) {
+        const { fs, inodesUsed, isAbnormal } = usage;
+        const abnormal = isAbnormal === undefined ? {} : { isAbnormal };
+        const { usedBytes } = fs;
+        volumes.push({ name: volume.name, pvcName, usedBytes, inodesUsed, fs, isEphemeral: false, ...abnormal });
+      }
+      continue;
+    }
     const { bytes, inodes } = await diskUsage(path);
     volumes.push({
       name: volume.name,

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerStats, PodSandboxStats } from '../../proto/cri-types.ts';
 import { type CriClient, CriError } from '../cri/client.ts';
-import { diskUsage } from './disk-usage.ts';
+import type { Pod } from '../../api/types/core-v1.ts';
+import type { DriverUsage } from '../volumes/csi/rules.ts';
+import { diskUsage, PodDiskUsages } from './disk-usage.ts';
+import { volumeFamilies } from './volume-metrics.ts';
 import { Counter, Histogram, renderFamilies, renderMetrics } from './exposition.ts';
 import { NodeUsageReader } from './node-usage.ts';
 import { readPodUsage } from './pod-usage.ts';
@@ -206,6 +209,35 @@ describe('metrics', () => {
       ].join('\n'),
     );
     expect(renderFamilies([{ name: 'none', help: '', type: 'gauge', samples: [] }])).toBe('');
+  });
+});
+
+describe('volumes of drivers', () => {
+  const pod = {
+    metadata: { name: 'web', namespace: 'default', uid: 'u1' },
+    spec: { containers: [], volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'claim' } }] },
+  } as Pod;
+  const counted = (driverUsage: () => Promise<DriverUsage | undefined> | undefined) =>
+    new PodDiskUsages(systemClock).of({ pod, volumePath: () => dir, driverUsage, logDirectory: join(dir, 'none') });
+
+  it('are what the driver says, and nothing when it says nothing', async () => {
+    const fs = { capacityBytes: 1000, availableBytes: 600, usedBytes: 400, inodes: 10, inodesFree: 7 };
+    const { volumes } = await counted(async () => ({ fs, inodesUsed: 3, isAbnormal: true }));
+    const text = renderFamilies(volumeFamilies(volumes.map((volume) => ({ namespace: 'default', volume }))));
+    const of = (name: string, value: number) =>
+      `kubelet_volume_stats_${name}{namespace="default",persistentvolumeclaim="claim"} ${value}`;
+    expect(text.split('\n').filter((each) => each && !each.startsWith('#'))).toEqual([
+      of('capacity_bytes', 1000),
+      of('available_bytes', 600),
+      of('used_bytes', 400),
+      of('inodes', 10),
+      of('inodes_free', 7),
+      of('inodes_used', 3),
+      of('health_status_abnormal', 1),
+    ]);
+    expect((await counted(async () => undefined)).volumes).toEqual([]);
+    // Of any other volume the files are counted.
+    expect((await counted(() => undefined)).volumes).toMatchObject([{ pvcName: 'claim', inodesUsed: 1 }]);
   });
 });
 

@@ -1,13 +1,14 @@
 // One reading of everything that is used: the machine, the image store, each pod. Summaries, metrics and evictions read it.
 import type { Clock } from '../../lib/clock.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
+import { claimNameOf } from '../../api/volume-rules.ts';
 import { hasLocalLimits } from '../eviction/rank.ts';
 import type { CriClient } from '../cri/client.ts';
 import { podLogDirectory } from '../containers/sandbox-config.ts';
 import type { Pods } from '../pods/pods.ts';
 import type { RuntimeCache } from '../pods/runtime-cache.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import { PodDiskUsages } from './disk-usage.ts';
+import { PodDiskUsages, type VolumeUsage } from './disk-usage.ts';
 import { type FsUsage, fsUsage, type NodeUsage, NodeUsageReader } from './node-usage.ts';
 import { readPodUsage } from './pod-usage.ts';
 import type { PodReading, UsageReading } from './summary.ts';
@@ -64,6 +65,19 @@ export class UsageReader {
     return { nodeName, cpus, atMs, node: this.#node.read(atMs), imageFs, pods };
   }
 
+  /** What claims of pods use, counted not longer than a minute ago. */
+  async claims(): Promise<{ namespace: string; volume: VolumeUsage }[]> {
+    const found = await Promise.all(
+      this.#options.pods.all().map(async ({ pod, isActive }) => {
+        if (!pod || !isActive || !(pod.spec?.volumes ?? []).some((each) => claimNameOf(pod, each))) return [];
+        const { volumes } = await this.#disks.of(this.#places(pod), maxAgeOf(pod));
+        const namespace = pod.metadata.namespace ?? '';
+        return volumes.filter((each) => each.pvcName !== undefined).map((volume) => ({ namespace, volume }));
+      }),
+    );
+    return found.flat();
+  }
+
   /** The machine alone. */
   node(): NodeUsage {
     return this.#node.read(this.#options.clock.now());
@@ -106,6 +120,7 @@ export class UsageReader {
     return {
       pod,
       volumePath: (volume: Parameters<Volumes['pathOf']>[1]) => this.#options.volumes.pathOf(pod, volume),
+      driverUsage: (volume: Parameters<Volumes['driverUsage']>[1]) => this.#options.volumes.driverUsage(pod, volume),
       logDirectory: podLogDirectory({ uid, name, namespace }, this.#options.podLogsDir),
     };
   }

@@ -37,7 +37,18 @@ import { PodTokens } from './tokens.ts';
 import { Volumes } from './volumes.ts';
 
 const nowhere = async () => ({ path: '', takesGroup: false });
-const noDrivers = { publish: nowhere, publishInline: nowhere, unpublish: async () => {} };
+const nothing = async () => undefined;
+const noDrivers = {
+  publish: nowhere,
+  publishInline: nowhere,
+  unpublish: nothing,
+  upkeepMs: () => undefined,
+  beginUpkeep: () => false,
+  upkeep: nothing,
+  upkeepInline: nothing,
+  isPublished: () => false,
+  usage: nothing,
+};
 
 let dir: string;
 beforeEach(() => {

@@ -17,6 +17,8 @@ import type { ObjectLookup } from '../containers/environment.ts';
 import type { PodFieldFacts } from '../containers/field-ref.ts';
 import { type ResolvedClaim, resolveClaim } from './claims.ts';
 import type { CsiDrivers } from './csi/drivers.ts';
+import { ExpansionError } from './csi/grow.ts';
+import type { DriverUsage } from './csi/rules.ts';
 import type { LocalVolumes } from './local-volumes.ts';
 import { writeAtomically } from './atomic-write.ts';
 import { prepareHostPath } from './host-path.ts';
@@ -31,7 +33,18 @@ export interface VolumesOptions {
   client: Client;
   mounter: Mounter;
   localVolumes: LocalVolumes;
-  csi: Pick<CsiDrivers, 'publish' | 'publishInline' | 'unpublish'>;
+  csi: Pick<
+    CsiDrivers,
+    | 'publish'
+    | 'publishInline'
+    | 'unpublish'
+    | 'upkeepMs'
+    | 'beginUpkeep'
+    | 'upkeep'
+    | 'upkeepInline'
+    | 'isPublished'
+    | 'usage'
+  >;
   /** Pulls the image of an image volume; what the runtime calls it. */
   pullImage(pod: Pod, volume: Volume): Promise<string>;
   objects: ObjectLookup;
@@ -48,7 +61,10 @@ export type VolumePaths = ReadonlyMap<string, string>;
 /** Which volume failed; `message` is the FailedMount event's text. */
 export class MountError extends Error {
   constructor(volume: string, cause: unknown) {
-    super(`MountVolume.SetUp failed for volume "${volume}" : ${(cause as Error).message}`, { cause });
+    const { message } = cause as Error;
+    super(cause instanceof ExpansionError ? message : `MountVolume.SetUp failed for volume "${volume}" : ${message}`, {
+      cause,
+    });
     this.name = 'MountError';
   }
 }
@@ -113,12 +129,40 @@ export class Volumes {
         throw new MountError(volume.name, error);
       }
     }
+    await this.#keepUp(fields.pod);
     return changed;
   }
 
-  /** When `refresh` should next be called because a token grows old. */
+  /** Volumes of CSI drivers: published again where the driver wants that, grown where the claim has. */
+  async #keepUp(pod: Pod): Promise<void> {
+    const { csi, client } = this.#options;
+    const uid = pod.metadata.uid ?? '';
+    if (!csi.beginUpkeep(uid)) return;
+    for (const volume of pod.spec?.volumes ?? []) {
+      if (!csi.isPublished(uid, volume.name)) continue;
+      try {
+        if (volume.csi) await csi.upkeepInline(pod, volume.name, volume.csi);
+        else {
+          const used = await resolveClaim(client, pod, volume);
+          if (used) await csi.upkeep(pod, volume.name, used);
+        }
+      } catch (error) {
+        throw new MountError(volume.name, error);
+      }
+    }
+  }
+
+  /** What the volume's driver says that it uses; undefined for volumes that are no driver's. */
+  driverUsage(pod: Pod, volume: Volume): Promise<DriverUsage | undefined> | undefined {
+    const uid = pod.metadata.uid ?? '';
+    return this.#options.csi.isPublished(uid, volume.name) ? this.#options.csi.usage(uid, volume.name) : undefined;
+  }
+
+  /** When `refresh` should next be called because a token grows old, or a driver's volume is to be looked at. */
   renewalMs(uid: string): number | undefined {
-    return this.#options.tokens.renewalMs(uid);
+    const times = [this.#options.tokens.renewalMs(uid), this.#options.csi.upkeepMs(uid)];
+    const known = times.filter((each) => each !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
   }
 
   async subPath(
@@ -194,7 +238,8 @@ export class Volumes {
     return id;
   }
 
-  async #persistent(pod: Pod, volume: Volume, { volume: found, readOnly }: ResolvedClaim): Promise<string> {
+  async #persistent(pod: Pod, volume: Volume, resolved: ResolvedClaim): Promise<string> {
+    const { volume: found, readOnly } = resolved;
     const spec = found.spec ?? {};
     if (spec.hostPath) {
       prepareHostPath(spec.hostPath.path, spec.hostPath.type ?? '');
@@ -210,7 +255,7 @@ export class Volumes {
     }
     if (spec.nfs) return this.#nfs(pod, volume, spec.nfs, spec.mountOptions ?? []);
     if (spec.csi) {
-      const { path, takesGroup } = await this.#options.csi.publish(pod, volume.name, spec, spec.csi, readOnly);
+      const { path, takesGroup } = await this.#options.csi.publish(pod, volume.name, resolved);
       if (takesGroup && spec.volumeMode !== 'Block' && !readOnly) this.#giveToGroup(pod, path, false);
       return path;
     }

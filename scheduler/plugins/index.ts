@@ -10,6 +10,9 @@ import { nodeUnschedulable } from './node-unschedulable.ts';
 import { taintToleration, taintTolerationScore } from './taint-toleration.ts';
 import { topologySpread, topologySpreadScore } from './topology-spread.ts';
 import { volumeBinding } from './volume-binding.ts';
+import { volumeLimits } from './volume-limits.ts';
+import { volumeRestrictions } from './volume-restrictions.ts';
+import { volumeZone } from './volume-zone.ts';
 import { unsupported } from './unsupported.ts';
 
 export const defaultProfile: Profile = {
@@ -21,7 +24,10 @@ export const defaultProfile: Profile = {
     nodeAffinity,
     nodePorts,
     nodeResourcesFit,
+    volumeRestrictions,
+    volumeLimits,
     volumeBinding,
+    volumeZone,
     topologySpread,
     interPodAffinity,
   ],

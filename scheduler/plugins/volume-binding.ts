@@ -1,26 +1,25 @@
 // A pod goes where its volumes are, or can be (https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode).
 import type { PersistentVolume, PersistentVolumeClaim } from '../../api/types/core-v1.ts';
 import { classOfClaim, claimNameOf, isClaimOfPod, isFullyBound, volumeFitsNode } from '../../api/volume-rules.ts';
-import type { Cluster, FilterPlugin, NodeInfo, PodInfo } from '../framework.ts';
+import type { Cluster, FilterPlugin, PodInfo, Refusal } from '../framework.ts';
 import type { StorageView } from '../volumes.ts';
 
 interface State {
   storage: StorageView;
   bound: PersistentVolume[];
+  /** A claim's volume is not there. */
+  isGone: boolean;
   /** Unbound, to be bound where the pod goes. */
   delayed: PersistentVolumeClaim[];
 }
 
 const conflict = { reasons: ["node(s) didn't match PersistentVolume's node affinity"], unresolvable: true };
-const zones = { reasons: ['node(s) had no available volume zone'], unresolvable: true };
 const none = { reasons: ["node(s) didn't find available persistent volumes to bind"], unresolvable: true };
-
-const ZONE_LABELS = [
-  'topology.kubernetes.io/zone',
-  'topology.kubernetes.io/region',
-  'failure-domain.beta.kubernetes.io/zone',
-  'failure-domain.beta.kubernetes.io/region',
-];
+const full = { reasons: ['node(s) did not have enough free storage'], unresolvable: true };
+const gone = {
+  reasons: ['node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)'],
+  unresolvable: true,
+};
 
 export const volumeBinding: FilterPlugin<State> = {
   name: 'VolumeBinding',
@@ -32,29 +31,24 @@ export const volumeBinding: FilterPlugin<State> = {
       .map(({ claim }) => claim)
       .filter((each) => each !== undefined);
     if (claims.length === 0) return undefined;
-    const bound: PersistentVolume[] = [];
-    for (const claim of claims.filter(isFullyBound)) {
-      const volume = storage.volume(claim.spec?.volumeName ?? '');
-      if (volume) bound.push(volume);
-    }
-    return { storage, bound, delayed: claims.filter((each) => !isFullyBound(each)) };
+    const volumes = claims.filter(isFullyBound).map((each) => storage.volume(each.spec?.volumeName ?? ''));
+    const bound = volumes.filter((each) => each !== undefined);
+    const isGone = bound.length < volumes.length;
+    return { storage, bound, isGone, delayed: claims.filter((each) => !isFullyBound(each)) };
   },
-  filter({ storage, bound, delayed }, { node }) {
-    for (const volume of bound) {
-      if (!volumeFitsNode(volume, node)) return conflict;
-      if (!inZone(volume, node)) return zones;
+  filter({ storage, bound, isGone, delayed }, { node }) {
+    const found: Refusal[] = [];
+    if (!bound.every((each) => volumeFitsNode(each, node))) found.push(conflict);
+    if (delayed.length > 0) {
+      const match = storage.match(delayed, node);
+      if (match === 'none') found.push(none);
+      if (match === 'full') found.push(full);
     }
-    if (delayed.length > 0 && !storage.match(delayed, node)) return none;
-    return undefined;
+    if (isGone) found.push(gone);
+    if (found.length < 2) return found[0];
+    return { reasons: found.flatMap((each) => each.reasons), unresolvable: true };
   },
 };
-
-function inZone(volume: PersistentVolume, node: NodeInfo['node']): boolean {
-  return ZONE_LABELS.every((key) => {
-    const value = volume.metadata.labels?.[key];
-    return value === undefined || value.split('__').includes(node.metadata.labels?.[key] ?? '');
-  });
-}
 
 function claimsOf(pod: PodInfo, storage: StorageView) {
   return (pod.pod.spec?.volumes ?? []).flatMap((volume) => {
@@ -81,23 +75,9 @@ function firstProblem(pod: PodInfo, cluster: Cluster): string | undefined {
     if (claim.metadata.deletionTimestamp) return `persistentvolumeclaim "${name}" is being deleted`;
     if (claim.status?.phase === 'Lost')
       return `persistentvolumeclaim "${name}" bound to non-existent persistentvolume "${claim.spec?.volumeName}"`;
-    if (claim.spec?.accessModes?.includes('ReadWriteOncePod') && usedByAnother(pod, name, cluster)) {
-      return 'node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode';
-    }
     if (isFullyBound(claim)) continue;
     const isDelayed = storage.storageClass(classOfClaim(claim))?.volumeBindingMode === 'WaitForFirstConsumer';
     if (!isDelayed || claim.spec?.volumeName) waits = true;
   }
   return waits ? 'pod has unbound immediate PersistentVolumeClaims' : undefined;
-}
-
-function usedByAnother(pod: PodInfo, claim: string, { nodes }: Cluster): boolean {
-  return nodes.some((node) =>
-    [...node.pods.values()].some(
-      (each) =>
-        each.uid !== pod.uid &&
-        each.namespace === pod.namespace &&
-        (each.pod.spec?.volumes ?? []).some((volume) => claimNameOf(each.pod, volume) === claim),
-    ),
-  );
 }

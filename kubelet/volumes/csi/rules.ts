@@ -1,5 +1,5 @@
-// What a CSIDriver object decides about a volume, and what drivers are told of a pod. Pure.
-import type { Pod } from '../../../api/types/core-v1.ts';
+// What a CSIDriver object and a driver's capabilities decide about a volume, and what drivers are told of a pod. Pure.
+import type { PersistentVolumeSpec, Pod } from '../../../api/types/core-v1.ts';
 import type { CSIDriver } from '../../../api/types/storage-v1.ts';
 import { VolumeError } from '../payload.ts';
 
@@ -10,9 +10,30 @@ const accessModes: Record<string, string> = {
   ReadWriteMany: 'MULTI_NODE_MULTI_WRITER',
 };
 
+/** For drivers that know how many of a node's pods write (SINGLE_NODE_MULTI_WRITER). */
+const finerAccessModes: Record<string, string> = {
+  ...accessModes,
+  ReadWriteOnce: 'SINGLE_NODE_MULTI_WRITER',
+  ReadWriteOncePod: 'SINGLE_NODE_SINGLE_WRITER',
+};
+
 /** CSI's word for how a volume with these access modes is used. */
-export const accessModeOf = (modes: readonly string[] = []): string =>
-  accessModes[modes[0] ?? 'ReadWriteOnce'] ?? 'SINGLE_NODE_WRITER';
+export function accessModeOf(modes: readonly string[] = [], isFiner = false): string {
+  const words = isFiner ? finerAccessModes : accessModes;
+  return words[modes[0] ?? 'ReadWriteOnce'] ?? 'UNKNOWN';
+}
+
+/** CSI's VolumeCapability of a persistent volume; `group` for drivers that give the volume to it themselves. */
+export function capabilityOf(spec: PersistentVolumeSpec, options: { isFiner: boolean; group: string }) {
+  const accessMode = { mode: accessModeOf(spec.accessModes, options.isFiner) };
+  if (spec.volumeMode === 'Block') return { block: {}, accessMode };
+  const mount = {
+    fsType: spec.csi?.fsType ?? '',
+    mountFlags: spec.mountOptions ?? [],
+    volumeMountGroup: options.group,
+  };
+  return { mount, accessMode };
+}
 
 /** A driver that nobody has described has persistent volumes only. */
 export function checkMode(kind: CSIDriver | undefined, driver: string, mode: 'Persistent' | 'Ephemeral'): void {
@@ -40,5 +61,38 @@ export function podInfo(pod: Pod, isEphemeral: boolean): Record<string, string> 
     'csi.storage.k8s.io/pod.uid': pod.metadata.uid ?? '',
     'csi.storage.k8s.io/serviceAccount.name': pod.spec?.serviceAccountName ?? '',
     'csi.storage.k8s.io/ephemeral': String(isEphemeral),
+  };
+}
+
+/** One line of a driver's NodeGetVolumeStats. */
+export interface VolumeUsageLine {
+  available?: number;
+  total?: number;
+  used?: number;
+  unit?: string;
+}
+
+export interface DriverUsage {
+  fs: { capacityBytes: number; availableBytes: number; usedBytes: number; inodes: number; inodesFree: number };
+  inodesUsed: number;
+  /** What the driver says of the volume's health; undefined for drivers that say nothing. */
+  isAbnormal?: boolean;
+}
+
+/** Undefined when the driver does not say in bytes. */
+export function usageOf(lines: readonly VolumeUsageLine[], isAbnormal: boolean | undefined): DriverUsage | undefined {
+  const bytes = lines.find((each) => each.unit === 'BYTES');
+  const inodes = lines.find((each) => each.unit === 'INODES');
+  if (!bytes && !inodes && isAbnormal === undefined) return undefined;
+  return {
+    fs: {
+      capacityBytes: bytes?.total ?? 0,
+      availableBytes: bytes?.available ?? 0,
+      usedBytes: bytes?.used ?? 0,
+      inodes: inodes?.total ?? 0,
+      inodesFree: inodes?.available ?? 0,
+    },
+    inodesUsed: inodes?.used ?? 0,
+    ...(isAbnormal !== undefined && { isAbnormal }),
   };
 }

@@ -142,6 +142,8 @@ const DOCUMENT: MessageRules = {
     // Paths { repeated NamedPathItem path = 2 }
     paths: message(8, (value) => named(2, value, (each) => write(PATH_ITEM, each))),
     definitions: message(9, (value) => named(1, value, schema)),
+    // ParameterDefinitions { repeated NamedParameter additional_properties = 1 }
+    parameters: message(10, (value) => named(1, value, wholeParameter)),
     // SecurityRequirement { repeated NamedStringArray additional_properties = 1 }
     security: messages(12, (value) => named(1, value, () => Buffer.alloc(0))),
     // SecurityDefinitionsItem { api_key_security = 2 }
@@ -159,12 +161,18 @@ function schema(value: unknown): Buffer {
   return write(SCHEMA, value);
 }
 
-/** ParametersItem { Parameter parameter = 1 { body_parameter = 1; non_body_parameter = 2 { query = 3; path = 4 } } } */
+/** ParametersItem { Parameter parameter = 1; JsonReference json_reference = 2 { $ref = 1 } } */
 function parameter(value: unknown): Buffer {
+  const { $ref: reference } = value as Json;
+  if (reference === undefined) return wrap(1, wholeParameter(value));
+  return wrap(2, new WireWriter().tag(1, BYTES).string(String(reference)).finish());
+}
+
+/** Parameter { body_parameter = 1; non_body_parameter = 2 { query = 3; path = 4 } } */
+function wholeParameter(value: unknown): Buffer {
   const place = (value as Json)['in'];
-  if (place === 'body') return wrap(1, wrap(1, write(BODY_PARAMETER, value)));
-  const nonBody = place === 'path' ? wrap(4, write(PATH_PARAMETER, value)) : wrap(3, write(QUERY_PARAMETER, value));
-  return wrap(1, wrap(2, nonBody));
+  if (place === 'body') return wrap(1, write(BODY_PARAMETER, value));
+  return wrap(2, place === 'path' ? wrap(4, write(PATH_PARAMETER, value)) : wrap(3, write(QUERY_PARAMETER, value)));
 }
 
 /** Any { yaml = 2 }; JSON is YAML. */

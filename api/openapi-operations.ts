@@ -1,31 +1,9 @@
 // Which requests a kind answers, as OpenAPI operations: enough for clients to find paths, kinds, query parameters and
 // patch types. One neutral description, written in either dialect.
+import { sectionText, typeText } from './descriptions.ts';
 import type { Kind } from './kind.ts';
-import { type Dialect, definitionOf, type JsonSchema, type SchemaSet } from './openapi-schemas.ts';
-
-type QueryType = 'string' | 'boolean' | 'integer';
-
-const QUERY: Readonly<Record<string, QueryType>> = {
-  allowWatchBookmarks: 'boolean',
-  continue: 'string',
-  dryRun: 'string',
-  fieldManager: 'string',
-  fieldSelector: 'string',
-  fieldValidation: 'string',
-  force: 'boolean',
-  gracePeriodSeconds: 'integer',
-  ignoreStoreReadErrorWithClusterBreakingPotential: 'boolean',
-  labelSelector: 'string',
-  limit: 'integer',
-  orphanDependents: 'boolean',
-  pretty: 'string',
-  propagationPolicy: 'string',
-  resourceVersion: 'string',
-  resourceVersionMatch: 'string',
-  sendInitialEvents: 'boolean',
-  timeoutSeconds: 'integer',
-  watch: 'boolean',
-};
+import type { ParameterSet } from './openapi-parameters.ts';
+import { type Dialect, definitionOf, described, type JsonSchema, type SchemaSet } from './openapi-schemas.ts';
 
 const LIST = [
   'allowWatchBookmarks',
@@ -75,6 +53,7 @@ export function addPaths(
   kind: Kind,
   own: JsonSchema,
   schemas: SchemaSet,
+  parameters: ParameterSet,
   dialect: Dialect,
 ): void {
   const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
@@ -90,11 +69,14 @@ export function addPaths(
     const present = operations.filter((each) => each !== undefined);
     if (present.length === 0) return;
     const item: JsonSchema = {};
-    for (const each of present) item[each.method] = writeOperation(each, tagOf(kind), dialect);
-    const parameters = [...(named ? ['name'] : []), ...(path.includes('{namespace}') ? ['namespace'] : [])];
+    for (const each of present) {
+      const text = operationText(each, kind, path.slice(`${collection}/{name}/`.length));
+      item[each.method] = writeOperation(each, text, tagOf(kind), parameters, dialect);
+    }
     item['parameters'] = [
-      ...parameters.map((each) => parameter(each, 'path', 'string', dialect)),
-      parameter('pretty', 'query', 'string', dialect),
+      ...(named ? [parameters.nameOf(kind.kind)] : []),
+      ...(path.includes('{namespace}') ? [parameters.get('namespace')] : []),
+      parameters.get('pretty'),
     ];
     paths[path] = item;
   };
@@ -120,7 +102,8 @@ export function addPaths(
           answer,
         }
       : undefined;
-  const patchBody = () => schemas.add('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', { type: 'object' });
+  const patchBody = () =>
+    schemas.add('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', { ...described(typeText('meta.Patch')), type: 'object' });
 
   write(collection, false, [
     operation(has('list'), 'get', 'list', `list${name}${scoped}${kind.kind}`, LIST, list),
@@ -240,8 +223,22 @@ function subresourcesOf(kind: Kind): Subresource[] {
   return found;
 }
 
-function writeOperation(operation: Operation, tag: string, dialect: Dialect): JsonSchema {
-  const query = operation.query.map((each) => parameter(each, 'query', QUERY[each] as QueryType, dialect));
+/** What the request does, as operations.txt has it for its action. */
+function operationText(operation: Operation, kind: Kind, subresource: string): string | undefined {
+  const { action, method } = operation;
+  const key = subresource === '' || action === 'connect' ? action : `${action} subresource`;
+  const values = { kind: kind.kind, subresource, method: method.toUpperCase() };
+  return sectionText('operations', 'Operations', key, values);
+}
+
+function writeOperation(
+  operation: Operation,
+  text: string | undefined,
+  tag: string,
+  parameters: ParameterSet,
+  dialect: Dialect,
+): JsonSchema {
+  const query = operation.query.map((each) => parameters.get(each));
   const extensions = {
     'x-kubernetes-action': operation.action,
     'x-kubernetes-group-version-kind': operation.gvk,
@@ -255,6 +252,7 @@ function writeOperation(operation: Operation, tag: string, dialect: Dialect): Js
       schema: operation.body,
     };
     return {
+      ...described(text),
       consumes: operation.body ? operation.consumes : ['*/*'],
       produces: BODY_TYPES,
       schemes: ['https'],
@@ -268,6 +266,7 @@ function writeOperation(operation: Operation, tag: string, dialect: Dialect): Js
   const content = (types: readonly string[], schema: JsonSchema) =>
     Object.fromEntries(types.map((each) => [each, { schema }]));
   return {
+    ...described(text),
     tags: [tag],
     operationId: operation.id,
     parameters: query,
@@ -282,15 +281,6 @@ function writeOperation(operation: Operation, tag: string, dialect: Dialect): Js
       401: { description: 'Unauthorized' },
     },
     ...extensions,
-  };
-}
-
-function parameter(name: string, place: 'path' | 'query', type: QueryType, dialect: Dialect): JsonSchema {
-  return {
-    name,
-    in: place,
-    ...(place === 'path' && { required: true }),
-    ...(dialect === 'v3' ? { schema: { type, uniqueItems: true } } : { type, uniqueItems: true }),
   };
 }
 

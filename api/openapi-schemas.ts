@@ -1,5 +1,6 @@
 // OpenAPI schemas from the schema facts, in the two dialects: 3.0 (components) and 2.0 (definitions). Names are upstream's,
-// because clients find types by them and by their `x-kubernetes-group-version-kind`. There are no descriptions.
+// because clients find types by them and by their `x-kubernetes-group-version-kind`. Descriptions are our own.
+import { fieldText, typeText } from './descriptions.ts';
 import { type Definition, type Field, findDefinition, groupDefinitions, type Scalar, type TypeRef } from './schema.ts';
 import type { Scheme } from './scheme.ts';
 
@@ -47,6 +48,8 @@ export function definitionOf(group: string, version: string, kind: string): stri
   return findDefinition(name) ? name : undefined;
 }
 
+export const described = (text: string | undefined): JsonSchema => (text ? { description: text } : {});
+
 /** Collects the schemas that some roots need, each once. */
 export class SchemaSet {
   readonly schemas: Record<string, JsonSchema> = {};
@@ -92,19 +95,22 @@ export class SchemaSet {
   }
 
   #definition(found: Definition): JsonSchema {
-    if (found.scalar !== undefined) return found.scalar === 'object' ? { type: 'object' } : {};
+    const description = described(typeText(found.name));
+    if (found.scalar !== undefined) return { ...description, ...(found.scalar === 'object' && { type: 'object' }) };
     const properties: Record<string, JsonSchema> = {};
     if (found.isKind) {
-      properties['apiVersion'] = { type: 'string' };
-      properties['kind'] = { type: 'string' };
+      for (const name of ['apiVersion', 'kind']) {
+        properties[name] = { type: 'string', ...described(fieldText(found, name)) };
+      }
     }
     const required: string[] = [];
     for (const field of found.fields.values()) {
-      properties[field.name] = this.#field(field);
+      properties[field.name] = this.#field(field, fieldText(found, field.name));
       if (field.required) required.push(field.name);
     }
     const entries = this.#entriesOf(found);
     return {
+      ...description,
       type: 'object',
       ...(required.length > 0 && { required: required.sort() }),
       properties,
@@ -124,9 +130,9 @@ export class SchemaSet {
     return [{ group, version, kind }];
   }
 
-  #field(field: Field): JsonSchema {
+  #field(field: Field, text: string | undefined): JsonSchema {
     const schema = this.#type(field.type);
-    const extras: JsonSchema = {};
+    const extras: JsonSchema = described(text);
     if (field.enum) {
       const target = field.type.kind === 'list' ? (schema['items'] as JsonSchema) : schema;
       target['enum'] = [...field.enum];
@@ -140,7 +146,11 @@ export class SchemaSet {
     if (field.patchStrategy.length > 0) extras['x-kubernetes-patch-strategy'] = field.patchStrategy.join(',');
     if (field.patchMergeKey !== undefined) extras['x-kubernetes-patch-merge-key'] = field.patchMergeKey;
     if (Object.keys(extras).length === 0) return schema;
-    // A reference has no siblings in 3.0.
+    return this.beside(schema, extras);
+  }
+
+  /** `schema` with more members: a reference has no siblings in 3.0. */
+  beside(schema: JsonSchema, extras: JsonSchema): JsonSchema {
     return this.#dialect === 'v3' && '$ref' in schema ? { allOf: [schema], ...extras } : { ...schema, ...extras };
   }
 
@@ -160,7 +170,7 @@ export class SchemaSet {
   #scalar(scalar: Scalar): JsonSchema {
     const named = NAMED_SCALARS[scalar];
     if (named) {
-      this.schemas[named] ??= this.#named(scalar);
+      this.schemas[named] ??= { ...described(typeText(`meta.${named.split('.').at(-1)}`)), ...this.#named(scalar) };
       return this.#refTo(named);
     }
     switch (scalar) {

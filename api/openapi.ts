@@ -1,10 +1,12 @@
 // OpenAPI documents, built when they are first asked for and kept as bytes until the scheme changes: one 3.0 document per
 // group version with an index of them, and one 2.0 document as JSON and as gnostic's protobuf.
 import { createHash } from 'node:crypto';
+import { descriptionsDigest, sectionText, typeText } from './descriptions.ts';
 import type { Kind } from './kind.ts';
 import { encodeGnostic } from './openapi-gnostic.ts';
 import { addPaths } from './openapi-operations.ts';
-import { type Dialect, definitionOf, type JsonSchema, openApiName, SchemaSet } from './openapi-schemas.ts';
+import { ParameterSet } from './openapi-parameters.ts';
+import { type Dialect, definitionOf, described, type JsonSchema, openApiName, SchemaSet } from './openapi-schemas.ts';
 import type { Scheme } from './scheme.ts';
 
 /** How clients ask for 2.0 as protobuf. It is no legal media type, which is why answers carry the other form. */
@@ -53,7 +55,7 @@ export class OpenApiDocuments {
   hash(path: string): string {
     const place = this.#place(path);
     const kinds = place ? this.#scheme.inGroupVersion(place.group, place.version) : [];
-    const hash = createHash('sha512').update(this.#options.version);
+    const hash = createHash('sha512').update(this.#options.version).update(descriptionsDigest());
     for (const each of kinds) {
       hash.update(
         JSON.stringify([
@@ -105,30 +107,35 @@ export class OpenApiDocuments {
   }
 
   #v2(): JsonSchema {
-    const { paths, schemas } = this.#describe('v2', this.#scheme.kinds());
+    const { paths, schemas, parameters } = this.#describe('v2', this.#scheme.kinds());
     return {
       swagger: '2.0',
       info: { title: 'Kubernetes', version: this.#options.version },
       paths,
       definitions: schemas,
+      parameters,
       securityDefinitions: BEARER,
       security: [{ BearerToken: [] }],
     };
   }
 
-  #describe(dialect: Dialect, kinds: readonly Kind[]): { paths: JsonSchema; schemas: JsonSchema } {
+  #describe(
+    dialect: Dialect,
+    kinds: readonly Kind[],
+  ): { paths: JsonSchema; schemas: JsonSchema; parameters: JsonSchema } {
     const set = new SchemaSet(dialect, this.#scheme);
+    const parameters = new ParameterSet(dialect);
     const paths: Record<string, JsonSchema> = {};
     for (const kind of kinds) {
       const own = kind.schema === '' ? set.add(customName(kind), custom(kind, set, dialect)) : set.ref(kind.schema);
       const list = definitionOf(kind.group, kind.version, kind.listKind);
       if (list) set.ref(list);
       else if (kind.schema === '') set.add(customName({ ...kind, kind: kind.listKind }), customList(kind, set, own));
-      addPaths(paths, kind, own, set, dialect);
+      addPaths(paths, kind, own, set, parameters, dialect);
     }
     const sorted = (from: Record<string, JsonSchema>) =>
       Object.fromEntries(Object.entries(from).sort(([a], [b]) => (a < b ? -1 : 1)));
-    return { paths: sorted(paths), schemas: sorted(set.schemas) };
+    return { paths: sorted(paths), schemas: sorted(set.schemas), parameters: sorted(parameters.shared) };
   }
 
   #place(path: string): { group: string; version: string } | undefined {
@@ -163,13 +170,14 @@ const BEARER = {
 
 function custom(kind: Kind, set: SchemaSet, dialect: Dialect): JsonSchema {
   const given = kind.custom?.openApi(dialect) ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  const { apiVersion, kind: ofKind, metadata } = sharedFields();
   return {
     ...given,
     properties: {
       ...(given['properties'] as JsonSchema | undefined),
-      apiVersion: { type: 'string', description: API_VERSION_TEXT },
-      kind: { type: 'string', description: KIND_TEXT },
-      metadata: { ...set.ref('meta.ObjectMeta'), ...(dialect === 'v2' && { description: METADATA_TEXT }) },
+      apiVersion: { type: 'string', ...apiVersion },
+      kind: { type: 'string', ...ofKind },
+      metadata: set.beside(set.ref('meta.ObjectMeta'), metadata),
     },
     'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.kind }],
   };
@@ -177,23 +185,27 @@ function custom(kind: Kind, set: SchemaSet, dialect: Dialect): JsonSchema {
 
 /** The list of a custom kind, which has no definition of its own. */
 function customList(kind: Kind, set: SchemaSet, own: JsonSchema): JsonSchema {
+  const { apiVersion, kind: ofKind } = sharedFields();
+  const words = { '*': kind.kind };
   return {
     type: 'object',
-    description: `${kind.listKind} is a list of ${kind.kind}`,
+    ...described(typeText(`${kind.group}.${kind.kind}List`)),
     required: ['items'],
     properties: {
-      apiVersion: { type: 'string', description: API_VERSION_TEXT },
-      items: { type: 'array', description: 'List of the objects.', items: own },
-      kind: { type: 'string', description: KIND_TEXT },
-      metadata: set.ref('meta.ListMeta'),
+      apiVersion: { type: 'string', ...apiVersion },
+      items: { type: 'array', ...described(sectionText('shared', '*List', 'items', words)), items: own },
+      kind: { type: 'string', ...ofKind },
+      metadata: set.beside(set.ref('meta.ListMeta'), described(sectionText('shared', '*List', 'metadata', words))),
     },
     'x-kubernetes-group-version-kind': [{ group: kind.group, version: kind.version, kind: kind.listKind }],
   };
 }
 
-const API_VERSION_TEXT = 'APIVersion defines the version of the schema that this object is written in.';
-const KIND_TEXT = 'What this object is.';
-const METADATA_TEXT = "The object's metadata.";
+/** What every object has. */
+function sharedFields() {
+  const of = (field: string) => described(sectionText('shared', '*', field));
+  return { apiVersion: of('apiVersion'), kind: of('kind'), metadata: of('metadata') };
+}
 
 /** Of a custom kind's schema: kinds are made anew when it changes. */
 const fingerprints = new WeakMap<Kind, string>();

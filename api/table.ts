@@ -1,5 +1,6 @@
 // Tables, as `kubectl get` shows them: column definitions and one row of cells per object, from the kind's own data. Pure.
 import type { Cell, Column, Kind, RowCondition } from './kind.ts';
+import { sectionText } from './descriptions.ts';
 import { errors } from './errors.ts';
 import type { KubeObject } from './object.ts';
 import { fieldErrorMessage, fieldErrors } from './field-error.ts';
@@ -65,14 +66,27 @@ export function tableOf(
   };
 }
 
+/** Said again with every table of a kind. */
+const definitions = new WeakMap<Kind, TableColumnDefinition[]>();
+
 export function columnDefinitions(kind: Kind): TableColumnDefinition[] {
-  return kind.columns.map((each) => ({
-    name: each.name,
-    type: each.type,
-    format: each.format ?? '',
-    description: each.description ?? '',
-    priority: each.priority,
-  }));
+  let found = definitions.get(kind);
+  if (!found) {
+    found = kind.columns.map((each) => ({
+      name: each.name,
+      type: each.type,
+      format: each.format ?? '',
+      description: each.description ?? columnText(kind.kind, each.name) ?? '',
+      priority: each.priority,
+    }));
+    definitions.set(kind, found);
+  }
+  return found;
+}
+
+/** What a column of a built-in kind shows. */
+export function columnText(kind: string, column: string): string | undefined {
+  return sectionText('columns', kind, column) ?? sectionText('columns', '*', column);
 }
 
 /** The object must have its apiVersion and kind for `Object`. */

@@ -240,6 +240,12 @@ describe.each(ends)('kubectl %s', (version, binary) => {
         ['explain pods.spec.containers', /FIELD: containers <\[\]Container>/],
         ['explain deploy.spec.strategy --recursive', /maxSurge/],
         ['explain pod.spec.containers.resources --output=plaintext-openapiv2', /RESOURCE: resources/],
+        ['explain pod.spec.containers.livenessProbe', /DESCRIPTION:\n +Tells whether[^]*periodSeconds[^]*Default 10\./],
+        [
+          'explain pod.spec.containers.livenessProbe --output=plaintext-openapiv2',
+          /DESCRIPTION:\n +Tells whether[^]*periodSeconds[^]*Default 10\./,
+        ],
+        ['explain pod.spec.restartPolicy', /Default\s+Always\.[^]*`"OnFailure"`: /],
         ['!explain pods.spec.nosuch', /field "nosuch" does not exist/],
         ['cluster-info', /control plane.* is running at/],
         ['cluster-info dump', /"kind": "NodeList"/],

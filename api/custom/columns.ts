@@ -6,20 +6,9 @@ import type { KubeObject } from '../object.ts';
 import type { CustomResourceColumnDefinition } from '../types/apiextensions-v1.ts';
 import { JsonPathError, type JsonPath, parseJsonPath, printJsonValue } from './json-path.ts';
 
-const NAME: Column = {
-  name: 'Name',
-  type: 'string',
-  format: 'name',
-  description: 'The name, unique among the objects of its kind and namespace.',
-  priority: 0,
-};
+const NAME: Column = { name: 'Name', type: 'string', format: 'name', priority: 0 };
 
-const AGE: CustomResourceColumnDefinition = {
-  name: 'Age',
-  type: 'date',
-  jsonPath: '.metadata.creationTimestamp',
-  description: 'The time since the object was created.',
-};
+const AGE: CustomResourceColumnDefinition = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
 export interface CustomTable {
   columns: Column[];
@@ -36,7 +25,7 @@ export function customTable(additional: readonly CustomResourceColumnDefinition[
         name: each.name,
         type: each.type as Column['type'],
         ...(each.format && { format: each.format }),
-        description: each.description || `Custom resource definition column (in JSONPath format): ${each.jsonPath}`,
+        ...(each !== AGE && { description: describe(each) }),
         priority: each.priority ?? 0,
       })),
     ],
@@ -46,6 +35,10 @@ export function customTable(additional: readonly CustomResourceColumnDefinition[
     ],
   };
 }
+
+/** Upstream's words for a column that says nothing of itself: clients know them. */
+const describe = ({ description, jsonPath }: CustomResourceColumnDefinition): string =>
+  description || `Custom resource definition column (in JSONPath format): ${jsonPath}`;
 
 /** A path that was accepted once and cannot be read shows nothing. */
 function pathOf(text: string): JsonPath | undefined {

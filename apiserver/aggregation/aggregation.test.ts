@@ -60,6 +60,7 @@ function answer(incoming: IncomingMessage, response: ServerResponse): void {
         swagger: '2.0',
         paths: { '/apis/wardle.example.com/v1alpha1/flunders': {}, '/api/v1/pods': { stolen: true } },
         definitions: { 'com.example.Flunder': { type: 'object' }, 'io.k8s.api.core.v1.Pod': { stolen: true } },
+        parameters: { 'limit-1NfNmdNH': { name: 'limit', in: 'query', type: 'integer' } },
       });
   }
   seen.push(incoming);
@@ -253,6 +254,7 @@ describe('what another server answers', () => {
     expect(swagger.paths['/apis/wardle.example.com/v1alpha1/flunders']).toEqual({});
     expect(swagger.definitions['com.example.Flunder']).toBeDefined();
     expect(swagger.definitions['io.k8s.api.core.v1.Pod'].stolen).toBeUndefined();
+    expect(swagger.parameters['limit-1NfNmdNH']).toEqual({ name: 'limit', in: 'query', type: 'integer' });
   });
 
   it('is asked by the front proxy on behalf of the user', async () => {

@@ -104,15 +104,17 @@ function discoveredResource(own: APIResource, all: readonly APIResource[], group
   };
 }
 
-/** The paths below `group` and the definitions that ours does not have; a definition of ours is never replaced. */
+/** The paths below `group`, and the definitions and parameters that ours does not have: what is ours is never replaced. */
 export function mergeSwagger(ours: Swagger, others: readonly { group: string; swagger: Swagger }[]): Swagger {
   const paths = { ...ours.paths };
   const definitions = { ...ours.definitions };
+  const parameters = { ...ours.parameters };
   for (const { group, swagger } of others) {
     for (const [path, item] of Object.entries(swagger.paths ?? {})) {
       if (path === `/apis/${group}/` || path.startsWith(`/apis/${group}/`)) paths[path] ??= item;
     }
     for (const [name, schema] of Object.entries(swagger.definitions ?? {})) definitions[name] ??= schema;
+    for (const [name, parameter] of Object.entries(swagger.parameters ?? {})) parameters[name] ??= parameter;
   }
-  return { ...ours, paths, definitions };
+  return { ...ours, paths, definitions, parameters };
 }

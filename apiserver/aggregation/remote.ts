@@ -19,6 +19,7 @@ export interface RemoteFacts {
 export interface Swagger {
   paths?: Record<string, unknown>;
   definitions?: Record<string, unknown>;
+  parameters?: Record<string, unknown>;
 }
 
 /** Who asks for discovery and OpenAPI. */

@@ -4,6 +4,7 @@ import { errors } from '../../api/errors.ts';
 import type { KubeObject } from '../../api/object.ts';
 import { addQuantities, formatQuantity, parseQuantity, type Quantity } from '../../api/quantity.ts';
 import { parseFieldSelector, parseLabelSelector } from '../../api/selectors.ts';
+import { columnText } from '../../api/table.ts';
 import { timeFromMs } from '../../api/time-format.ts';
 import type { APIResourceList } from '../../api/types/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -228,7 +229,10 @@ function send(exchange: Exchange, { shape, mediaType }: Negotiated, items: Metri
     };
     return exchange.sendJson(200, JSON.stringify(body), mediaType);
   }
-  const column = (name: string, type = 'string', format = '') => ({ name, type, format, description: '', priority: 0 });
+  const column = (name: string, type = 'string', format = '') => {
+    const description = columnText('Metrics', name) ?? '';
+    return { name, type, format, description, priority: 0 };
+  };
   const table = {
     kind: 'Table',
     apiVersion: `meta.k8s.io/${shape.version}`,

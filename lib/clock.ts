@@ -18,10 +18,12 @@ export interface Clock {
 /** Returns a number in [0, 1), like Math.random. */
 export type Random = () => number;
 
+const startedMs = performance.timeOrigin;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   // From the epoch too, so that "never" can be 0.
-  monotonic: () => Math.floor(performance.timeOrigin + performance.now()),
+  monotonic: () => Math.floor(startedMs + performance.now()),
   after(delayMs, callback, options) {
     // Node clamps delays over 2^31-1 ms to 1 ms; such a timer is as good as never.
     const handle = setTimeout(callback, Math.min(Math.max(0, delayMs), 0x7fffffff));

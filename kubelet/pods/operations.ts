@@ -63,10 +63,13 @@ export class Operations {
     for (const [key, failure] of this.#failures) if (key.startsWith(prefix)) failure.retryAtMs = 0;
   }
 
-  /** When the earliest waiting key may run again; undefined when none waits. */
-  nextRetryMs(): number | undefined {
+  /**
+   * When the earliest of the keys that waited at `sinceMs` may run again; undefined when none did. One whose time came since then counts
+   * too: whoever looked at it in between was told to wait.
+   */
+  nextRetryMs(sinceMs: number): number | undefined {
     const times = [...this.#failures.entries()]
-      .filter(([key, each]) => !this.#running.has(key) && each.retryAtMs > this.#clock.monotonic())
+      .filter(([key, each]) => !this.#running.has(key) && each.retryAtMs > sinceMs)
       .map(([, each]) => each.retryAtMs);
     return times.length === 0 ? undefined : Math.min(...times);
   }

@@ -176,7 +176,8 @@ export class PodWorker {
         this.#step();
       } catch (error) {
         this.#log.error({ err: error }, 'a pod worker failed in a step');
-        this.#arm([this.#context.clock.monotonic() + 10_000]);
+        const { clock } = this.#context;
+        this.#arm([clock.monotonic() + 10_000], clock.monotonic());
       }
     });
   }
@@ -191,6 +192,7 @@ export class PodWorker {
   #step(): void {
     const { clock, cache, prober, backoffs } = this.#context;
     const nowMs = clock.now();
+    const begunMs = clock.monotonic();
     const observed = cache.pod(this.identity.uid);
     const running = observed.containers.filter((each) => each.state === 'running');
     if (this.#resizes && this.#state.kind === 'syncing') {
@@ -208,7 +210,7 @@ export class PodWorker {
         probes: prober,
         unfitByResize: this.#resizes?.unfit(pod, running) ?? new Set(),
         backoffs,
-        nowMs: clock.monotonic(),
+        nowMs: begunMs,
       });
     }
 
@@ -227,7 +229,7 @@ export class PodWorker {
     if (this.#state.kind === 'stopped') this.#rest();
     if (this.#state.kind === 'removing') this.#remove(observed);
     if (this.#state.kind === 'gone') return this.#gone();
-    this.#arm(wakeAt);
+    this.#arm(wakeAt, begunMs);
   }
 
   #advance(observed: ObservedPod, running: ObservedContainer[], actions: PodActions | undefined): PodState {
@@ -626,9 +628,9 @@ export class PodWorker {
     this.#log.warn({ err: error, operation: key }, 'an operation on a pod failed; trying again');
   }
 
-  /** `wakeAt` are moments of the monotonic clock. */
-  #arm(wakeAt: number[]): void {
-    const retry = this.#operations.nextRetryMs();
+  /** `wakeAt` are moments of the monotonic clock, and so is `begunMs`, when the step began. */
+  #arm(wakeAt: number[], begunMs: number): void {
+    const retry = this.#operations.nextRetryMs(begunMs);
     if (retry !== undefined) wakeAt.push(retry);
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -27,6 +27,8 @@ export class RuntimeCache {
   /** Ids known to be removed, with the moment; forgotten two listings later. */
   #removedContainers = new Map<string, number>();
   #removedSandboxes = new Map<string, number>();
+  /** When a container that has not ended was last told of, by the monotonic clock. */
+  #alive = new Map<string, number>();
   #pods = new Map<string, ObservedPod>();
   #members = new Map<string, { identity: PodIdentity; sandboxes: Set<string>; containers: Set<string> }>();
   #counter = 0;
@@ -88,8 +90,8 @@ export class RuntimeCache {
       old.seen = ++this.#counter;
       return;
     }
-    if (fact.state === 'exited')
-      fact.endedMs = old?.fact.state === 'exited' ? old.fact.endedMs : this.#steady(fact.finishedAtMs);
+    if (fact.state !== 'exited') this.#alive.set(fact.id, this.#clock.monotonic());
+    else fact.endedMs = old?.fact.state === 'exited' ? old.fact.endedMs : this.#endOf(fact);
     this.#containers.set(fact.id, { fact, seen: ++this.#counter });
     this.#membersOf(fact.pod).containers.add(fact.id);
     if (!old || JSON.stringify(old.fact) !== JSON.stringify(fact)) this.#changed(fact.pod.uid);
@@ -105,6 +107,7 @@ export class RuntimeCache {
 
   removeContainer(id: string): void {
     this.#removedContainers.set(id, ++this.#counter);
+    this.#alive.delete(id);
     const entry = this.#containers.get(id);
     if (!entry) return;
     this.#containers.delete(id);
@@ -156,9 +159,16 @@ export class RuntimeCache {
     forget(this.#removedSandboxes, token, sandboxIds);
   }
 
-  /** A moment that the runtime told, by the monotonic clock; one in the future is now. */
-  #steady(atMs: number): number {
-    return this.#clock.monotonic() - Math.max(0, this.#clock.now() - atMs);
+  /**
+   * When the container ended, by the monotonic clock: as the runtime tells it, but not in the future, and not before it was last seen
+   * alive, for the host's clock may have been set since.
+   */
+  #endOf({ id, finishedAtMs }: ObservedContainer): number {
+    const nowMs = this.#clock.monotonic();
+    const toldMs = nowMs - Math.max(0, this.#clock.now() - finishedAtMs);
+    const aliveMs = this.#alive.get(id) ?? 0;
+    this.#alive.delete(id);
+    return Math.max(toldMs, aliveMs);
   }
 
   #membersOf(identity: PodIdentity) {

@@ -64,12 +64,12 @@ export class TestHost {
     return ['nsenter', [`--net=/run/netns/${this.netns}`, ...args]];
   }
 
-  spawn(args: string[], log: string): ChildProcess {
+  spawn(args: string[], log: string, more: Record<string, string> = {}): ChildProcess {
     const [command, rest] = this.command(...args);
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: this.dir,
-      env: { ...process.env, CI: '1' },
+      env: { ...process.env, CI: '1', ...more },
     });
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => appendFileSync(join(this.dir, log), chunk));
@@ -114,6 +114,8 @@ export interface ClusterOptions {
   store?: string;
   /** More arguments for `sampan up`. */
   args?: string[];
+  /** Its environment, besides the test's own. */
+  env?: Record<string, string>;
 }
 
 /** `sampan up` and the two ways to talk to it. */
@@ -129,7 +131,7 @@ export class TestCluster {
 
   /** Starts it, or starts it again on the same data. */
   async start(): Promise<void> {
-    const { store = 'embedded', args = [] } = this.#options;
+    const { store = 'embedded', args = [], env } = this.#options;
     const up = this.host.spawn(
       [
         sampan,
@@ -145,6 +147,7 @@ export class TestCluster {
         ...args,
       ],
       'up.log',
+      env,
     );
     this.#up = up;
     await new Promise<void>((done, fail) => {

@@ -130,7 +130,23 @@ describe('Job', () => {
     expect(updateErrors(job, jobOf(), jobOf({ template: moved }))[0]).toMatch(
       /^spec\.template: Invalid value: .*: field is immutable$/,
     );
-    expect(updateErrors(job, jobOf({ suspend: true }), jobOf({ suspend: true, template: moved }))).toEqual([]);
+    // Suspended is not enough: its controller must have seen to it.
+    expect(updateErrors(job, jobOf({ suspend: true }), jobOf({ suspend: true, template: moved }))[0]).toContain(
+      'spec.template: ',
+    );
+    const old = created(job, jobOf({ suspend: true }));
+    old.status = { conditions: [{ type: 'Suspended', status: 'True' }] };
+    const changed = (next: object) => created(job, jobOf({ suspend: true, template: next as JobSpec['template'] }));
+    expect(job.validateUpdate(changed(moved), old)).toEqual([]);
+    const [container] = template().spec.containers;
+    const bigger = { ...container, resources: { requests: { cpu: '2' } } };
+    expect(job.validateUpdate(changed(template({ containers: [bigger] })), old)).toEqual([]);
+    const other = template({ containers: [{ ...container, image: 'other' }] });
+    expect(messagesOf(job.validateUpdate(changed(other), old))[0]).toMatch(
+      /^spec\.template\.spec: Invalid value: .*: field is immutable$/,
+    );
+    const busy = { ...old, status: { ...old.status, active: 1 } };
+    expect(messagesOf(job.validateUpdate(changed(moved), busy))[0]).toContain('spec.template: ');
     const grown = { completionMode: 'Indexed', completions: 3, parallelism: 3 };
     expect(updateErrors(job, jobOf({ ...grown, completions: 2, parallelism: 2 }), jobOf(grown))).toEqual([]);
     expect(updateErrors(job, jobOf({ completions: 1 }), jobOf({ completions: 2 }))).toEqual([
@@ -149,12 +165,12 @@ describe('Job', () => {
       {},
       { conditions: [complete], active: 1, terminating: 2, uncountedTerminatedPods: { succeeded: ['u'] } },
       [
-        'status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition',
         'status.completionTime: Required value: completionTime is required for Complete jobs',
+        'status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition',
         'status.active: Invalid value: 1: active>0 is invalid for finished job',
-        'status.terminating: Invalid value: 2: terminating>0 is invalid for finished job',
-        'status.uncountedTerminatedPods: Invalid value: {"succeeded":["u"]}: uncountedTerminatedPods needs to be empty for finished job',
         'status.startTime: Required value: startTime is required for finished job',
+        'status.uncountedTerminatedPods: Invalid value: {"succeeded":["u"]}: must be empty for finished job',
+        'status.terminating: Invalid value: 2: terminating>0 is invalid for finished job',
       ],
     ],
     [
@@ -162,7 +178,7 @@ describe('Job', () => {
       { startTime: t1, conditions: [failed, met] },
       [
         'status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition',
-        'status.conditions: Invalid value: cannot set Failed=True and SuccessCriteriaMet=true conditions',
+        'status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and Failed=true conditions',
       ],
     ],
     [
@@ -170,10 +186,27 @@ describe('Job', () => {
       { startTime: t1, completionTime: t1, failed: 1, succeeded: 1, ready: 1 },
       [
         'status.completionTime: Invalid value: "2026-01-01T00:00:00Z": cannot set completionTime when there is no Complete=True condition',
-        'status.startTime: Invalid value: "2026-01-01T00:00:00Z": startTime cannot be updated for unsuspended job',
         'status.ready: Invalid value: 1: cannot set more ready pods than active',
         'status.failed: Invalid value: 1: cannot decrease the failed counter',
         'status.succeeded: Invalid value: 1: cannot decrease the succeeded counter',
+        'status.startTime: Required value: startTime cannot be removed for unsuspended job',
+      ],
+    ],
+    [
+      { startTime: t2, conditions: [{ type: 'Suspended', status: 'True' }] },
+      { conditions: [{ type: 'Suspended', status: 'False' }] },
+      [],
+    ],
+    [
+      { startTime: t2 },
+      { startTime: t2, completionTime: t1, conditions: [met, complete] },
+      ['status.completionTime: Invalid value: "2026-01-01T00:00:00Z": must be equal to or after `startTime`'],
+    ],
+    [
+      { startTime: t1, completionTime: t1, conditions: [complete] },
+      { startTime: t1, completionTime: t1, conditions: [met, complete] },
+      [
+        'status.conditions: Invalid value: cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions',
       ],
     ],
     [
@@ -193,17 +226,59 @@ describe('Job', () => {
       {},
       { completedIndexes: '0,2-4', failedIndexes: '1,3' },
       [
-        'status.completedIndexes: Invalid value: "0,2-4": cannot set non-empty completedIndexes when non-indexed completion mode',
         'status.completedIndexes: Invalid value: "0,2-4": error parsing completedIndexes: too large index: "2"',
+        'status.completedIndexes: Invalid value: "0,2-4": cannot set non-empty completedIndexes when non-indexed completion mode',
         'status.failedIndexes: Invalid value: "1,3": cannot set non-null failedIndexes when backoffLimitPerIndex is null',
-        'status.failedIndexes: Invalid value: "1,3": error parsing failedIndexes: too large index: "1"',
-        'status.failedIndexes: Invalid value: "1,3": failedIndexes and completedIndexes overlap at index: 3',
       ],
     ],
   ])('status %j to %j', (before, after, messages) => {
     const old = { ...created(job, jobOf()), status: before };
     const object = { ...created(job, jobOf()), status: after };
     expect(messagesOf(job.validateStatusUpdate?.(object, old) ?? [])).toEqual(messages);
+  });
+
+  it.each([
+    ['0,2-4', '1,5', undefined],
+    ['0,2-4', '1,3', 3],
+    ['0,x,6', '1-7', 6],
+    ['0-1,4-9', '2-3,9', 9],
+  ])('indexes %s completed and %s failed overlap at %s', (completedIndexes, failedIndexes, at) => {
+    const spec = { completionMode: 'Indexed', completions: 10, backoffLimitPerIndex: 1 };
+    const old = created(job, jobOf(spec));
+    const object = { ...old, status: { completedIndexes, failedIndexes } };
+    const found = messagesOf(job.validateStatusUpdate?.(object, old) ?? []).filter((each) => each.includes('overlap'));
+    expect(found).toEqual(
+      at === undefined
+        ? []
+        : [
+            `status.failedIndexes: Invalid value: "${failedIndexes}": failedIndexes and completedIndexes overlap at index: ${at}`,
+          ],
+    );
+  });
+
+  it('asks more of many completions with limits for each', () => {
+    const spec = { completionMode: 'Indexed', completions: 100_001, parallelism: 10_001, backoffLimitPerIndex: 1 };
+    const limit =
+      'must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index';
+    expect(createErrors(job, jobOf(spec))).toEqual([
+      'spec.maxFailedIndexes: Required value: must be specified when completions is above 100000',
+      `spec.parallelism: Invalid value: 10001: ${limit}`,
+    ]);
+    expect(createErrors(job, jobOf({ ...spec, parallelism: 1, maxFailedIndexes: 10_001 }))).toEqual([
+      `spec.maxFailedIndexes: Invalid value: 10001: ${limit}`,
+    ]);
+  });
+
+  it('checks an update twice, as upstream; warns only of a new generation', () => {
+    const found = updateErrors(job, jobOf(), jobOf({ backoffLimit: -1 }));
+    expect(found).toEqual(Array(2).fill('spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0'));
+    const old = created(job, { ...jobOf(), metadata: { name: 'a.b', uid: 'u', generation: 1 } });
+    expect(job.warnings?.(old)).toHaveLength(1);
+    const scsi = template({ nodeSelector: { 'beta.kubernetes.io/os': 'linux' } });
+    const next = created(job, { ...jobOf({ template: scsi }), metadata: { ...old.metadata } });
+    expect(job.warnings?.(next, old)).toEqual([]);
+    next.metadata.generation = 2;
+    expect(job.warnings?.(next, old)).toHaveLength(1);
   });
 
   it('prints its table', () => {
@@ -260,10 +335,31 @@ describe('CronJob', () => {
     expect(createErrors(cronJob, cronOf(spec))).toEqual(messages);
   });
 
+  it.each([
+    ['Europe/Berlin', undefined],
+    ['', 'timeZone must be nil or non-empty string'],
+    ['Europe//Berlin', 'unknown time zone Europe//Berlin'],
+    ['../x', 'unknown time zone ../x'],
+    ['-x', 'unknown time zone -x'],
+    ['a234567890.bcde', 'unknown time zone a234567890.bcde'],
+    ['Local', 'timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones'],
+  ])('time zone %j', (timeZone, detail) => {
+    expect(createErrors(cronJob, cronOf({ timeZone }))).toEqual(
+      detail ? [`spec.timeZone: Invalid value: ${JSON.stringify(timeZone)}: ${detail}`] : [],
+    );
+  });
+
+  it('warns of a time zone in the schedule that it may keep', () => {
+    const old = created(cronJob, cronOf({ schedule: 'TZ=UTC 0 * * * *' }));
+    expect(cronJob.warnings?.(old, old)).toEqual([
+      'cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details',
+    ]);
+  });
+
   it('leaves room for the names of its Jobs', () => {
     const named = { ...cronOf(), metadata: { name: 'x'.repeat(53) } };
     expect(createErrors(cronJob, named)).toEqual([
-      `metadata.name: Invalid value: "${'x'.repeat(53)}": must be no more than 52 characters`,
+      `metadata.name: Invalid value: "${'x'.repeat(53)}": must be no more than 52 bytes`,
     ]);
   });
 

@@ -21,23 +21,20 @@ export const controllerRevision = defineKind<ControllerRevision>({
     age(object.metadata.creationTimestamp, nowMs),
   ],
   validate,
-  validateUpdate(object, old) {
-    // What was stored before objects were asked for may stay.
-    const found = semanticEqual(object.data, old.data)
-      ? [...nonNegative(object.revision, 'revision')]
-      : validate(object);
-    if (!semanticEqual(object.data, old.data)) found.push(fieldErrors.invalid('data', object.data, IMMUTABLE));
-    return found;
-  },
+  /** What was stored before objects were asked for may stay. */
+  validateUpdate: (object, old) => [
+    ...nonNegative(object.revision, 'revision'),
+    ...(semanticEqual(object.data, old.data) ? [] : [fieldErrors.invalid('data', object.data, IMMUTABLE)]),
+  ],
 });
 
 function validate({ data, revision }: ControllerRevision): FieldError[] {
-  const found: FieldError[] = [];
+  const found = [...nonNegative(revision, 'revision')];
   if (data === undefined || data === null) found.push(fieldErrors.required('data', 'data is mandatory'));
   else if (typeof data !== 'object' || Array.isArray(data)) {
-    found.push(fieldErrors.invalid('data', '<value omitted>', 'must be a valid JSON object'));
+    found.push(fieldErrors.required('data', 'data must be a valid JSON object'));
   }
-  return [...found, ...nonNegative(revision, 'revision')];
+  return found;
 }
 
 /** `statefulset.apps/web`. */

@@ -1,6 +1,7 @@
 // batch/v1 CronJob: makes Jobs by the clock.
 import { age } from '../duration.ts';
 import { fieldErrors } from '../field-error.ts';
+import { maxLengthError } from '../names.ts';
 import { formatLabelSelector } from '../selectors.ts';
 import type { CronJob, CronJobSpec, JobSpec } from '../types/batch-v1.ts';
 import { type Findings, nonNegative, oneOf } from '../validation/checks.ts';
@@ -16,6 +17,10 @@ const { invalid, required } = fieldErrors;
 
 /** The names of its Jobs are eleven characters longer. */
 const MAX_NAME = 52;
+
+/** The path is upstream's. */
+const ZONE_IN_SCHEDULE =
+  'cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details';
 
 export const cronJob = defineKind<CronJob>({
   group: 'batch',
@@ -73,15 +78,18 @@ export const cronJob = defineKind<CronJob>({
   validate(object) {
     const found = [...findings(object.spec)];
     const { name = '' } = object.metadata;
-    if (name.length > MAX_NAME)
-      found.push(invalid('metadata.name', name, `must be no more than ${MAX_NAME} characters`));
+    if (name.length > MAX_NAME) found.push(invalid('metadata.name', name, maxLengthError(MAX_NAME)));
     return found;
   },
   validateUpdate: (object, old) => [...findings(object.spec, old.spec)],
-  warnings: (object, old) => [
-    ...(old ? [] : nameWarning(object.metadata.name, 'workload')),
-    ...jobWarnings(object.spec?.jobTemplate?.spec, 'spec.jobTemplate.spec'),
-  ],
+  warnings({ metadata, spec }, old) {
+    const ofTemplate = () => jobWarnings(spec?.jobTemplate?.spec, 'spec.jobTemplate.spec');
+    if (!old) return [...nameWarning(metadata.name, 'workload'), ...ofTemplate()];
+    return [
+      ...(metadata.generation === old.metadata.generation ? [] : ofTemplate()),
+      ...(spec?.schedule?.includes('TZ') ? [ZONE_IN_SCHEDULE] : []),
+    ];
+  },
 });
 
 function* findings(spec: CronJobSpec = {} as CronJobSpec, old?: CronJobSpec): Findings {
@@ -114,6 +122,11 @@ function* schedule({ schedule: text, timeZone: zone }: CronJobSpec, old: CronJob
 function* timeZone(name: string, field: string): Findings {
   if (name === '') {
     yield invalid(field, name, 'timeZone must be nil or non-empty string');
+    return;
+  }
+  const parts = name.split('/');
+  if (parts.some((part) => part === '.' || part === '..' || !/^[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}$/.test(part))) {
+    yield invalid(field, name, `unknown time zone ${name}`);
     return;
   }
   if (name.toLowerCase() === 'local') {

@@ -7,7 +7,9 @@ import type { DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy
 import { type Findings, IMMUTABLE, nonNegative } from '../validation/checks.ts';
 import { isEmptySelector, validatePodTemplate } from '../validation/pod-template.ts';
 import { workloadWarnings } from '../validation/pod-warnings.ts';
+import { valuesOfRule } from '../validation/ratcheting.ts';
 import { intOrPercent, isZero, notMoreThan100Percent } from '../validation/replicas.ts';
+import { SELECTOR_VALUES } from '../validation/scheduling.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
@@ -74,10 +76,9 @@ export const daemonSet = defineKind<DaemonSet>({
 
   validate: (object) => [...findings(object)],
   validateUpdate(object, old) {
-    const found = [...findings(object)];
     const selector = object.spec?.selector;
-    if (!semanticEqual(selector, old.spec?.selector)) found.push(invalid('spec.selector', selector, IMMUTABLE));
-    return found;
+    const isSame = semanticEqual(selector, old.spec?.selector);
+    return [...(isSame ? [] : [invalid('spec.selector', selector, IMMUTABLE)]), ...findings(object)];
   },
   validateStatusUpdate: (object, old) => [...statusFindings(object.status, old.status)],
   warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
@@ -93,7 +94,7 @@ function setTemplateGeneration({ metadata }: DaemonSet, generation: number): voi
 function* findings({ spec = {} as DaemonSetSpec }: DaemonSet): Findings {
   const { selector, template = {} } = spec;
   const found = validateLabelSelector(selector, 'spec.selector');
-  yield* found;
+  yield* valuesOfRule(SELECTOR_VALUES, found);
   const labels = template.metadata?.labels;
   if (found.length === 0 && !selectorFromObject(selector).matches(labels ?? {})) {
     yield invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');

@@ -71,7 +71,7 @@ export const deployment = defineKind<Deployment>({
       found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
     return found;
   },
-  validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
+  validateStatusUpdate: (object, old) => [...validateReplicaCounts('deployment', object.status, old.status)],
   warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 

@@ -62,10 +62,10 @@ export const job = defineKind<Job>({
   validate: (object) => [...validateJob(object)],
   validateUpdate: (object, old) => [...validateJobUpdate(object, old)],
   validateStatusUpdate: (object, old) => [...validateJobStatusUpdate(object, old)],
-  warnings: (object, old) => [
-    ...(old ? [] : nameWarning(object.metadata.name, 'workload')),
-    ...jobWarnings(object.spec, 'spec'),
-  ],
+  warnings: (object, old) =>
+    old && object.metadata.generation === old.metadata.generation
+      ? []
+      : [...(old ? [] : nameWarning(object.metadata.name, 'workload')), ...jobWarnings(object.spec, 'spec')],
 });
 
 /** A Job without labels has its template's. */

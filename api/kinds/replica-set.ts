@@ -67,7 +67,7 @@ export const replicaSet = defineKind<ReplicaSet>({
       found.push(fieldErrors.invalid('spec.selector', selector, IMMUTABLE));
     return found;
   },
-  validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
+  validateStatusUpdate: (object, old) => [...validateReplicaCounts('replicaSet', object.status, old.status)],
   warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 

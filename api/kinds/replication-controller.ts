@@ -57,7 +57,7 @@ export const replicationController = defineKind<ReplicationController>({
     dropDisabledTemplateFields(object.spec?.template, old.spec?.template);
   },
   validate: (object) => [...findings(object)],
-  validateStatusUpdate: (object, old) => [...validateReplicaCounts(object.status ?? {}, old.status)],
+  validateStatusUpdate: (object, old) => [...validateReplicaCounts('replicaSet', object.status, old.status)],
   warnings: (object, old) => workloadWarnings(object, old, object.spec?.template),
 });
 

@@ -43,6 +43,20 @@ describe('DaemonSet', () => {
     expect(createErrors(daemonSet, daemonOf(spec))).toEqual(messages);
   });
 
+  it('keeps its selector, also one that selects nothing', () => {
+    const odd = { matchLabels: labels, matchExpressions: [{ key: 'k', operator: 'NotIn', values: ['a b'] }] };
+    const other = daemonOf({ selector: { matchLabels: { app: 'web', tier: 'x' } } });
+    expect(updateErrors(daemonSet, daemonOf(), other)).toEqual([
+      'spec.selector: Invalid value: {"matchLabels":{"app":"web","tier":"x"}}: field is immutable',
+      'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`',
+    ]);
+    expect(createErrors(daemonSet, daemonOf({ selector: odd }))[0]).toContain(
+      'spec.selector.matchExpressions[0].values[0]: Invalid value: "a b"',
+    );
+    const after = daemonOf({ selector: odd, minReadySeconds: 1 });
+    expect(updateErrors(daemonSet, daemonOf({ selector: odd }), after)).toEqual([]);
+  });
+
   it('counts its templates in an annotation', () => {
     const old = created(daemonSet, daemonOf());
     expect(old.metadata.annotations).toEqual({ 'deprecated.daemonset.template.generation': '1' });
@@ -115,6 +129,56 @@ describe('StatefulSet', () => {
     expect(createErrors(statefulSet, statefulOf(spec))).toEqual(messages);
   });
 
+  const container = (name: string) => ({
+    name: 'app',
+    image: 'nginx:1',
+    volumeMounts: [{ name, mountPath: '/data' }],
+  });
+  const claim = (name: string, spec: object = {}) => ({
+    metadata: { name },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } }, ...spec },
+  });
+
+  it('checks the template as its pods will be', () => {
+    const claims = { volumeClaimTemplates: [claim('data')] };
+    const mounts = (name: string, rest: object = {}) => template({ containers: [container(name)], ...rest });
+    expect(createErrors(statefulSet, statefulOf({ template: mounts('data'), ...claims }))).toEqual([]);
+    expect(createErrors(statefulSet, statefulOf({ template: mounts('data') }))).toEqual([
+      'spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data"',
+    ]);
+    const volumes = [
+      { name: 'data', emptyDir: {}, hostPath: { path: '/' } },
+      { name: 'odd', secret: {} },
+    ];
+    const named = { hostname: 'not a name', subdomain: 'not a name', volumes };
+    expect(createErrors(statefulSet, statefulOf({ template: mounts('data', named), ...claims }))).toEqual([
+      'spec.template.spec.volumes[1].secret.secretName: Required value',
+    ]);
+  });
+
+  it('checks its claims when it is made', () => {
+    const bad = { volumeClaimTemplates: [claim('data', { accessModes: [] })] };
+    expect(createErrors(statefulSet, statefulOf(bad))).toEqual([
+      'spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required',
+    ]);
+    expect(updateErrors(statefulSet, statefulOf(bad), statefulOf({ ...bad, replicas: 2 }))).toEqual([]);
+  });
+
+  it('checks labels and annotations twice, as upstream', () => {
+    const odd = { ...template(), metadata: { labels: { ...labels, 'a b': '' } } };
+    const found = createErrors(statefulSet, statefulOf({ template: odd }));
+    expect(found).toHaveLength(2);
+    expect(new Set(found).size).toBe(1);
+  });
+
+  it('keeps a template that was never good; a good one stays good', () => {
+    const broken = { template: template({ containers: [container('none')] }) };
+    expect(updateErrors(statefulSet, statefulOf(broken), statefulOf({ ...broken, replicas: 2 }))).toEqual([]);
+    expect(updateErrors(statefulSet, statefulOf(), statefulOf(broken))).toEqual([
+      'spec.template.spec.containers[0].volumeMounts[0].name: Not found: "none"',
+    ]);
+  });
+
   it('changes only some of its fields', () => {
     expect(updateErrors(statefulSet, statefulOf(), statefulOf({ replicas: 3, minReadySeconds: 1 }))).toEqual([]);
     expect(updateErrors(statefulSet, statefulOf(), statefulOf({ serviceName: 'other' }))).toEqual([
@@ -149,8 +213,14 @@ describe('ControllerRevision', () => {
       '<unknown>',
     ]);
     expect(messagesOf(controllerRevision.validate(revisionOf({ data: undefined, revision: -1 })))).toEqual([
-      'data: Required value: data is mandatory',
       'revision: Invalid value: -1: must be greater than or equal to 0',
+      'data: Required value: data is mandatory',
+    ]);
+    expect(messagesOf(controllerRevision.validate(revisionOf({ data: ['a'] as never })))).toEqual([
+      'data: Required value: data must be a valid JSON object',
+    ]);
+    expect(updateErrors(controllerRevision, revisionOf(), revisionOf({ data: undefined }))).toEqual([
+      'data: Invalid value: null: field is immutable',
     ]);
     expect(updateErrors(controllerRevision, revisionOf(), revisionOf({ data: { spec: 1 } }))).toEqual([
       'data: Invalid value: {"spec":1}: field is immutable',

@@ -1,29 +1,19 @@
 // apps/v1 StatefulSet: pods with names, an order and volumes of their own.
 import { age } from '../duration.ts';
-import { deepClone, semanticEqual } from '../equality.ts';
-import { fieldErrors } from '../field-error.ts';
 import { isDns1123Label } from '../names.ts';
 import { selectorFromObject } from '../selectors.ts';
 import type { StatefulSet, StatefulSetSpec } from '../types/apps-v1.ts';
 import { workloadWarnings } from '../validation/pod-warnings.ts';
 import { claimSpecWarnings } from '../validation/storage-warnings.ts';
-import { validateStatefulSet, validateStatefulSetStatus } from '../validation/stateful-set.ts';
+import {
+  validateStatefulSet,
+  validateStatefulSetStatus,
+  validateStatefulSetUpdate,
+} from '../validation/stateful-set.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { dropDisabledTemplateFields } from './parts/disabled-fields.ts';
 import { setPodTemplateDefaults } from './parts/pod-defaults.ts';
 import { replicasScale, templateCells } from './parts/workload.ts';
-
-const MUTABLE = [
-  'replicas',
-  'ordinals',
-  'template',
-  'updateStrategy',
-  'revisionHistoryLimit',
-  'persistentVolumeClaimRetentionPolicy',
-  'minReadySeconds',
-] as const;
-const ONLY_MUTABLE =
-  "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
 const KEEPS_ALL =
   'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended';
@@ -83,13 +73,7 @@ export const statefulSet = defineKind<StatefulSet>({
   },
 
   validate: (object) => [...validateStatefulSet(object)],
-  validateUpdate(object, old) {
-    const found = [...validateStatefulSet(object, old)];
-    const frozen = deepClone(object.spec ?? ({} as StatefulSetSpec)) as unknown as Record<string, unknown>;
-    for (const name of MUTABLE) frozen[name] = old.spec?.[name];
-    if (!semanticEqual(frozen, old.spec ?? {})) found.push(fieldErrors.forbidden('spec', ONLY_MUTABLE));
-    return found;
-  },
+  validateUpdate: (object, old) => [...validateStatefulSetUpdate(object, old)],
   validateStatusUpdate: (object, old) => [...validateStatefulSetStatus(object.status, old.status)],
   warnings: (object, old) => [
     ...workloadWarnings(object, old, object.spec?.template),

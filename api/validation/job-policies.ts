@@ -123,27 +123,41 @@ function* successRule({ succeededIndexes, succeededCount }: SuccessPolicyRule, c
   }
 }
 
+export type Interval = readonly [first: number, last: number];
+
+/** `2-4`, or `7` alone; below `completions`. */
+export function parseInterval(text: string, completions: number): Interval | { error: string } {
+  const ends = text.split('-');
+  if (ends.length > 2) {
+    const rule = "violates the requirement that an index interval can have at most two parts separated by '-'";
+    return { error: `the fragment ${JSON.stringify(text)} ${rule}` };
+  }
+  for (const end of ends) {
+    if (!/^\+?[0-9]{1,15}$/.test(end)) {
+      return { error: `cannot convert string to integer for index: ${JSON.stringify(end)}` };
+    }
+    if (Number(end) >= completions) return { error: `too large index: ${JSON.stringify(end)}` };
+  }
+  const [first = 0, last] = ends.map(Number);
+  if (last !== undefined && first >= last) return { error: notIncreasing(first, last) };
+  return [first, last ?? first];
+}
+
+const notIncreasing = (previous: number, current: number): string =>
+  `non-increasing order, previous: ${previous}, current: ${current}`;
+
 /** How many indexes `0,2-4,7` names; each interval lies above the one before it and below `completions`. */
 export function countIndexes(text: string, completions: number): number | { error: string } {
   if (text === '') return 0;
-  let last = -1;
+  let previous = -1;
   let total = 0;
-  for (const interval of text.split(',')) {
-    const ends = interval.split('-');
-    if (ends.length > 2) {
-      const rule = "violates the requirement that an index interval can have at most two parts separated by '-'";
-      return { error: `the fragment ${JSON.stringify(interval)} ${rule}` };
-    }
-    for (const [i, end] of ends.entries()) {
-      if (!/^\+?[0-9]{1,15}$/.test(end)) {
-        return { error: `cannot convert string to integer for index: ${JSON.stringify(end)}` };
-      }
-      const index = Number(end);
-      if (index >= completions) return { error: `too large index: ${JSON.stringify(end)}` };
-      if (last >= index) return { error: `non-increasing order, previous: ${last}, current: ${index}` };
-      total += i === 0 ? 1 : index - last;
-      last = index;
-    }
+  for (const each of text.split(',')) {
+    const interval = parseInterval(each, completions);
+    if ('error' in interval) return interval;
+    const [first, last] = interval;
+    if (previous >= first) return { error: notIncreasing(previous, first) };
+    total += last - first + 1;
+    previous = last;
   }
   return total;
 }

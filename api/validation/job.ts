@@ -9,6 +9,8 @@ import { domainPrefixedPath, type Findings, IMMUTABLE, nonNegative, optionalOneO
 import { validatePodFailurePolicy, validateSuccessPolicy } from './job-policies.ts';
 import { validatePodTemplate } from './pod-template.ts';
 import { podWarnings } from './pod-warnings.ts';
+import { valuesOfRule } from './ratcheting.ts';
+import { SELECTOR_VALUES } from './scheduling.ts';
 
 const { invalid, notSupported, required, tooLong } = fieldErrors;
 
@@ -34,20 +36,24 @@ export const JOB_LABELS = {
 export function* validateJob(job: Job, old?: Job): Findings {
   const spec = job.spec ?? ({} as JobSpec);
   yield* generatedSelector(job, spec, old);
-  yield* validateJobSpec(spec, 'spec');
-  if (!spec.selector) yield required('spec.selector');
-  const found = validateLabelSelector(spec.selector, 'spec.selector');
-  yield* found;
-  const labels = spec.template?.metadata?.labels;
-  if (found.length === 0 && !selectorFromObject(spec.selector).matches(labels ?? {})) {
-    yield invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
-  }
+  yield* validateSelectedJob(spec);
   if (spec.completionMode === 'Indexed' && (spec.completions ?? 0) > 0) {
     const { name = '' } = job.metadata;
     const host = `${name}-${(spec.completions as number) - 1}`;
     if (isDns1123Label(host).length > 0) {
-      yield invalid('metadata.name', name, `will not able to create pod with invalid DNS hostname: ${host}`);
+      yield invalid('metadata.name', name, `will not able to create pod with invalid DNS label: ${host}`);
     }
+  }
+}
+
+function* validateSelectedJob(spec: JobSpec): Findings {
+  yield* validateJobSpec(spec, 'spec');
+  if (!spec.selector) yield required('spec.selector');
+  const found = validateLabelSelector(spec.selector, 'spec.selector');
+  yield* valuesOfRule(SELECTOR_VALUES, found);
+  const labels = spec.template?.metadata?.labels;
+  if (found.length === 0 && !selectorFromObject(spec.selector).matches(labels ?? {})) {
+    yield invalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`');
   }
 }
 
@@ -56,7 +62,7 @@ function* generatedSelector({ metadata }: Job, spec: JobSpec, old: Job | undefin
   const { uid = '', name = '' } = metadata;
   if (!uid) yield required('metadata.uid');
   const oldLabels = old?.spec?.template?.metadata?.labels;
-  const isPrefixed = !old || oldLabels?.[JOB_LABELS.selected] !== undefined;
+  const isPrefixed = !old || [JOB_LABELS.uid[1], JOB_LABELS.name[1]].every((key) => oldLabels?.[key] !== undefined);
   const labels = spec.template?.metadata?.labels;
   const expected: Record<string, string> = {};
   for (const i of isPrefixed ? [0, 1] : [0]) {
@@ -141,28 +147,22 @@ function* indexed({ completions, parallelism = 0, maxFailedIndexes, backoffLimit
     yield invalid(failed, maxFailedIndexes, `must be less than or equal to ${MAX_INDEXED}`);
   }
   if ((completions ?? 0) <= MAX_INDEXED || backoffLimitPerIndex === undefined) return;
-  const many = `when completions are above ${MAX_INDEXED}`;
-  if (parallelism > MAX_WITH_MANY_COMPLETIONS) {
-    const detail = `must be less than or equal to ${MAX_WITH_MANY_COMPLETIONS} ${many} and used with backoff limit per index`;
-    yield invalid(`${field}.parallelism`, parallelism, detail);
+  if (maxFailedIndexes === undefined) {
+    yield required(failed, `must be specified when completions is above ${MAX_INDEXED}`);
   }
-  if (maxFailedIndexes === undefined) yield required(failed, `must be specified ${many}`);
-  else if (maxFailedIndexes > MAX_WITH_MANY_COMPLETIONS) {
-    yield invalid(failed, maxFailedIndexes, `must be less than or equal to ${MAX_WITH_MANY_COMPLETIONS} ${many}`);
-  }
+  const limit = `must be less than or equal to ${MAX_WITH_MANY_COMPLETIONS} when completions are above ${MAX_INDEXED} and used with backoff limit per index`;
+  if (parallelism > MAX_WITH_MANY_COMPLETIONS) yield invalid(`${field}.parallelism`, parallelism, limit);
+  if ((maxFailedIndexes ?? 0) > MAX_WITH_MANY_COMPLETIONS) yield invalid(failed, maxFailedIndexes, limit);
 }
 
+/** Upstream checks the specification twice. */
 export function* validateJobUpdate(job: Job, old: Job): Findings {
   yield* validateJob(job, old);
   const [spec, was] = [job.spec ?? ({} as JobSpec), old.spec ?? ({} as JobSpec)];
+  yield* validateSelectedJob(spec);
   yield* completionsChange(spec, was);
   yield* unchanged(spec, was, 'selector');
-  const isSuspended =
-    old.status?.conditions?.some(({ type, status }) => type === 'Suspended' && status === 'True') ?? false;
-  let before = was.template;
-  if (was.suspend && (isSuspended || !old.status?.startTime)) before = withSchedulingOf(before, spec.template);
-  if (was.suspend && isSuspended) before = withResourcesOf(before, spec.template);
-  if (!semanticEqual(spec.template, before)) yield invalid('spec.template', spec.template, IMMUTABLE);
+  yield* templateChange(spec, was, rests(old));
   for (const name of [
     'completionMode',
     'podFailurePolicy',
@@ -174,6 +174,24 @@ export function* validateJobUpdate(job: Job, old: Job): Findings {
   }
 }
 
+/** Suspended, and its controller has seen to it. */
+const rests = ({ spec, status }: Job): boolean =>
+  (spec?.suspend ?? false) &&
+  (status?.active ?? 0) === 0 &&
+  (status?.conditions ?? []).some(({ type, status: is }) => type === 'Suspended' && is === 'True');
+
+/** The next pods of a Job that rests may go elsewhere and get other resources; of its template's metadata upstream says nothing then. */
+function* templateChange(spec: JobSpec, was: JobSpec, mayChange: boolean): Findings {
+  if (!mayChange) {
+    yield* unchanged(spec, was, 'template');
+    return;
+  }
+  const before = withResourcesOf(withSchedulingOf(was.template, spec.template), spec.template);
+  if (!semanticEqual(spec.template?.spec, before.spec)) {
+    yield invalid('spec.template.spec', spec.template?.spec, IMMUTABLE);
+  }
+}
+
 function* unchanged(spec: JobSpec, was: JobSpec, name: keyof JobSpec): Findings {
   if (!semanticEqual(spec[name], was[name])) yield invalid(`spec.${name}`, spec[name] ?? null, IMMUTABLE);
 }
@@ -182,10 +200,8 @@ function* unchanged(spec: JobSpec, was: JobSpec, name: keyof JobSpec): Findings 
 function* completionsChange(spec: JobSpec, was: JobSpec): Findings {
   const { completions } = spec;
   if (spec.completionMode !== 'Indexed') yield* unchanged(spec, was, 'completions');
-  else if (completions !== was.completions && completions !== undefined && was.completions !== undefined) {
-    if (completions !== spec.parallelism) {
-      yield invalid('spec.completions', completions, 'can only be modified in tandem with spec.parallelism');
-    }
+  else if (completions !== undefined && completions !== was.completions && completions !== spec.parallelism) {
+    yield invalid('spec.completions', completions, 'can only be modified in tandem with spec.parallelism');
   }
 }
 

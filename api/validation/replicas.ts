@@ -33,29 +33,45 @@ interface ReplicaCounts {
   collisionCount?: number;
 }
 
-/** None is negative, and none counts more than the replicas there are. */
-export function* validateReplicaCounts(status: ReplicaCounts, old: ReplicaCounts | undefined): Findings {
-  const counts: (keyof ReplicaCounts)[] = [
+/** What each kind counts, in upstream's order. */
+const COUNTS = {
+  deployment: [
+    'observedGeneration',
     'replicas',
-    'fullyLabeledReplicas',
     'updatedReplicas',
     'readyReplicas',
     'availableReplicas',
     'unavailableReplicas',
     'terminatingReplicas',
-    'observedGeneration',
     'collisionCount',
-  ];
-  for (const name of counts) yield* nonNegative(status[name], `status.${name}`);
-  const { replicas = 0, readyReplicas = 0, availableReplicas = 0 } = status;
-  for (const name of ['fullyLabeledReplicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas'] as const) {
+  ],
+  replicaSet: [
+    'replicas',
+    'fullyLabeledReplicas',
+    'readyReplicas',
+    'availableReplicas',
+    'observedGeneration',
+    'terminatingReplicas',
+  ],
+} as const;
+const PARTS = ['fullyLabeledReplicas', 'updatedReplicas', 'readyReplicas', 'availableReplicas'] as const;
+
+/** None is negative, and none counts more than the replicas there are. */
+export function* validateReplicaCounts(
+  kind: keyof typeof COUNTS,
+  status: ReplicaCounts = {},
+  old: ReplicaCounts = {},
+): Findings {
+  for (const name of COUNTS[kind]) yield* nonNegative(status[name], `status.${name}`);
+  const { replicas = 0, readyReplicas = 0, availableReplicas = 0, collisionCount } = status;
+  for (const name of PARTS) {
     const count = status[name] ?? 0;
     if (count > replicas) yield invalid(`status.${name}`, count, 'cannot be greater than status.replicas');
   }
   if (availableReplicas > readyReplicas) {
     yield invalid('status.availableReplicas', availableReplicas, 'cannot be greater than readyReplicas');
   }
-  if (old?.collisionCount !== undefined && (status.collisionCount ?? -1) < old.collisionCount) {
-    yield invalid('status.collisionCount', status.collisionCount, 'cannot be decremented');
+  if (old.collisionCount !== undefined && (collisionCount ?? -1) < old.collisionCount) {
+    yield invalid('status.collisionCount', collisionCount ?? 0, 'cannot be decremented');
   }
 }

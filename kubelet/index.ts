@@ -20,7 +20,7 @@ import { DEFAULT_HARD, type Observations, parseThresholds, type ThresholdSetting
 import { DEFAULT_IMAGE_POLICY, ImageCollector, type ImagePolicy } from './images/collector.ts';
 import { defaultNodeIp, type HostFacts, readHostFacts } from './node/host.ts';
 import { SHUTDOWN_MESSAGE, SHUTDOWN_REASON, type ShutdownGroup, shutDown } from './pods/shutdown.ts';
-import { allocatableOf, type NodeFacts } from './node/node-object.ts';
+import { allocatableOf, forPods, type NodeFacts } from './node/node-object.ts';
 import { NodeRegistration } from './node/registration.ts';
 import { BackoffTable, CRASH_INITIAL_MS, CRASH_MAX_MS } from './pods/crash-backoff.ts';
 import type { PodContext } from './pods/context.ts';
@@ -43,6 +43,7 @@ import { NodeUsageReader } from './stats/node-usage.ts';
 import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
 import type { NodeSettings } from './settings.ts';
+import { podCgroups } from './cgroups/pod-cgroups.ts';
 import { createMounter, type Mounter } from './volumes/mounter.ts';
 import { CsiDrivers } from './volumes/csi/drivers.ts';
 import { LOCAL_VOLUMES_ANNOTATION, LocalVolumes } from './volumes/local-volumes.ts';
@@ -160,6 +161,8 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     volumesInUse: () => csi.inUse(),
     runtime: version,
   };
+  const podPidsLimit =
+    options.podPidsLimit ?? Math.floor(new NodeUsageReader(stateDir).read(clock.now()).maxProcesses / 4);
   const settings: NodeSettings = {
     nodeName,
     hostIps: [nodeFacts.nodeIp],
@@ -183,11 +186,8 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
       memory: options.topology?.settings.memoryPolicy === 'Static',
     },
     allowedSysctls: options.allowedSysctls ?? [],
-    // Runtimes on cgroup v1 may refuse what they cannot map; ours can.
-    ...(version.name === 'sampan' && {
-      podPidsLimit:
-        options.podPidsLimit ?? Math.floor(new NodeUsageReader(stateDir).read(clock.now()).maxProcesses / 4),
-    }),
+    // Other runtimes leave the pod's cgroup to the kubelet.
+    ...(version.name === 'sampan' && { podPidsLimit }),
   };
 
   const events = podEvents(context.events, clock);
@@ -249,9 +249,20 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     clock,
     log,
   });
+  const cgroups =
+    version.name === 'sampan' || options.cri
+      ? undefined
+      : podCgroups({
+          root: settings.cgroupRoot,
+          pidsLimit: podPidsLimit,
+          pods: () => pods.active(),
+          clock,
+          log,
+        });
   const podContext: PodContext = {
     nodeState,
     devices,
+    cgroups,
     placement,
     userNamespaces: new UserNamespaces({
       stateDir,
@@ -280,6 +291,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   };
   podContext.services.synced.catch(() => {});
   const pods: Pods = new Pods(podContext, (): Node | undefined => registration?.node);
+  cgroups?.prepare(forPods(nodeFacts));
 
   let listedAtMs = clock.monotonic();
   const problems = (): string[] => [

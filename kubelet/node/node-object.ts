@@ -56,6 +56,14 @@ export function allocatableOf(facts: NodeFacts): Record<string, string> {
   };
 }
 
+/** What pods together may have: the machine less what is reserved. */
+export function forPods({ host, reserved }: NodeFacts): { milliCpu: number; memoryBytes: number } {
+  return {
+    milliCpu: host.cpus * 1000 - milliOf(reserved['cpu']),
+    memoryBytes: host.memoryBytes - bytesOf(reserved['memory']),
+  };
+}
+
 export function nodeLabels(facts: NodeFacts): Record<string, string> {
   const arch = facts.host.architecture;
   return {

@@ -4,6 +4,7 @@ import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Client } from '../../client/port.ts';
 import type { CriClient } from '../cri/client.ts';
+import type { PodCgroups } from '../cgroups/pod-cgroups.ts';
 import type { DeviceManager } from '../devices/manager.ts';
 import type { ImagePuller } from '../images/puller.ts';
 import type { ReferencedObjects } from '../objects.ts';
@@ -26,6 +27,8 @@ export interface PodContext {
   /** What the node runs short of, and whether it ends. */
   nodeState: { pressure(): ReadonlySet<string>; isShuttingDown: boolean };
   devices: DeviceManager;
+  /** Undefined: the runtime makes the cgroups of pods. */
+  cgroups: PodCgroups | undefined;
   userNamespaces: UserNamespaces;
   /** Processors and memory of containers' own; undefined: nobody has any. */
   placement: Placement | undefined;

@@ -26,6 +26,7 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
     for (const text of warnings)
       events.pod(pod, 'Warning', text.startsWith('kubelet') ? 'MissingClusterDNS' : 'DNSConfigForming', text);
   mkdirSync(podLogDirectory({ name, namespace, uid }, settings.podLogsDir), { recursive: true });
+  context.cgroups?.apply(pod);
   const request = { config, runtimeHandler: handler };
   const { podSandboxId = '' } = await cri.call('RunPodSandbox', request, { timeoutMs: SANDBOX_TIMEOUT_MS });
   if (!cache.pod(uid).sandboxes.some((each) => each.id === podSandboxId && each.ips.length > 0)) {

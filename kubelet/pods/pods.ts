@@ -37,6 +37,11 @@ export class Pods {
     return this.#workers.get(this.#uidByKey.get(key) ?? '');
   }
 
+  /** Pods that take up resources, as they run. */
+  active(): Pod[] {
+    return this.#livePods('');
+  }
+
   all(): PodWorker[] {
     return [...this.#workers.values()];
   }
@@ -52,6 +57,7 @@ export class Pods {
     this.#context.placement?.keepOnly(new Set(this.#workers.keys()));
     for (const worker of this.#workers.values()) worker.wake();
     for (const identity of this.#context.cache.identities()) this.runtimeChanged(identity.uid);
+    void this.#context.cgroups?.keepOnly(new Set(this.#workers.keys()));
     void this.#removeLeftDirectories();
   }
 

@@ -24,7 +24,10 @@ export async function applyResizes(
   const { cri, settings } = context;
   const grows = resizes.some(({ before, after }) => !isSmaller(before, after));
   const shrinks = resizes.some(({ before, after }) => isSmaller(before, after));
-  const resizePod = () => updateSandbox(context, sandbox, podResources(pod));
+  const resizePod = async () => {
+    context.cgroups?.apply(pod);
+    await updateSandbox(context, sandbox, podResources(pod));
+  };
   if (grows) await resizePod();
   for (const resize of resizes) {
     const { container, before, after } = resize;

@@ -444,6 +444,7 @@ export class PodWorker {
     if (this.#isUnmounted) return;
     this.#operations.run('unmount', async () => {
       this.#context.userNamespaces.release(this.identity.uid);
+      await this.#context.cgroups?.remove(this.identity.uid);
       await this.#context.volumes.tearDown(this.identity.uid);
       this.#paths = undefined;
       this.#isUnmounted = true;
@@ -464,6 +465,7 @@ export class PodWorker {
         for (const each of observed.containers)
           if (this.#context.cache.container(each.id)) await removeContainer(this.#context, each.id);
         this.#context.userNamespaces.release(uid);
+        await this.#context.cgroups?.remove(uid);
         await volumes.tearDown(uid);
         await volumes.removeTree(podLogDirectory(this.identity, settings.podLogsDir));
         this.#isReleased = true;

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cgroupName, weightOfShares } from './driver.ts';
-import { findHierarchies } from './hierarchy.ts';
-import { createV1Driver, renderV1 } from './v1.ts';
-import { createV2Driver, renderV2 } from './v2.ts';
+import { cgroupName, renderV1, renderV2, weightOfShares } from '../../lib/cgroups/limits.ts';
+import { findHierarchies } from '../../lib/cgroups/hierarchy.ts';
+import { createV1Driver } from './v1.ts';
+import { createV2Driver } from './v2.ts';
 
 const V1 = (root: string) =>
   ['cpu,cpuacct', 'cpuset', 'memory', 'devices', 'freezer', 'pids']

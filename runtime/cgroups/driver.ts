@@ -1,12 +1,7 @@
 // One interface over the three kinds of hosts. Everything here is a pure rendering into paths and file writes, which the
 // launcher executes; only `stats` reads. Cgroups are named absolutely (`/kubepods/pod1/abc`) and live below `root`.
+import type { FileWrite, Rendered } from '../../lib/cgroups/limits.ts';
 import type { CgroupDetails, CgroupStats, Resources } from '../launch/port.ts';
-
-export interface FileWrite {
-  path: string;
-  value: string;
-  why: string;
-}
 
 export interface DeviceRule {
   allow: boolean;
@@ -17,12 +12,6 @@ export interface DeviceRule {
   minor: number;
   /** Of `r`, `w`, `m`. */
   access: string;
-}
-
-export interface Rendered {
-  writes: FileWrite[];
-  /** What this host cannot enforce. */
-  warnings: string[];
 }
 
 export interface CgroupDriver {
@@ -54,26 +43,6 @@ export interface CgroupDriver {
   roots(): string[];
   stats(cgroup: string): CgroupStats;
   details(cgroup: string): CgroupDetails;
-}
-
-/** Refuses what would leave our root; returns the name without a trailing slash. */
-export function cgroupName(cgroup: string): string {
-  const parts = cgroup.split('/').filter((part) => part !== '');
-  if (!cgroup.startsWith('/') || parts.length === 0 || parts.some((part) => part === '.' || part === '..'))
-    throw new Error(`cgroup "${cgroup}" is not an absolute name below our root`);
-  return `/${parts.join('/')}`;
-}
-
-/** Each level from the root down: `/a`, `/a/b`, `/a/b/c`. */
-export function levels(name: string): string[] {
-  const parts = name.split('/').filter((part) => part !== '');
-  return parts.map((_, at) => `/${parts.slice(0, at + 1).join('/')}`);
-}
-
-/** The weight v2 has for v1's shares: 2..262144 onto 1..10000, linear, as runc and crun convert. */
-export function weightOfShares(shares: number): number {
-  const clamped = Math.min(262_144, Math.max(2, shares));
-  return 1 + Math.floor(((clamped - 2) * 9999) / 262_142);
 }
 
 /** What containers may do with devices unless they are privileged. */

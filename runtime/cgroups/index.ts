@@ -1,7 +1,7 @@
 // The driver for this host.
 import { readFileSync } from 'node:fs';
 import type { CgroupDriver } from './driver.ts';
-import { findHierarchies } from './hierarchy.ts';
+import { findHierarchies } from '../../lib/cgroups/hierarchy.ts';
 import { createV1Driver } from './v1.ts';
 import { createV2Driver } from './v2.ts';
 

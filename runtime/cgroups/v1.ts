@@ -1,16 +1,9 @@
 // cgroup v1, alone or beside a v2 tree (hybrid): limits in v1; process sets in v2 where there is one, because it has
 // CLONE_INTO_CGROUP and cgroup.kill.
-import type { CgroupDetails, CgroupStats, Resources } from '../launch/port.ts';
-import {
-  type CgroupDriver,
-  cgroupName,
-  type DeviceRule,
-  type FileWrite,
-  levels,
-  type Rendered,
-  renderDevice,
-} from './driver.ts';
-import type { Hierarchies } from './hierarchy.ts';
+import type { Hierarchies } from '../../lib/cgroups/hierarchy.ts';
+import { cgroupName, type FileWrite, levels, renderV1 } from '../../lib/cgroups/limits.ts';
+import type { CgroupDetails, CgroupStats } from '../launch/port.ts';
+import { type CgroupDriver, type DeviceRule, renderDevice } from './driver.ts';
 import { pairs, parseIoStat, readPressures, readText as read } from './pressure.ts';
 import { hugepageSizes, processesBelow } from './v2.ts';
 
@@ -130,41 +123,6 @@ export function createV1Driver(hierarchies: Hierarchies, root: string): CgroupDr
 /** v1 limits memory and swap together. */
 const swapLimit = (memory: number, both: number): number | undefined =>
   both > 0 && both < UNLIMITED ? Math.max(0, both - memory) : undefined;
-
-/** `currentMemsw` orders the two memory writes: memory may never be above memory plus swap. */
-export function renderV1(
-  file: (controller: string, name: string) => string,
-  available: ReadonlySet<string>,
-  resources: Resources,
-  currentMemsw: number,
-): Rendered {
-  const writes: FileWrite[] = [];
-  const warnings: string[] = [];
-  const put = (controller: string, name: string, value: number | string, why: string) => {
-    if (available.has(controller)) writes.push({ path: file(controller, name), value: String(value), why });
-    else warnings.push(`cgroup controller ${controller} is not available: ${name} ${value} is not enforced`);
-  };
-  if (resources.cpuShares) put('cpu', 'cpu.shares', Math.max(2, resources.cpuShares), 'share of cpu under contention');
-  if (resources.cpuPeriodUs) put('cpu', 'cpu.cfs_period_us', resources.cpuPeriodUs, 'cpu accounting period');
-  if (resources.cpuQuotaUs !== undefined && resources.cpuQuotaUs !== 0)
-    put('cpu', 'cpu.cfs_quota_us', resources.cpuQuotaUs < 0 ? -1 : Math.max(1000, resources.cpuQuotaUs), 'cpu limit');
-  if (resources.cpusetCpus) put('cpuset', 'cpuset.cpus', resources.cpusetCpus, 'cpus it may run on');
-  if (resources.cpusetMems) put('cpuset', 'cpuset.mems', resources.cpusetMems, 'memory nodes it may use');
-  const memory: [string, number][] = [];
-  if (resources.memoryLimitBytes) memory.push(['memory.limit_in_bytes', resources.memoryLimitBytes]);
-  if (resources.memorySwapLimitBytes) memory.push(['memory.memsw.limit_in_bytes', resources.memorySwapLimitBytes]);
-  if (memory.length === 2 && (resources.memoryLimitBytes as number) > currentMemsw) memory.reverse();
-  for (const [name, value] of memory) put('memory', name, value < 0 ? -1 : value, 'memory limit');
-  if (resources.pidsLimit)
-    put('pids', 'pids.max', resources.pidsLimit < 0 ? 'max' : resources.pidsLimit, 'process limit');
-  for (const { pageSize, limitBytes } of resources.hugepageLimits ?? []) {
-    // A limit of 0 without the controller forbids what nobody asked for.
-    if (available.has('hugetlb')) put('hugetlb', `hugetlb.${pageSize}.limit_in_bytes`, limitBytes, 'huge page limit');
-    else if (limitBytes > 0)
-      warnings.push(`cgroup controller hugetlb is not available: ${pageSize} ${limitBytes} is not enforced`);
-  }
-  return { writes, warnings };
-}
 
 export function renderV1Devices(directory: string, rules: DeviceRule[]): FileWrite[] {
   return [

@@ -1,8 +1,9 @@
 // cgroup v2 alone.
 import { readdirSync } from 'node:fs';
-import type { CgroupDetails, CgroupStats, Resources } from '../launch/port.ts';
-import { type CgroupDriver, cgroupName, type FileWrite, levels, type Rendered, weightOfShares } from './driver.ts';
-import type { Hierarchies } from './hierarchy.ts';
+import type { Hierarchies } from '../../lib/cgroups/hierarchy.ts';
+import { cgroupName, type FileWrite, levels, renderV2 } from '../../lib/cgroups/limits.ts';
+import type { CgroupDetails, CgroupStats } from '../launch/port.ts';
+import type { CgroupDriver } from './driver.ts';
 import { pairs, parseIoStat, readPressures, readText } from './pressure.ts';
 
 const CONTROLLERS = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids'];
@@ -114,43 +115,4 @@ export function hugepageSizes(directory: string, file: RegExp): string[] {
   } catch {
     return [];
   }
-}
-
-export function renderV2(directory: string, available: ReadonlySet<string>, resources: Resources): Rendered {
-  const writes: FileWrite[] = [];
-  const warnings: string[] = [];
-  const put = (name: string, value: number | string, why: string) => {
-    const controller = name.split('.')[0] as string;
-    if (available.has(controller)) writes.push({ path: `${directory}/${name}`, value: String(value), why });
-    else warnings.push(`cgroup controller ${controller} is not available: ${name} ${value} is not enforced`);
-  };
-  const { cpuQuotaUs, cpuPeriodUs, memoryLimitBytes, memorySwapLimitBytes } = resources;
-  if (resources.cpuShares) put('cpu.weight', weightOfShares(resources.cpuShares), `${resources.cpuShares} shares`);
-  if (cpuQuotaUs || cpuPeriodUs)
-    put(
-      'cpu.max',
-      `${cpuQuotaUs && cpuQuotaUs > 0 ? Math.max(1000, cpuQuotaUs) : 'max'} ${cpuPeriodUs ?? 100_000}`,
-      'cpu limit',
-    );
-  if (resources.cpusetCpus) put('cpuset.cpus', resources.cpusetCpus, 'cpus it may run on');
-  if (resources.cpusetMems) put('cpuset.mems', resources.cpusetMems, 'memory nodes it may use');
-  // v2 counts swap alone, CRI memory plus swap.
-  if (memorySwapLimitBytes)
-    put(
-      'memory.swap.max',
-      memorySwapLimitBytes < 0 ? 'max' : Math.max(0, memorySwapLimitBytes - (memoryLimitBytes ?? 0)),
-      'swap limit',
-    );
-  if (memoryLimitBytes) put('memory.max', memoryLimitBytes < 0 ? 'max' : memoryLimitBytes, 'memory limit');
-  if (resources.pidsLimit) put('pids.max', resources.pidsLimit < 0 ? 'max' : resources.pidsLimit, 'process limit');
-  for (const { pageSize, limitBytes } of resources.hugepageLimits ?? []) {
-    if (available.has('hugetlb')) put(`hugetlb.${pageSize}.max`, limitBytes, 'huge page limit');
-    else if (limitBytes > 0)
-      warnings.push(`cgroup controller hugetlb is not available: ${pageSize} ${limitBytes} is not enforced`);
-  }
-  for (const [name, value] of Object.entries(resources.unified ?? {})) {
-    if (!/^[a-z0-9_]+(\.[a-zA-Z0-9_]+)+$/.test(name)) throw new Error(`"${name}" is not the name of a cgroup v2 file`);
-    put(name, value, 'as asked');
-  }
-  return { writes, warnings };
 }

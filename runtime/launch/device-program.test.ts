@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { defaultDevices } from '../cgroups/driver.ts';
-import { findHierarchies } from '../cgroups/hierarchy.ts';
+import { findHierarchies } from '../../lib/cgroups/hierarchy.ts';
 import { readFileSync } from 'node:fs';
 import { deviceProgram } from './device-program.ts';
 import { createLauncherServer } from './server.ts';

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupDriver } from '../cgroups/driver.ts';
-import { findHierarchies } from '../cgroups/hierarchy.ts';
+import { findHierarchies } from '../../lib/cgroups/hierarchy.ts';
 import { createCgroupDriver } from '../cgroups/index.ts';
 import { type OwnLimits, parseOwnLimits } from './capabilities.ts';
 import type { ContainerHost, DeviceNode } from './container-plan.ts';

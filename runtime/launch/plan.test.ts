@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findHierarchies } from '../cgroups/hierarchy.ts';
+import { findHierarchies } from '../../lib/cgroups/hierarchy.ts';
 import { createV1Driver } from '../cgroups/v1.ts';
 import { createV2Driver } from '../cgroups/v2.ts';
 import { type ContainerHost, planContainer } from './container-plan.ts';

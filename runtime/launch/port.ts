@@ -1,5 +1,6 @@
 // The launcher as the CRI server sees it. Policy (what a container may see, do and use) is decided in TypeScript and
 // arrives here as a value; the mechanism is the C program in runtime/native. All ids are the CRI's own, `[a-z0-9]{1,64}`.
+import type { CgroupResources } from '../../lib/cgroups/limits.ts';
 import type { Duplex } from 'node:stream';
 import type { DeviceIo, Pressures } from '../cgroups/pressure.ts';
 
@@ -48,20 +49,8 @@ export interface SandboxHandle {
   pausePid: number | undefined;
 }
 
-/** What a cgroup is given; absent means unlimited or inherited. The driver translates for v1, hybrid and v2. */
-export interface Resources {
-  cpuShares?: number;
-  cpuQuotaUs?: number;
-  cpuPeriodUs?: number;
-  cpusetCpus?: string;
-  cpusetMems?: string;
-  memoryLimitBytes?: number;
-  memorySwapLimitBytes?: number;
-  pidsLimit?: number;
-  hugepageLimits?: { pageSize: string; limitBytes: number }[];
-  /** Raw v2 files such as `memory.high`, taken as they are on v2 and ignored on v1. */
-  unified?: Record<string, string>;
-}
+/** What a cgroup is given; the driver translates for v1, hybrid and v2. */
+export type Resources = CgroupResources;
 
 export interface Mount {
   /** Absolute on the host; ignored for virtual file systems. */

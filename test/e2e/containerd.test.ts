@@ -1,5 +1,6 @@
 // Our kubelet drives Debian's containerd: pods run, are probed, restarted, read, entered and removed.
 import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Node, Pod } from '../../api/types/core-v1.ts';
@@ -74,8 +75,8 @@ spec:
   - name: app
     image: localhost/tools:1
     command: [sh, -c, 'cat /work/state /conf/greeting; touch /tmp/alive; exec sleep 1000']
-    readinessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1}
-    livenessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, failureThreshold: 1}
+    readinessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, timeoutSeconds: 10}
+    livenessProbe: {exec: {command: [test, -e, /tmp/alive]}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1}
     resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 64Mi}}
     volumeMounts: [{name: conf, mountPath: /conf}, {name: work, mountPath: /work}]
 `);
@@ -93,4 +94,52 @@ spec:
   expect(status?.containerStatuses?.[0]?.containerID).toMatch(/^containerd:\/\//);
   expect(status?.podIP).toBe('10.88.0.9');
   await cluster.must('delete', 'pod', 'web', '--timeout=30s');
+}, 120_000);
+
+/** What the kernel holds of a pod's cgroup, in whichever hierarchy the controller is. */
+const limit = (pod: Pod, v1: string, v2: string) => {
+  const place = join(host.cgroup, 'kubepods/burstable', `pod${pod.metadata.uid}`);
+  const files = [join('/sys/fs/cgroup', v1.split('.')[0] as string, place, v1), join('/sys/fs/cgroup', place, v2)];
+  const found = files.find((each) => existsSync(each));
+  return found && readFileSync(found, 'utf8').trim();
+};
+
+test('the kubelet makes the cgroup of a pod, resizes it with the pod, and takes it away', async () => {
+  await cluster.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: limited}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: app
+    image: localhost/tools:1
+    command: [sh, -c, 'exec sleep 1000']
+    resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}
+`);
+  await cluster.must('wait', '--for=condition=Ready', 'pod/limited', '--timeout=60s');
+  const pod = await cluster.get<Pod>('pod', 'limited');
+  expect(limit(pod, 'memory.limit_in_bytes', 'memory.max')).toBe(String(64 * 2 ** 20));
+  expect(limit(pod, 'cpu.cfs_quota_us', 'cpu.max')).toMatch(/^20000/);
+  expect(Number(limit(pod, 'pids.max', 'pids.max'))).toBeGreaterThan(0);
+  const resources = { requests: { cpu: '100m', memory: '32Mi' }, limits: { cpu: '300m', memory: '96Mi' } };
+  await cluster.must(
+    'patch',
+    'pod',
+    'limited',
+    '--subresource=resize',
+    '-p',
+    JSON.stringify({ spec: { containers: [{ name: 'app', resources }] } }),
+  );
+  await expect
+    .poll(() => limit(pod, 'memory.limit_in_bytes', 'memory.max'), { timeout: 30_000 })
+    .toBe(String(96 * 2 ** 20));
+  expect(limit(pod, 'cpu.cfs_quota_us', 'cpu.max')).toMatch(/^30000/);
+  await expect
+    .poll(async () => (await cluster.get<Pod>('pod', 'limited')).status?.containerStatuses?.[0]?.resources?.limits, {
+      timeout: 30_000,
+    })
+    .toEqual(resources.limits);
+  await cluster.must('delete', 'pod', 'limited', '--timeout=30s');
+  expect(limit(pod, 'memory.limit_in_bytes', 'memory.max')).toBeUndefined();
 }, 120_000);

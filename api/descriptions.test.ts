@@ -169,6 +169,22 @@ describe('the files', () => {
   });
 });
 
+describe('the reader', () => {
+  it('is not told the same twice: clients show a field and then its type', () => {
+    const opening = (text = '') => text.split(/(?<=[.]) /)[0];
+    const twice = types.flatMap((type) =>
+      [...type.fields.values()].flatMap((field) => {
+        let shown = field.type;
+        while (shown.kind === 'list' || shown.kind === 'map') shown = shown.of;
+        if (shown.kind !== 'ref' || type.isInlineOnly) return [];
+        const isTwice = opening(fieldText(type, field.name)) === opening(typeText(shown.name));
+        return isTwice ? [`${type.name}.${field.name}`] : [];
+      }),
+    );
+    expect(twice).toEqual([]);
+  });
+});
+
 describe('the format', () => {
   it('has types, fields and values', () => {
     const found = parseSections(

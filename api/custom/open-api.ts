@@ -1,5 +1,6 @@
 // The schema of a custom resource as OpenAPI documents show it: whole in 3.0; in 2.0 without what that dialect does not have
 // (k8s.io/apiextensions-apiserver/pkg/controller/openapi).
+import { sectionText } from '../descriptions.ts';
 import type { JSONSchemaProps } from '../types/apiextensions-v1.ts';
 import { isMap, type Json } from './structural.ts';
 
@@ -33,16 +34,19 @@ function publish(props: Json, dialect: Dialect, isRoot: boolean): Json {
     } else schema[name] = value;
   }
   if (props['x-kubernetes-embedded-resource'] === true && !isRoot && !isOpen) {
-    const prefix = dialect === 'v3' ? '#/components/schemas/' : '#/definitions/';
+    const reference = { $ref: `${dialect === 'v3' ? '#/components/schemas/' : '#/definitions/'}${OBJECT_META}` };
     schema['properties'] = {
       ...(schema['properties'] as Json | undefined),
-      apiVersion: { type: 'string' },
-      kind: { type: 'string' },
-      metadata: dialect === 'v3' ? { allOf: [{ $ref: prefix + OBJECT_META }] } : { $ref: prefix + OBJECT_META },
+      apiVersion: { ...told('apiVersion'), type: 'string' },
+      kind: { ...told('kind'), type: 'string' },
+      metadata: { ...told('metadata'), ...(dialect === 'v3' ? { allOf: [reference] } : reference) },
     };
   }
   return schema;
 }
+
+/** What every object has is said once. */
+const told = (field: string): Json => ({ description: sectionText('shared', '*', field) });
 
 const eachSchema = (schemas: Json, dialect: Dialect): Json =>
   Object.fromEntries(

@@ -56,7 +56,9 @@ export function sectionText(
 export function descriptionsDigest(): string {
   if (digest === undefined) {
     const hash = createHash('sha256');
-    for (const name of readdirSync(folder).sort()) hash.update(name).update(readFileSync(new URL(name, folder)));
+    for (const name of readdirSync(folder).sort()) {
+      if (name.endsWith('.txt')) hash.update(name).update(readFileSync(new URL(name, folder)));
+    }
     digest = hash.digest('hex');
   }
   return digest;

@@ -117,6 +117,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
 
   /** True when the object has a status subresource: the main resource then ignores status and the reverse. */
   hasStatus: boolean;
+  /** True when a new object keeps the status that comes with it. */
+  statusOnCreate?: boolean;
   /** True when labels, annotations, owners and finalizers cannot change with a status (metav1.ResetObjectMetaForStatus). */
   statusKeepsMetadata?: boolean;
   scale?: ScaleMapping<T>;

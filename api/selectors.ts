@@ -360,20 +360,31 @@ export function validateLabels(labels: Labels | null | undefined, field: string)
   return found;
 }
 
+export interface RequirementOptions {
+  /** Values that no label can have, in expressions. */
+  allowInvalidValues?: boolean;
+  /** Operators of a later time. */
+  allowUnknownOperator?: boolean;
+}
+
 export function validateLabelSelector(
   selector: LabelSelector | null | undefined,
   field: string,
-  options: { allowInvalidValues?: boolean } = {},
+  options: RequirementOptions = {},
 ): FieldError[] {
   if (!selector) return [];
   const found = validateLabels(selector.matchLabels, `${field}.matchLabels`);
   (selector.matchExpressions ?? []).forEach((each, i) => {
-    found.push(...validateRequirement(each, `${field}.matchExpressions[${i}]`, options.allowInvalidValues ?? false));
+    found.push(...validateRequirement(each, `${field}.matchExpressions[${i}]`, options));
   });
   return found;
 }
 
-function validateRequirement(each: LabelSelectorRequirement, field: string, allowInvalidValues: boolean): FieldError[] {
+export function validateRequirement(
+  each: LabelSelectorRequirement,
+  field: string,
+  { allowInvalidValues = false, allowUnknownOperator = false }: RequirementOptions,
+): FieldError[] {
   const found: FieldError[] = [];
   const values = each.values ?? [];
   switch (each.operator) {
@@ -395,7 +406,9 @@ function validateRequirement(each: LabelSelectorRequirement, field: string, allo
       }
       break;
     default:
-      found.push(fieldErrors.invalid(`${field}.operator`, each.operator, 'not a valid selector operator'));
+      if (!allowUnknownOperator) {
+        found.push(fieldErrors.invalid(`${field}.operator`, each.operator, 'not a valid selector operator'));
+      }
   }
   for (const message of isQualifiedName(each.key)) found.push(fieldErrors.invalid(`${field}.key`, each.key, message));
   if (!allowInvalidValues) {

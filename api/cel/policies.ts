@@ -111,12 +111,12 @@ export const compileWebhookConditions = (
   field: string,
 ): NamedExpression[] => compileMatchConditions(conditions, admissionEnvironment({ hasAuthorizer: true }), field);
 
-/** What does not compile, as the API server refuses it. Expressions that are empty are refused elsewhere. */
-export function compileErrors(expressions: Iterable<PolicyExpression | undefined>): FieldError[] {
-  const found: FieldError[] = [];
+/** What does not compile, as the API server refuses it, by field. Expressions that are empty are refused elsewhere. */
+export function compileProblems(expressions: Iterable<PolicyExpression | undefined>): Map<string, FieldError> {
+  const found = new Map<string, FieldError>();
   for (const each of expressions) {
     if (each?.problem === undefined || !each.expression.trim()) continue;
-    found.push(fieldErrors.invalid(each.field, each.expression, each.problem));
+    found.set(each.field, fieldErrors.invalid(each.field, each.expression, each.problem));
   }
   return found;
 }

@@ -120,7 +120,7 @@ describe('Node', () => {
         ],
       },
       {},
-      'metadata.taints[1]: Duplicate value: {"key":"a","effect":"NoExecute","value":"b"}: taints must be unique by key and effect pair',
+      'metadata.taints[1]: Duplicate value: {"Key":"a","Value":"b","Effect":"NoExecute","TimeAdded":null}: taints must be unique by key and effect pair',
     ],
     [
       { podCIDRs: ['10.0.0.0/40'] },

@@ -26,7 +26,7 @@ describe('flow schemas', () => {
     ],
     [
       { distinguisherMethod: { type: 'ByAge' } },
-      ['spec.distinguisherMethod.type: Unsupported value: {"type":"ByAge"}: supported values: "ByNamespace", "ByUser"'],
+      ['spec.distinguisherMethod.type: Unsupported value: {"Type":"ByAge"}: supported values: "ByNamespace", "ByUser"'],
     ],
     [
       { rules: [{}] },

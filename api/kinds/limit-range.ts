@@ -10,6 +10,7 @@ export const limitRange = defineKind<LimitRange>({
   resource: 'limitranges',
   shortNames: ['limits'],
   namespaced: true,
+  allowCreateOnUpdate: true,
   schema: 'core.v1.LimitRange',
   columns: [NAME_COLUMN, 'Created At:date'],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp ?? ''],

@@ -31,4 +31,5 @@ export const mutatingAdmissionPolicy = defineKind<MutatingAdmissionPolicy>({
     defaultMatchResources(spec.matchConstraints);
   },
   validate: ({ spec }) => [...validateMutatingPolicy(spec ?? {})],
+  validateUpdate: ({ spec }, old) => [...validateMutatingPolicy(spec ?? {}, old.spec ?? {})],
 });

@@ -20,7 +20,7 @@ export const namespace = defineKind<Namespace>({
     object.status?.phase ?? '',
     age(object.metadata.creationTimestamp, nowMs),
   ],
-  selectableFields: { 'status.phase': (object) => object.status?.phase ?? '' },
+  selectableFields: { 'status.phase': (object) => object.status?.phase ?? '', name: nameOf },
   hasStatus: true,
   subresources: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
 
@@ -51,10 +51,12 @@ export const namespace = defineKind<Namespace>({
   },
 });
 
+const STANDARD_FINALIZERS = ['kubernetes', 'orphan', 'foregroundDeletion'];
+
 function validate({ spec }: Namespace): FieldError[] {
   return (spec?.finalizers ?? []).flatMap((finalizer) => {
     const messages = isQualifiedName(finalizer);
-    if (messages.length === 0 && !finalizer.includes('/') && finalizer !== 'kubernetes') {
+    if (!finalizer.includes('/') && !STANDARD_FINALIZERS.includes(finalizer)) {
       messages.push('name is neither a standard finalizer name nor is it fully qualified');
     }
     return messages.map((message) => fieldErrors.invalid('spec.finalizers', finalizer, message));

@@ -1,13 +1,17 @@
 // core/v1 Node: a machine and what its agent reports of it.
 import { age } from '../duration.ts';
-import type { Node } from '../types/core-v1.ts';
 import { semanticEqual } from '../equality.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type FieldError, fieldErrors, goStruct } from '../field-error.ts';
+import { isConfigMapKey, isDns1123Label, isDns1123Subdomain } from '../names.ts';
+import type { Node, NodeConfigSource } from '../types/core-v1.ts';
+import { type Findings, invalidEach } from '../validation/checks.ts';
 import { cidrWarnings } from '../validation/ip-warnings.ts';
-import { isDualStack, validCidr } from '../validation/ip.ts';
+import { isCidr, isDualStack, validCidr } from '../validation/ip.ts';
 import { quantityOfResource } from '../validation/resources.ts';
 import { validateTaints } from '../validation/scheduling.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+
+const { duplicate, forbidden, internal, invalid, required } = fieldErrors;
 
 const ROLE_PREFIX = 'node-role.kubernetes.io/';
 
@@ -57,8 +61,10 @@ export const node = defineKind<Node>({
     else if (first) spec.podCIDR = first;
   },
 
-  validate: (object) => [...taintsAndResources(object), ...podCidrs(object.spec?.podCIDRs ?? [])],
-  validateUpdate: validateChange,
+  /** An agent tells all of its machine when it registers it. */
+  statusOnCreate: true,
+  validate,
+  validateUpdate: (object, old) => [...validate(object), ...validateChange(object, old)],
   validateStatusUpdate: validateChange,
   warnings: ({ spec }) => [
     ...(spec?.configSource ? ['spec.configSource: the feature is removed'] : []),
@@ -67,24 +73,35 @@ export const node = defineKind<Node>({
   ],
 });
 
-function taintsAndResources({ spec, status }: Node): FieldError[] {
-  const found = [...validateTaints(spec?.taints ?? [], 'metadata.taints')];
-  for (const list of ['capacity', 'allocatable'] as const) {
-    for (const [name, value] of Object.entries(status?.[list] ?? {})) {
-      found.push(...quantityOfResource(name, value, `status.${list}.${name}`));
-    }
-  }
-  return found;
+function validate(object: Node): FieldError[] {
+  return [...taints(object), ...resources(object), ...podCidrs(object.spec?.podCIDRs ?? [])];
+}
+
+/** The path is upstream's. */
+const taints = ({ spec }: Node): FieldError[] => [...validateTaints(spec?.taints ?? [], 'metadata.taints')];
+
+function resources({ status }: Node): FieldError[] {
+  return (['capacity', 'allocatable'] as const).flatMap((list) =>
+    Object.entries(status?.[list] ?? {}).flatMap(([name, value]) => [
+      ...quantityOfResource(name, value, `status.${list}.${name}`),
+    ]),
+  );
 }
 
 function podCidrs(cidrs: readonly string[]): FieldError[] {
   const field = 'spec.podCIDRs';
   const found = cidrs.flatMap((cidr, i) => [...validCidr(cidr, `${field}[${i}]`)]);
-  if (cidrs.length > 1 && (!isDualStack(cidrs) || cidrs.length > 2)) {
-    found.push(fieldErrors.invalid(field, cidrs, 'may specify no more than one CIDR for each IP family'));
+  if (cidrs.length < 2) return found;
+  const bad = cidrs.find((cidr) => !isCidr(cidr));
+  if (bad !== undefined) {
+    const text = `invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR address: ${bad}`;
+    found.push(internal(field, text));
+  }
+  if (bad !== undefined || !isDualStack(cidrs) || cidrs.length > 2) {
+    found.push(invalid(field, cidrs, 'may specify no more than one CIDR for each IP family'));
   }
   for (const [i, cidr] of cidrs.entries()) {
-    if (cidrs.indexOf(cidr) < i) found.push(fieldErrors.duplicate(`${field}[${i}]`, cidr));
+    if (cidrs.indexOf(cidr) < i) found.push(duplicate(`${field}[${i}]`, cidr));
   }
   return found;
 }
@@ -93,25 +110,48 @@ function podCidrs(cidrs: readonly string[]): FieldError[] {
 function validateChange(object: Node, old: Node): FieldError[] {
   const { spec = {}, status } = object;
   const was = old.spec ?? {};
-  const found = taintsAndResources(object);
+  const found = resources(object);
   const addresses = new Set<string>();
   for (const [i, address] of (status?.addresses ?? []).entries()) {
     const key = `${address.type} ${address.address}`;
-    if (addresses.has(key)) found.push(fieldErrors.duplicate(`status.addresses[${i}]`, address));
+    const shown = goStruct(address, { Type: '', Address: '' });
+    if (addresses.has(key)) found.push(duplicate(`status.addresses[${i}]`, shown));
     addresses.add(key);
   }
   if ((was.podCIDRs ?? []).length > 0 && !semanticEqual(spec.podCIDRs, was.podCIDRs)) {
-    const message = 'node updates may not change podCIDR except from "" to valid';
-    found.push(fieldErrors.forbidden('spec.podCIDRs', message));
+    found.push(forbidden('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid'));
   }
   if (was.providerID && spec.providerID !== was.providerID) {
-    const message = 'node updates may not change providerID except from "" to valid';
-    found.push(fieldErrors.forbidden('spec.providerID', message));
+    found.push(forbidden('spec.providerID', 'node updates may not change providerID except from "" to valid'));
   }
-  if ((spec.externalID ?? '') !== (was.externalID ?? '')) {
-    found.push(fieldErrors.forbidden('spec.externalID', 'may not be updated'));
+  if (spec.configSource) found.push(...configSource(spec.configSource, false, 'spec.configSource'));
+  for (const name of ['assigned', 'active', 'lastKnownGood'] as const) {
+    const source = status?.config?.[name];
+    if (source) found.push(...configSource(source, true, `status.config.${name}`));
   }
+  found.push(...taints(object));
+  if ((spec.externalID ?? '') !== (was.externalID ?? ''))
+    found.push(forbidden('spec.externalID', 'may not be updated'));
   return found;
+}
+
+/** Nothing comes of it any more, and it is still looked at. A status says which object exactly it is, a specification does not. */
+function* configSource({ configMap }: NodeConfigSource, isStatus: boolean, field: string): Findings {
+  if (!configMap) {
+    yield invalid(field, { ConfigMap: null }, 'exactly one reference subfield must be non-nil');
+    return;
+  }
+  const at = `${field}.configMap`;
+  for (const name of ['uid', 'resourceVersion'] as const) {
+    if (isStatus && !configMap[name]) yield required(`${at}.${name}`, `${name} must be set in status`);
+    if (!isStatus && configMap[name]) yield forbidden(`${at}.${name}`, `${name} must not be set in spec`);
+  }
+  const checks = { namespace: isDns1123Label, name: isDns1123Subdomain, kubeletConfigKey: isConfigMapKey };
+  for (const [name, check] of Object.entries(checks)) {
+    const value = configMap[name as keyof typeof checks];
+    if (!value) yield required(`${at}.${name}`, `${name} must be set`);
+    else yield* invalidEach(`${at}.${name}`, value, check(value));
+  }
 }
 
 function statusOf(object: Node): string {

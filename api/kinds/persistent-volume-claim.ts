@@ -7,7 +7,7 @@ import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/
 import { type Findings, IMMUTABLE } from '../validation/checks.ts';
 import { describeChange } from '../validation/describe-change.ts';
 import { claimWarnings } from '../validation/storage-warnings.ts';
-import { validateClaimSpec, validateClaimStatus } from '../validation/persistent-volume-claims.ts';
+import { claimTolerance, validateClaimSpec, validateClaimStatus } from '../validation/persistent-volume-claims.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 import { shortAccessModes, storageClassOf } from './parts/volume-cells.ts';
 
@@ -61,15 +61,12 @@ export const persistentVolumeClaim = defineKind<PersistentVolumeClaim>({
   },
   validate: ({ spec }) => [...validateClaimSpec(spec ?? {}, 'spec')],
   validateUpdate: (object, old) => [
-    ...validateClaimSpec(object.spec ?? {}, 'spec', hasGroup(old.spec ?? {})),
+    ...validateClaimSpec(object.spec ?? {}, 'spec', claimTolerance(old.spec ?? {})),
     ...change(object, old),
   ],
   validateStatusUpdate: (object) => [...validateClaimStatus(object)],
   warnings: claimWarnings,
 });
-
-const hasGroup = ({ dataSource, dataSourceRef }: PersistentVolumeClaimSpec): boolean =>
-  dataSource?.apiGroup !== undefined || dataSourceRef?.apiGroup !== undefined;
 
 /**
  * What cannot be a source is dropped, unless the claim has one already: a source in another namespace

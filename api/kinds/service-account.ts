@@ -15,8 +15,12 @@ export const serviceAccount = defineKind<ServiceAccount>({
   schema: 'core.v1.ServiceAccount',
   columns: [NAME_COLUMN, 'Age'],
   cells: (object, { nowMs }) => [nameOf(object), age(object.metadata.creationTimestamp, nowMs)],
-  warnings: ({ metadata }) =>
-    metadata.annotations?.[MOUNTABLE_SECRETS] === undefined
+  prepareForCreate: nameSecretsOnly,
+  prepareForUpdate: nameSecretsOnly,
+  /** Who sets it is told, not who changes an account that has it. */
+  warnings: ({ metadata }, old) =>
+    metadata.annotations?.[MOUNTABLE_SECRETS] === undefined ||
+    old?.metadata.annotations?.[MOUNTABLE_SECRETS] !== undefined
       ? []
       : [
           `metadata.annotations[${MOUNTABLE_SECRETS}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`,
@@ -25,3 +29,8 @@ export const serviceAccount = defineKind<ServiceAccount>({
     { name: 'token', kind: 'TokenRequest', group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] },
   ],
 });
+
+/** Secrets are in the account's namespace; whatever else a reference could say is not kept. */
+function nameSecretsOnly(object: ServiceAccount): void {
+  if (object.secrets) object.secrets = object.secrets.map(({ name }) => (name ? { name } : {}));
+}

@@ -23,9 +23,7 @@ export const serviceCidr = defineKind<ServiceCIDR>({
   ],
   hasStatus: true,
   statusKeepsMetadata: true,
-  prepareForCreate(object) {
-    object.status = {};
-  },
+  statusOnCreate: true,
   validate: (object) => [...findings(object)],
   validateUpdate: (object, old) => [...changes(object, old)],
 });

@@ -64,7 +64,9 @@ it.each<[Partial<ServiceSpec>, string[]]>([
         { port: 1, name: 'b' },
       ],
     },
-    ['spec.ports[1]: Duplicate value: {"port":1,"protocol":"TCP"}'],
+    [
+      'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":1,"TargetPort":0,"NodePort":0}',
+    ],
   ],
   [
     { ports: [{ port: 1, targetPort: 'Bad_Name' }] },

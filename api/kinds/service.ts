@@ -37,6 +37,7 @@ export const service = defineKind<Service>({
     'spec.type': (object) => object.spec?.type ?? '',
   },
   hasStatus: true,
+  allowCreateOnUpdate: true,
   subresources: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: ['create', 'delete', 'get', 'patch', 'update'] }],
 
   setDefaults(object) {

@@ -35,5 +35,8 @@ export const validatingAdmissionPolicy = defineKind<ValidatingAdmissionPolicy>({
     object.status = {};
   },
   validate: ({ spec, metadata }) => [...validateValidatingPolicy(spec ?? {}, metadata.name ?? '')],
+  validateUpdate: ({ spec, metadata }, old) => [
+    ...validateValidatingPolicy(spec ?? {}, metadata.name ?? '', old.spec ?? {}),
+  ],
   validateStatusUpdate: ({ status }) => [...validateValidatingPolicyStatus(status ?? {})],
 });

@@ -1,7 +1,8 @@
 // Admission policies and their bindings (k8s.io/kubernetes/pkg/apis/admissionregistration/validation): their form, and
 // whether their expressions compile.
-import { compileErrors, compileMutating, compileValidating } from '../cel/policies.ts';
-import { fieldErrors } from '../field-error.ts';
+import { compileMutating, compileProblems, compileValidating } from '../cel/policies.ts';
+import { semanticEqual } from '../equality.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import { isDns1035Label, isDns1123Subdomain, nameIsDnsSubdomain, nameIsPathSegment } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type {
@@ -18,7 +19,9 @@ import type {
   Variable,
 } from '../types/admissionregistration-v1.ts';
 import {
+  type CompileProblems,
   FAILURE_POLICIES,
+  problemOf,
   REINVOCATION_POLICIES,
   validateMatchConditions,
   validateMatchResources,
@@ -43,7 +46,13 @@ type AnyPolicySpec = Pick<
   'failurePolicy' | 'paramKind' | 'matchConstraints' | 'matchConditions' | 'variables'
 >;
 
-function* policy(spec: AnyPolicySpec): Findings {
+/** Conditions that did not change, nor what their parameters are, were accepted once. */
+const keepsConditions = (spec: AnyPolicySpec, old: AnyPolicySpec | undefined): boolean =>
+  old !== undefined &&
+  semanticEqual(spec.paramKind, old.paramKind) &&
+  semanticEqual(spec.matchConditions, old.matchConditions);
+
+function* policy(spec: AnyPolicySpec, problems: CompileProblems, old: AnyPolicySpec | undefined): Findings {
   yield* oneOf(spec.failurePolicy, FAILURE_POLICIES, 'spec.failurePolicy');
   if (spec.paramKind) yield* paramKind(spec.paramKind, 'spec.paramKind');
   if (!spec.matchConstraints) yield required('spec.matchConstraints');
@@ -51,15 +60,19 @@ function* policy(spec: AnyPolicySpec): Findings {
     yield* validateMatchResources(spec.matchConstraints, 'spec.matchConstraints');
     if (!spec.matchConstraints.resourceRules?.length) yield required('spec.matchConstraints.resourceRules');
   }
-  yield* validateMatchConditions(spec.matchConditions, 'spec.matchConditions');
-  for (const [i, each] of (spec.variables ?? []).entries()) yield* variable(each, `spec.variables[${i}]`);
+  if (!keepsConditions(spec, old)) {
+    yield* validateMatchConditions(spec.matchConditions, 'spec.matchConditions', problems);
+  }
+  for (const [i, each] of (spec.variables ?? []).entries()) yield* variable(each, problems, `spec.variables[${i}]`);
 }
 
-export function* validateValidatingPolicy(spec: ValidatingAdmissionPolicySpec, name: string): Findings {
-  yield* policy(spec);
-  const { matchConditions, variables, ...others } = compileValidating(spec);
-  yield* compileErrors([...matchConditions, ...variables, ...others.validations, ...others.messages]);
-  yield* compileErrors(others.auditAnnotations);
+export function* validateValidatingPolicy(
+  spec: ValidatingAdmissionPolicySpec,
+  name: string,
+  old?: ValidatingAdmissionPolicySpec,
+): Findings {
+  const problems = compileProblems(Object.values(compileValidating(spec)).flat());
+  yield* policy(spec, problems, old);
   const { validations = [], auditAnnotations = [] } = spec;
   if (validations.length === 0 && auditAnnotations.length === 0) {
     const text = 'validations or auditAnnotations must contain at least one item';
@@ -67,25 +80,28 @@ export function* validateValidatingPolicy(spec: ValidatingAdmissionPolicySpec, n
     yield required('spec.auditAnnotations', text);
     return;
   }
-  for (const [i, each] of validations.entries()) yield* validation(each, `spec.validations[${i}]`);
+  for (const [i, each] of validations.entries()) yield* validation(each, problems, `spec.validations[${i}]`);
   if (auditAnnotations.length > MAX_AUDIT_ANNOTATIONS) {
     const text = `must not have more than ${MAX_AUDIT_ANNOTATIONS} auditAnnotations`;
-    yield invalid('spec.auditAnnotations', auditAnnotations, text);
+    const shown = auditAnnotations.map((each) => goStruct(each, { Key: '', ValueExpression: '' }));
+    yield invalid('spec.auditAnnotations', shown, text);
   }
   const seen = new Set<string>();
   for (const [i, each] of auditAnnotations.entries()) {
-    yield* auditAnnotation(each, name, `spec.auditAnnotations[${i}]`);
+    yield* auditAnnotation(each, name, problems, `spec.auditAnnotations[${i}]`);
     if (seen.has(each.key)) yield duplicate(`spec.auditAnnotations[${i}].key`, each.key);
     seen.add(each.key);
   }
 }
 
-export function* validateMutatingPolicy(spec: MutatingAdmissionPolicySpec): Findings {
-  yield* policy(spec);
-  const { matchConditions, variables, mutations } = compileMutating(spec);
-  yield* compileErrors([...matchConditions, ...variables, ...mutations]);
+export function* validateMutatingPolicy(
+  spec: MutatingAdmissionPolicySpec,
+  old?: MutatingAdmissionPolicySpec,
+): Findings {
+  const problems = compileProblems(Object.values(compileMutating(spec)).flat());
+  yield* policy(spec, problems, old);
   if (!spec.mutations?.length) yield required('spec.mutations', 'mutations must contain at least one item');
-  for (const [i, each] of (spec.mutations ?? []).entries()) yield* mutation(each, `spec.mutations[${i}]`);
+  for (const [i, each] of (spec.mutations ?? []).entries()) yield* mutation(each, problems, `spec.mutations[${i}]`);
   yield* oneOf(spec.reinvocationPolicy, REINVOCATION_POLICIES, 'spec.reinvocationPolicy');
 }
 
@@ -115,20 +131,22 @@ function* paramKind({ apiVersion = '', kind = '' }: ParamKind, field: string): F
   }
 }
 
-function* variable({ name = '', expression = '' }: Variable, field: string): Findings {
+function* variable({ name = '', expression = '' }: Variable, problems: CompileProblems, field: string): Findings {
   if (!name.trim()) yield required(`${field}.name`, 'name is not specified');
   else if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name) || CEL_RESERVED.has(name)) {
     yield invalid(`${field}.name`, name, 'name is not a valid CEL identifier');
   }
   if (!expression.trim()) yield required(`${field}.expression`, 'expression is not specified');
+  else yield* problemOf(problems, `${field}.expression`);
 }
 
-function* validation(each: Validation, field: string): Findings {
+function* validation(each: Validation, problems: CompileProblems, field: string): Findings {
   const { expression = '', message = '', messageExpression = '', reason } = each;
   if (!expression.trim()) yield required(`${field}.expression`, 'expression is not specified');
+  else yield* problemOf(problems, `${field}.expression`);
   if (messageExpression && !messageExpression.trim()) {
     yield invalid(`${field}.messageExpression`, messageExpression, 'must be non-empty if specified');
-  }
+  } else yield* problemOf(problems, `${field}.messageExpression`);
   if (message && !message.trim()) yield invalid(`${field}.message`, message, 'message must be non-empty if specified');
   else if (/[\n\r]/.test(message.trim())) {
     yield invalid(`${field}.message`, message, 'message must not contain line breaks');
@@ -136,17 +154,22 @@ function* validation(each: Validation, field: string): Findings {
   if (reason !== undefined && !REASONS.includes(reason)) yield notSupported(`${field}.reason`, reason, REASONS);
 }
 
-function* auditAnnotation({ key = '', valueExpression = '' }: AuditAnnotation, name: string, field: string): Findings {
+function* auditAnnotation(
+  { key = '', valueExpression = '' }: AuditAnnotation,
+  name: string,
+  problems: CompileProblems,
+  field: string,
+): Findings {
   if (name) yield* qualifiedName(`${name}/${key}`, `${field}.key`);
   else yield invalid(`${field}.key`, key, 'requires metadata.name be non-empty');
   const text = valueExpression.trim();
   if (!text) yield required(`${field}.valueExpression`, 'valueExpression is not specified');
   else if (Buffer.byteLength(text) > MAX_AUDIT_EXPRESSION) {
     yield required(`${field}.valueExpression`, `must not exceed ${MAX_AUDIT_EXPRESSION} bytes in length`);
-  }
+  } else yield* problemOf(problems, `${field}.valueExpression`);
 }
 
-function* mutation(each: Mutation, field: string): Findings {
+function* mutation(each: Mutation, problems: CompileProblems, field: string): Findings {
   const { patchType, applyConfiguration, jsonPatch } = each;
   switch (patchType) {
     case 'ApplyConfiguration':
@@ -154,12 +177,14 @@ function* mutation(each: Mutation, field: string): Findings {
       if (!applyConfiguration)
         yield required(`${field}.applyConfiguration`, 'must be specified when patchType is ApplyConfiguration');
       else if (!applyConfiguration.expression?.trim()) yield required(`${field}.applyConfiguration.expression`);
+      else yield* problemOf(problems, `${field}.applyConfiguration.expression`);
       break;
     case 'JSONPatch':
       if (applyConfiguration)
         yield forbidden(`${field}.applyConfiguration`, 'must be empty when patchType is JSONPatch');
       if (!jsonPatch) yield required(`${field}.jsonPatch`, 'must be specified when patchType is JSONPatch');
       else if (!jsonPatch.expression?.trim()) yield required(`${field}.jsonPatch.expression`);
+      else yield* problemOf(problems, `${field}.jsonPatch.expression`);
       break;
     default:
       yield* oneOf(patchType, ['ApplyConfiguration', 'JSONPatch'], `${field}.patchType`);

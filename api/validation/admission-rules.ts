@@ -1,6 +1,6 @@
 // What webhooks and policies of admission have in common: which requests they match, and the expressions that narrow it
 // (k8s.io/kubernetes/pkg/apis/admissionregistration/validation). Whether an expression compiles is not asked here.
-import { fieldErrors } from '../field-error.ts';
+import { type FieldError, fieldErrors } from '../field-error.ts';
 import { nameIsPathSegment } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type {
@@ -96,12 +96,20 @@ function* namedRule(rule: NamedRuleWithOperations, field: string): Findings {
   yield* validateRule(rule, field);
 }
 
-export function* validateMatchConditions(conditions: readonly MatchCondition[] | undefined, field: string): Findings {
+/** What is wrong with an expression that there is, by the path of its field. */
+export type CompileProblems = ReadonlyMap<string, FieldError>;
+
+export function* validateMatchConditions(
+  conditions: readonly MatchCondition[] | undefined,
+  field: string,
+  problems: CompileProblems,
+): Findings {
   const all = conditions ?? [];
   if (all.length > MAX_MATCH_CONDITIONS) yield tooMany(field, all.length, MAX_MATCH_CONDITIONS);
   const seen = new Set<string>();
   for (const [i, { name = '', expression = '' }] of all.entries()) {
     if (!expression.trim()) yield required(`${field}[${i}].expression`);
+    else yield* problemOf(problems, `${field}[${i}].expression`);
     if (!name) yield required(`${field}[${i}].name`);
     else {
       yield* qualifiedName(name, `${field}[${i}].name`);
@@ -109,6 +117,11 @@ export function* validateMatchConditions(conditions: readonly MatchCondition[] |
       seen.add(name);
     }
   }
+}
+
+export function problemOf(problems: CompileProblems, field: string): Findings {
+  const found = problems.get(field);
+  return found ? [found] : [];
 }
 
 /** In place: what a rule that leaves its scope out means. */

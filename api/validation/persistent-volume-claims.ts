@@ -15,11 +15,25 @@ const { forbidden, invalid, notSupported, required } = fieldErrors;
 
 const ACCESS_MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 
-/** `mayHaveAnyGroup`: the claim has a source with an API group already, which stays as it is. */
-export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: string, mayHaveAnyGroup = false): Findings {
+/** What a stored claim may go on to have, because it has it (or, of a group, one at all). */
+export interface ClaimTolerance {
+  anySourceGroup?: boolean;
+  invalidSelectorValues?: boolean;
+}
+
+export const claimTolerance = (old: PersistentVolumeClaimSpec): ClaimTolerance => ({
+  anySourceGroup: old.dataSource?.apiGroup !== undefined || old.dataSourceRef?.apiGroup !== undefined,
+  invalidSelectorValues: validateLabelSelector(old.selector, '').length > 0,
+});
+
+export function* validateClaimSpec(
+  spec: PersistentVolumeClaimSpec,
+  field: string,
+  { anySourceGroup = false, invalidSelectorValues = false }: ClaimTolerance = {},
+): Findings {
   const modes = spec.accessModes ?? [];
   if (modes.length === 0) yield required(`${field}.accessModes`, 'at least 1 access mode is required');
-  yield* validateLabelSelector(spec.selector, `${field}.selector`);
+  yield* validateLabelSelector(spec.selector, `${field}.selector`, { allowInvalidValues: invalidSelectorValues });
   yield* knownModes(modes, `${field}.accessModes`);
   const storage = spec.resources?.requests?.storage;
   if (storage === undefined) yield required(`${field}.resources[storage]`);
@@ -28,7 +42,7 @@ export function* validateClaimSpec(spec: PersistentVolumeClaimSpec, field: strin
   }
   if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, `${field}.storageClassName`);
   yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], `${field}.volumeMode`);
-  yield* dataSources(spec, field, mayHaveAnyGroup);
+  yield* dataSources(spec, field, anySourceGroup);
   if (spec.volumeAttributesClassName) {
     yield* dnsSubdomain(spec.volumeAttributesClassName, `${field}.volumeAttributesClassName`);
   }

@@ -1,4 +1,5 @@
 // PersistentVolumes: what they promise and where they are. Disks of networks and clouds are checked as in pods.
+import { posix } from 'node:path';
 import { fieldErrors } from '../field-error.ts';
 import { formatQuantity, quantityOf } from '../quantity.ts';
 import type {
@@ -16,54 +17,78 @@ import { validateNodeSelector } from './scheduling.ts';
 import { validateHostPath } from './volumes.ts';
 
 const { forbidden, invalid, notSupported, required } = fieldErrors;
+const { normalize } = posix;
+
+/** Those that a volume may have, in upstream's order: of two the first is looked at. */
+const SOURCES = [
+  'hostPath',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'glusterfs',
+  'flocker',
+  'nfs',
+  'rbd',
+  'quobyte',
+  'cephfs',
+  'iscsi',
+  'cinder',
+  'fc',
+  'flexVolume',
+  'azureFile',
+  'vsphereVolume',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'azureDisk',
+  'scaleIO',
+  'local',
+  'storageos',
+  'csi',
+] as const;
+type SourceName = (typeof SOURCES)[number];
+
+/** Paths that are upstream's slips: of what is wrong in the first source, and of one too many. */
+const PATHS: Partial<Record<SourceName, string>> = { gcePersistentDisk: 'persistentDisk' };
+const PATHS_OF_MORE: Partial<Record<SourceName, string>> = { cephfs: 'cephFS' };
 
 const REMOTE = new Map<string, (volume: Volume, field: string) => Findings>(REMOTE_SOURCES);
-const SOURCES = ['hostPath', 'local', 'csi', ...REMOTE.keys()];
 
 /** The members of the specification that say where the volume is. */
 export const sourceOf = (spec: PersistentVolumeSpec): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(spec).filter(([name, value]) => SOURCES.includes(name) && value));
+  Object.fromEntries(SOURCES.flatMap((name) => (spec[name] ? [[name, spec[name]]] : [])));
 
 export function* validatePersistentVolume({ spec = {} }: PersistentVolume): Findings {
-  yield* accessModes(spec.accessModes ?? [], 'spec.accessModes');
-  yield* capacity(spec.capacity ?? {}, 'spec.capacity');
+  const field = 'spec';
+  yield* accessModes(spec.accessModes ?? [], `${field}.accessModes`);
+  yield* capacity(spec.capacity ?? {}, `${field}.capacity`);
   const policy = spec.persistentVolumeReclaimPolicy;
-  if (policy) yield* optionalOneOf(policy, ['Delete', 'Recycle', 'Retain'], 'spec.persistentVolumeReclaimPolicy');
+  if (policy) yield* optionalOneOf(policy, ['Delete', 'Recycle', 'Retain'], `${field}.persistentVolumeReclaimPolicy`);
   if (spec.nodeAffinity) {
-    if (spec.nodeAffinity.required)
-      yield* validateNodeSelector(spec.nodeAffinity.required, 'spec.nodeAffinity.required');
-    else yield required('spec.nodeAffinity.required', 'must specify required node constraints');
+    const at = `${field}.nodeAffinity.required`;
+    if (spec.nodeAffinity.required) yield* validateNodeSelector(spec.nodeAffinity.required, at);
+    else yield required(at, 'must specify required node constraints');
   }
-  yield* source(spec, 'spec');
-  if (isRoot(spec.hostPath?.path) && policy === 'Recycle') {
-    yield forbidden('spec.persistentVolumeReclaimPolicy', "may not be 'recycle' for a hostPath mount of '/'");
-  }
-  if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, 'spec.storageClassName');
-  yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], 'spec.volumeMode');
-  yield* attributesClass(spec, 'spec');
+  yield* source(spec, field);
+  if (spec.storageClassName) yield* dnsSubdomain(spec.storageClassName, `${field}.storageClassName`);
+  yield* optionalOneOf(spec.volumeMode, ['Block', 'Filesystem'], `${field}.volumeMode`);
+  yield* attributesClass(spec, field);
 }
-
-/** As the kernel reads it: `//.` is `/` too. */
-const isRoot = (path = ''): boolean => path.startsWith('/') && path.split('/').every((part) => !part || part === '.');
-
-const NOT_INLINE = ['claimRef', 'capacity', 'nodeAffinity', 'storageClassName'] as const;
 
 /** The specification of a volume that is no object: only the way to it, and that must be a CSI driver's. */
 export function* validateInlineVolume(spec: PersistentVolumeSpec, field: string): Findings {
-  for (const name of NOT_INLINE) {
-    if (spec[name]) yield forbidden(`${field}.${name}`, 'may not be specified in the context of inline volumes');
-  }
-  const policy = spec.persistentVolumeReclaimPolicy;
-  if (policy && policy !== 'Retain') {
-    yield forbidden(`${field}.persistentVolumeReclaimPolicy`, 'may only be Retain in the context of inline volumes');
-  }
-  if (spec.volumeMode !== undefined && spec.volumeMode !== 'Filesystem') {
-    const text = 'may not specify volumeMode other than Filesystem in the context of inline volumes';
-    yield forbidden(`${field}.volumeMode`, text);
-  }
-  if (!spec.csi) yield required(`${field}.csi`, 'has to be specified in the context of inline volumes');
+  const context = 'in the context of inline volumes';
+  const unless = (isSet: unknown, name: string, text = 'may not be specified') =>
+    isSet ? [forbidden(`${field}.${name}`, `${text} ${context}`)] : [];
+  yield* unless(spec.claimRef, 'claimRef');
+  yield* unless(Object.keys(spec.capacity ?? {}).length > 0, 'capacity');
+  if (!spec.csi) yield required(`${field}.csi`, `has to be specified ${context}`);
   yield* accessModes(spec.accessModes ?? [], `${field}.accessModes`);
+  const policy = spec.persistentVolumeReclaimPolicy;
+  yield* unless(policy && policy !== 'Retain', 'persistentVolumeReclaimPolicy', 'may only be Retain');
+  yield* unless(spec.nodeAffinity, 'nodeAffinity');
   yield* source(spec, field);
+  yield* unless(spec.storageClassName, 'storageClassName');
+  const { volumeMode: mode = 'Filesystem' } = spec;
+  yield* unless(mode !== 'Filesystem', 'volumeMode', 'may not specify volumeMode other than Filesystem');
   yield* attributesClass(spec, field);
 }
 
@@ -87,10 +112,27 @@ function* capacity(list: Readonly<Record<string, string | number>>, field: strin
 }
 
 function* source(spec: PersistentVolumeSpec, parent: string): Findings {
-  const [name, ...more] = Object.keys(sourceOf(spec)).sort((a, b) => SOURCES.indexOf(a) - SOURCES.indexOf(b));
-  if (!name) yield required(parent, 'must specify a volume type');
-  for (const each of more) yield forbidden(`${parent}.${each}`, 'may not specify more than 1 volume type');
-  const field = `${parent}.${name}`;
+  let count = 0;
+  for (const name of SOURCES) {
+    if (!spec[name]) continue;
+    // Upstream does not mind one of these beside others.
+    if (count > 0 && name !== 'flexVolume') {
+      yield forbidden(`${parent}.${PATHS_OF_MORE[name] ?? name}`, 'may not specify more than 1 volume type');
+    } else yield* checkSource(spec, name, `${parent}.${PATHS[name] ?? name}`, parent);
+    count++;
+  }
+  if (count === 0) yield required(parent, 'must specify a volume type');
+  if (
+    spec.hostPath &&
+    normalize(spec.hostPath.path ?? '') === '/' &&
+    spec.persistentVolumeReclaimPolicy === 'Recycle'
+  ) {
+    const text = "may not be 'recycle' for a hostPath mount of '/'";
+    yield forbidden(`${parent}.persistentVolumeReclaimPolicy`, text);
+  }
+}
+
+function* checkSource(spec: PersistentVolumeSpec, name: SourceName, field: string, parent: string): Findings {
   if (name === 'hostPath') yield* validateHostPath(spec.hostPath, field);
   else if (name === 'local') {
     const path = spec.local?.path ?? '';
@@ -98,10 +140,8 @@ function* source(spec: PersistentVolumeSpec, parent: string): Findings {
     else yield* pathWithoutBacksteps(path, `${field}.path`);
     if (!spec.nodeAffinity) yield required(`${parent}.nodeAffinity`, 'Local volume requires node affinity');
   } else if (name === 'csi') yield* csiSource(spec.csi ?? { driver: '', volumeHandle: '' }, field);
-  else if (name) {
-    // What differs from a pod's volume are references to secrets, which these checks do not read.
-    yield* REMOTE.get(name)?.(spec as unknown as Volume, field) ?? [];
-  }
+  // What differs from a pod's volume are references to secrets, which these checks do not read.
+  else yield* REMOTE.get(name)?.(spec as unknown as Volume, field) ?? [];
 }
 
 const SECRETS = [

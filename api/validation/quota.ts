@@ -1,5 +1,5 @@
 // ResourceQuotas and LimitRanges: which resources they may name and how their numbers fit together.
-import { fieldErrors } from '../field-error.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import { compareQuantities, formatQuantity, intValue, milliValue, quantityOf } from '../quantity.ts';
 import type { LimitRange, LimitRangeItem, ResourceQuota, ResourceQuotaSpec } from '../types/core-v1.ts';
 import { type Findings, qualifiedName } from './checks.ts';
@@ -100,7 +100,7 @@ function* scopeSelector(spec: ResourceQuotaSpec, field: string): Findings {
   for (const { scopeName = '', operator = '', values = [] } of spec.scopeSelector?.matchExpressions ?? []) {
     if (!scopeResources(scopeName)) yield invalid(`${field}.scopeName`, scopeName, 'unsupported scope');
     for (let i = outOfScope(spec, scopeName); i > 0; i--) {
-      yield invalid(field, spec.scopeSelector, 'unsupported scope applied to resource');
+      yield invalid(field, shownSelector(spec), 'unsupported scope applied to resource');
     }
     if (EXISTENCE_SCOPES.has(scopeName) && operator !== 'Exists') {
       yield invalid(`${field}.operator`, operator, ONLY_EXISTS);
@@ -122,6 +122,13 @@ function* scopeSelector(spec: ResourceQuotaSpec, field: string): Findings {
   yield* conflicts(names, spec.scopes, field);
 }
 
+/** Upstream's own type, which is shown with all its members. */
+const shownSelector = ({ scopeSelector }: ResourceQuotaSpec) => ({
+  MatchExpressions: (scopeSelector?.matchExpressions ?? []).map((each) =>
+    goStruct(each, { ScopeName: '', Operator: '', Values: null }),
+  ),
+});
+
 const LIMIT_TYPES = ['Pod', 'Container', 'PersistentVolumeClaim'];
 
 export function* validateLimitRange({ spec }: LimitRange): Findings {
@@ -129,8 +136,9 @@ export function* validateLimitRange({ spec }: LimitRange): Findings {
   for (const [i, item] of (spec?.limits ?? []).entries()) {
     const field = `spec.limits[${i}]`;
     const type = item.type ?? '';
-    yield* qualifiedName(type, `${field}.type`);
-    if (!type.includes('/') && !LIMIT_TYPES.includes(type)) {
+    const wrong = [...qualifiedName(type, `${field}.type`)];
+    yield* wrong;
+    if (wrong.length === 0 && !type.includes('/') && !LIMIT_TYPES.includes(type)) {
       yield invalid(`${field}.type`, type, 'must be a standard limit type or fully qualified');
     }
     if (seen.has(type)) yield duplicate(`${field}.type`, type);

@@ -122,15 +122,17 @@ function* iscsi(volume: Volume, field: string): Findings {
   const source = volume.iscsi;
   if (!source) return;
   yield* needs('iscsi', 'targetPortal', 'iqn')(volume, field);
-  if (source.iqn) yield* iscsiName(source.iqn, `${field}.iqn`);
+  if (source.iqn) yield* iscsiName(source.iqn, `${field}.iqn`, 'must be valid format starting with iqn, eui, or naa');
   if (source.lun < 0 || source.lun > 255) yield invalid(`${field}.lun`, source.lun, rangeError(0, 255));
   if ((source.chapAuthDiscovery || source.chapAuthSession) && !source.secretRef) yield required(`${field}.secretRef`);
-  if (source.initiatorName !== undefined) yield* iscsiName(source.initiatorName, `${field}.initiatorname`);
+  if (source.initiatorName !== undefined) {
+    yield* iscsiName(source.initiatorName, `${field}.initiatorname`, 'must be valid format');
+  }
 }
 
-function* iscsiName(name: string, field: string): Findings {
+function* iscsiName(name: string, field: string, otherwise: string): Findings {
   const pattern = QUALIFIED_NAMES[name.slice(0, 3)];
-  if (!pattern) yield invalid(field, name, 'must be valid format starting with iqn, eui, or naa');
+  if (!pattern) yield invalid(field, name, otherwise);
   else if (!pattern.test(name)) yield invalid(field, name, 'must be valid format');
 }
 

@@ -1,5 +1,5 @@
 // Where a pod may run: tolerations, affinity, spreading; and a node's taints, which they answer.
-import { fieldErrors } from '../field-error.ts';
+import { fieldErrors, goStruct } from '../field-error.ts';
 import { isLabelValue, nameIsDnsLabel, nameIsDnsSubdomain } from '../names.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type {
@@ -65,7 +65,7 @@ export function* validateTaints(taints: readonly Taint[], field: string): Findin
     else if (!EFFECTS.includes(effect)) yield notSupported(`${at}.effect`, effect, EFFECTS);
     const pair = `${effect} ${key}`;
     if (seen.has(pair)) {
-      const found = duplicate(at, taint);
+      const found = duplicate(at, goStruct(taint, { Key: '', Value: '', Effect: '', TimeAdded: null }));
       yield { ...found, body: `${found.body}: taints must be unique by key and effect pair` };
     }
     seen.add(pair);

@@ -1,7 +1,7 @@
 // The rules of a Service. Whether an address or node port is free, and in range, the registry finds out; that runs first, so
 // clusterIP and clusterIPs agree when they come here.
 import { semanticEqual } from '../equality.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type FieldError, fieldErrors, goStruct } from '../field-error.ts';
 import { isDns1123Subdomain } from '../names.ts';
 import { validateLabels } from '../selectors.ts';
 import type { Service, ServicePort, ServiceSpec } from '../types/core-v1.ts';
@@ -120,9 +120,25 @@ function* affinityConfig({ sessionAffinity, sessionAffinityConfig: config }: Ser
   }
 }
 
+/** Upstream's own type, which is shown with all its members. */
+const EMPTY_PORT = { Name: '', Protocol: '', AppProtocol: null, Port: 0, TargetPort: 0, NodePort: 0 };
+
 /** Cluster IPs, their families and the policy that says how many there are. */
 function* addressRules(spec: ServiceSpec): Findings {
   if (spec.type === 'ExternalName') return;
+  const found = [...addressesAlone(spec)];
+  yield* found;
+  // Whether they fit together would only be confusing to know.
+  if (found.length > 0 || isHeadless(spec)) return;
+  for (const [i, ip] of (spec.clusterIPs ?? []).entries()) {
+    const expected = spec.ipFamilies?.[i];
+    if (expected && expected !== ipFamily(ip)) {
+      yield invalid(`spec.clusterIPs[${i}]`, ip, `expected an ${expected} value as indicated by \`ipFamilies[${i}]\``);
+    }
+  }
+}
+
+function* addressesAlone(spec: ServiceSpec): Findings {
   const { clusterIP, clusterIPs = [], ipFamilies = [] } = spec;
   const field = 'spec.clusterIPs';
   if (clusterIP && clusterIPs.length === 0) yield required(field);
@@ -147,13 +163,6 @@ function* addressRules(spec: ServiceSpec): Findings {
   if (clusterIPs.length > 1 && !isDualStack(clusterIPs)) {
     yield invalid(field, clusterIPs, 'may specify no more than one IP for each IP family');
   }
-  if (isHeadless(spec)) return;
-  for (const [i, ip] of clusterIPs.entries()) {
-    const expected = ipFamilies[i];
-    if (expected && expected !== ipFamily(ip)) {
-      yield invalid(`${field}[${i}]`, ip, `expected an ${expected} value as indicated by \`ipFamilies[${i}]\``);
-    }
-  }
 }
 
 function* portConflicts(ports: readonly ServicePort[], type: string | undefined): Findings {
@@ -172,7 +181,7 @@ function* portConflicts(ports: readonly ServicePort[], type: string | undefined)
   const seen = new Set<string>();
   for (const [i, { protocol, port }] of ports.entries()) {
     const key = `${protocol}/${port}`;
-    if (seen.has(key)) yield duplicate(`spec.ports[${i}]`, { port, protocol });
+    if (seen.has(key)) yield duplicate(`spec.ports[${i}]`, goStruct({ port, protocol }, EMPTY_PORT));
     seen.add(key);
   }
 }
@@ -221,7 +230,7 @@ function* trafficPolicies(spec: ServiceSpec): Findings {
       "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
     );
   }
-  if (spec.internalTrafficPolicy === undefined && spec.type !== 'ExternalName') {
+  if (spec.internalTrafficPolicy === undefined && ['ClusterIP', 'NodePort', 'LoadBalancer'].includes(spec.type ?? '')) {
     yield required('spec.internalTrafficPolicy');
   }
   yield* optionalOneOf(spec.internalTrafficPolicy, TRAFFIC_POLICIES, 'spec.internalTrafficPolicy');

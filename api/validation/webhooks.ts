@@ -1,6 +1,6 @@
 // Admission webhooks, mutating and validating: one set of rules, and where a webhook is called
 // (k8s.io/kubernetes/pkg/apis/admissionregistration/validation, k8s.io/apiserver/pkg/util/webhook).
-import { compileErrors, compileWebhookConditions } from '../cel/policies.ts';
+import { compileProblems, compileWebhookConditions } from '../cel/policies.ts';
 import { deepEqual } from '../equality.ts';
 import { type FieldError, fieldErrors } from '../field-error.ts';
 import { isDns1035Label, isDns1123Subdomain, isPortNumber } from '../names.ts';
@@ -103,8 +103,9 @@ function* webhook(hook: AnyWebhook, field: string, options: Options): Findings {
   } else if (url !== undefined) yield* validateWebhookUrl(url, `${field}.clientConfig.url`);
   else if (service) yield* validateWebhookService(service, `${field}.clientConfig.service`);
   if (!options.skipConditions) {
-    yield* validateMatchConditions(hook.matchConditions, `${field}.matchConditions`);
-    yield* compileErrors(compileWebhookConditions(hook.matchConditions, `${field}.matchConditions`));
+    const at = `${field}.matchConditions`;
+    const problems = compileProblems(compileWebhookConditions(hook.matchConditions, at));
+    yield* validateMatchConditions(hook.matchConditions, at, problems);
   }
 }
 

@@ -162,7 +162,7 @@ function prepareForCreate(context: RegistryContext, kind: Kind, object: KubeObje
   meta.uid = randomUUID();
   meta.creationTimestamp = timestamp(nowMs);
   if (kind.hasGeneration) meta.generation = 1;
-  if (kind.hasStatus) (object as { status?: unknown }).status = undefined;
+  if (kind.hasStatus && !kind.statusOnCreate) (object as { status?: unknown }).status = undefined;
   kind.prepareForCreate?.(object, strategyContext(request.user, nowMs, request.warn));
 }
 

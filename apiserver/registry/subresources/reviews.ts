@@ -1,8 +1,9 @@
 // Access reviews: questions about users and rights, answered from the authenticator and the authorizer.
 import { errors } from '../../../api/errors.ts';
-import { type FieldError, fieldErrors } from '../../../api/field-error.ts';
+import { type FieldError, fieldErrors, goStruct } from '../../../api/field-error.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
+import { validateRequirement } from '../../../api/selectors.ts';
 import type { TokenReview, UserInfo } from '../../../api/types/authentication-v1.ts';
 import type {
   LocalSubjectAccessReview,
@@ -56,7 +57,11 @@ export function reviewHandlers(options: ReviewOptions): Map<string, SubresourceH
       'selfsubjectaccessreviews.authorization.k8s.io',
       answering(async (body, exchange) => {
         const { spec } = body as unknown as SelfSubjectAccessReview;
-        failIfInvalid('SelfSubjectAccessReview', [...attributesErrors(spec), ...metadataErrors(body)]);
+        failIfInvalid('SelfSubjectAccessReview', [
+          ...attributesErrors(spec),
+          ...selectorsErrors(spec),
+          ...metadataErrors(body, 'must be empty'),
+        ]);
         return { spec, status: await decide(authorizer, exchange.user, spec) };
       }),
     ],
@@ -64,7 +69,7 @@ export function reviewHandlers(options: ReviewOptions): Map<string, SubresourceH
       'subjectaccessreviews.authorization.k8s.io',
       answering(async (body) => {
         const { spec } = body as unknown as SubjectAccessReview;
-        failIfInvalid('SubjectAccessReview', [...subjectErrors(spec), ...metadataErrors(body)]);
+        failIfInvalid('SubjectAccessReview', [...subjectErrors(spec), ...metadataErrors(body, 'must be empty')]);
         return { spec, status: await decide(authorizer, subjectOf(spec), spec) };
       }),
     ],
@@ -73,7 +78,9 @@ export function reviewHandlers(options: ReviewOptions): Map<string, SubresourceH
       answering(async (body, exchange) => {
         const { spec } = body as unknown as LocalSubjectAccessReview;
         const { namespace } = exchange.info;
+        const { namespace: _, ...metadata } = body.metadata;
         const found = subjectErrors(spec);
+        found.push(...metadataErrors({ ...body, metadata }, 'must be empty except for namespace'));
         const asked = spec?.resourceAttributes;
         if (asked && (asked.namespace ?? '') !== namespace) {
           const field = 'spec.resourceAttributes.namespace';
@@ -81,7 +88,9 @@ export function reviewHandlers(options: ReviewOptions): Map<string, SubresourceH
         }
         if (spec?.nonResourceAttributes) {
           const field = 'spec.nonResourceAttributes';
-          found.push(fieldErrors.invalid(field, spec.nonResourceAttributes, 'disallowed on this kind of request'));
+          found.push(
+            fieldErrors.invalid(field, shownPath(spec.nonResourceAttributes), 'disallowed on this kind of request'),
+          );
         }
         failIfInvalid('LocalSubjectAccessReview', found);
         return { spec, status: await decide(authorizer, subjectOf(spec), spec) };
@@ -130,9 +139,11 @@ function failIfInvalid(kind: string, found: readonly FieldError[]): void {
   if (found.length > 0) throw errors.invalid({ group: 'authorization.k8s.io', kind }, '', found);
 }
 
-function metadataErrors({ metadata }: KubeObject): FieldError[] {
+const shownPath = (path: NonResourceAttributes) => goStruct(path, { Path: '', Verb: '' });
+
+function metadataErrors({ metadata }: KubeObject, text: string): FieldError[] {
   const { managedFields: _, ...rest } = metadata;
-  return Object.keys(rest).length > 0 ? [fieldErrors.invalid('metadata', metadata, 'must be empty')] : [];
+  return Object.keys(rest).length > 0 ? [fieldErrors.invalid('metadata', metadata, text)] : [];
 }
 
 function subjectErrors(spec: SubjectAccessReview['spec'] | undefined): FieldError[] {
@@ -140,28 +151,42 @@ function subjectErrors(spec: SubjectAccessReview['spec'] | undefined): FieldErro
   if (!spec?.user && !spec?.groups?.length) {
     found.push(fieldErrors.invalid('spec.user', '', 'at least one of user or group must be specified'));
   }
-  return found;
+  return [...found, ...selectorsErrors(spec)];
 }
 
 function attributesErrors(spec: SelfSubjectAccessReview['spec'] | undefined): FieldError[] {
   const { resourceAttributes: resource, nonResourceAttributes: path } = spec ?? {};
   if (resource && path) {
     const why = 'cannot be specified in combination with resourceAttributes';
-    return [fieldErrors.invalid('spec.nonResourceAttributes', path, why)];
+    return [fieldErrors.invalid('spec.nonResourceAttributes', shownPath(path), why)];
   }
   if (!resource && !path) {
     const why = 'exactly one of nonResourceAttributes or resourceAttributes must be specified';
     return [fieldErrors.invalid('spec.resourceAttributes', null, why)];
   }
+  return [];
+}
+
+function selectorsErrors(spec: SelfSubjectAccessReview['spec'] | undefined): FieldError[] {
+  const { fieldSelector, labelSelector } = spec?.resourceAttributes ?? {};
+  const field = 'spec.resourceAttributes';
   return [
-    ...selectorErrors(resource?.fieldSelector, 'spec.resourceAttributes.fieldSelector'),
-    ...selectorErrors(resource?.labelSelector, 'spec.resourceAttributes.labelSelector'),
+    ...selectorErrors(fieldSelector, `${field}.fieldSelector`, fieldRequirementErrors),
+    ...selectorErrors(labelSelector, `${field}.labelSelector`, (each, at) =>
+      validateRequirement(each, at, { allowUnknownOperator: true }),
+    ),
   ];
 }
 
 const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
 
-function selectorErrors(selector: AskedSelector | undefined, field: string): FieldError[] {
+type AskedRequirement = NonNullable<AskedSelector['requirements']>[number];
+
+function selectorErrors(
+  selector: AskedSelector | undefined,
+  field: string,
+  check: (each: AskedRequirement, at: string) => FieldError[],
+): FieldError[] {
   if (!selector) return [];
   const { rawSelector = '', requirements = [] } = selector;
   const found: FieldError[] = [];
@@ -174,17 +199,20 @@ function selectorErrors(selector: AskedSelector | undefined, field: string): Fie
     const why = `when ${field} is specified, requirements or rawSelector is required`;
     found.push(fieldErrors.required(`${field}.requirements`, why));
   }
-  for (const [i, { key, operator, values = [] }] of requirements.entries()) {
-    const at = `${field}.requirements[${i}]`;
-    if (!key) found.push(fieldErrors.required(`${at}.key`, 'must be specified'));
-    if ((operator === 'In' || operator === 'NotIn') && values.length === 0) {
-      found.push(fieldErrors.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
-    }
-    if ((operator === 'Exists' || operator === 'DoesNotExist') && values.length > 0) {
-      found.push(
-        fieldErrors.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
-      );
-    }
+  for (const [i, each] of requirements.entries()) found.push(...check(each, `${field}.requirements[${i}]`));
+  return found;
+}
+
+function fieldRequirementErrors({ key, operator, values = [] }: AskedRequirement, at: string): FieldError[] {
+  const found: FieldError[] = [];
+  if (!key) found.push(fieldErrors.required(`${at}.key`, 'must be specified'));
+  if ((operator === 'In' || operator === 'NotIn') && values.length === 0) {
+    found.push(fieldErrors.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+  }
+  if ((operator === 'Exists' || operator === 'DoesNotExist') && values.length > 0) {
+    found.push(
+      fieldErrors.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+    );
   }
   return found;
 }

@@ -22,6 +22,26 @@ export function writeYaml(value: unknown): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** `writeYaml` of `head` with a list of many items in it under `key`, a piece at a time. */
+export function* writeYamlList(
+  head: Readonly<Record<string, unknown>>,
+  key: string,
+  items: Iterable<unknown>,
+): Generator<string> {
+  for (const name of [...Object.keys(head), key].sort()) {
+    if (name !== key) {
+      yield writeYaml({ [name]: head[name] });
+      continue;
+    }
+    let isEmpty = true;
+    for (const item of items) {
+      yield `${isEmpty ? `${scalar(key)}:\n` : ''}${writeYaml([item])}`;
+      isEmpty = false;
+    }
+    if (isEmpty) yield `${scalar(key)}: []\n`;
+  }
+}
+
 type Collection = unknown[] | Record<string, unknown>;
 
 const isFilled = (value: unknown): value is Collection =>

@@ -202,15 +202,24 @@ type Fields = Record<string, unknown>;
 // What was read or made lately, in two generations: a tree is several times the size of its JSON, and the objects of a
 // whole cluster must not all keep theirs.
 const GENERATION = 500;
+/** Fields of all trees of a generation: what one client writes must not take the memory of all. */
+const GENERATION_FIELDS = 100_000;
 let young = new Map<object, FieldSet>();
 let older: ReadonlyMap<object, FieldSet> = new Map();
 
-function remember(fields: Fields, set: FieldSet): void {
-  if (young.size >= GENERATION) {
+let youngFields = 0;
+/** Counts the fields of trees as they are walked. */
+let walked = 0;
+
+function remember(fields: Fields, set: FieldSet, size: number): void {
+  if (size > GENERATION_FIELDS / 10) return;
+  if (young.size >= GENERATION || youngFields >= GENERATION_FIELDS) {
     older = young;
     young = new Map();
+    youngFields = 0;
   }
   young.set(fields, set);
+  youngFields += size;
 }
 
 /** A member with nothing below. */
@@ -219,14 +228,16 @@ const NOTHING: Fields = Object.freeze({});
 /** The JSON of a set; the same object for the same tree: never mutate it. */
 export function encodeFields(set: FieldSet): Fields {
   if (set.json) return set.json;
+  const before = walked;
   const fields = encodeNode(set, true);
   if (isEmpty(set)) return fields;
   set.json = fields;
-  remember(fields, set);
+  remember(fields, set, walked - before);
   return fields;
 }
 
 function encodeNode(set: FieldSet, isRoot: boolean): Fields {
+  walked++;
   if (!set.children) return NOTHING;
   const fields: Fields = {};
   if (set.member && !isRoot) fields['.'] = NOTHING;
@@ -241,14 +252,16 @@ export function decodeFields(fields: unknown): FieldSet {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new FieldsError('not an object');
   const known = young.get(fields) ?? older.get(fields);
   if (known) return known;
+  const before = walked;
   const set = decodeNode(fields as Fields, true);
   if (isEmpty(set)) return set;
   set.json = fields as Fields;
-  remember(fields as Fields, set);
+  remember(fields as Fields, set, walked - before);
   return set;
 }
 
 function decodeNode(fields: Fields, isRoot: boolean): FieldSet {
+  walked++;
   let member = false;
   let isLeaf = true;
   let children: Map<string, FieldSet> | undefined;
@@ -292,13 +305,14 @@ function canonicalKey(name: string): string | undefined {
 
 const fieldKeys = new Map<string, string>();
 const FIELD_KEYS_MAX = 20_000;
+const FIELD_KEY_LENGTH = 128;
 
 /** `f:name`, the same string each time: what is built again and again costs to compare and to hash. */
 export function fieldKey(name: string): string {
   let key = fieldKeys.get(name);
   if (key === undefined) {
     key = `f:${name}`;
-    if (fieldKeys.size < FIELD_KEYS_MAX) fieldKeys.set(name, key);
+    if (fieldKeys.size < FIELD_KEYS_MAX && name.length <= FIELD_KEY_LENGTH) fieldKeys.set(name, key);
   }
   return key;
 }

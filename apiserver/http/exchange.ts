@@ -192,10 +192,50 @@ export class Exchange {
       const text = writeYaml(JSON.parse(joinParts(parts, byteLength(parts)).toString('utf8')));
       return this.#send(code, type, [Buffer.from(text)], headers, parts);
     }
-    if (!this.#wantsPretty()) return this.#send(code, type, parts, headers);
+    if (!this.wantsPretty) return this.#send(code, type, parts, headers);
     const whole = joinParts(parts, byteLength(parts));
     const text = JSON.stringify(JSON.parse(whole.toString('utf8')), null, 2);
     return this.send(code, type, Buffer.from(`${text}\n`), headers);
+  }
+
+  /**
+   * Sends what is made piece by piece: whole when it is short, else as the client takes it, so that nobody else waits for a
+   * long answer to be made. `json` is asked for what the audit log keeps.
+   */
+  async sendPieces(code: number, type: string, pieces: Iterable<Part>, json: () => readonly Part[]): Promise<void> {
+    const iterator = pieces[Symbol.iterator]();
+    const first: Part[] = [];
+    let size = 0;
+    while (size < GZIP_FROM_BYTES) {
+      const next = iterator.next();
+      if (next.done) return this.#send(code, type, first, undefined, this.audit?.keepsResponse ? json() : first);
+      first.push(next.value);
+      size += byteLength([next.value]);
+    }
+    if (this.isAnswered) return;
+    const headers: Headers = this.#commonHeaders(type);
+    const compresses = /\bgzip\b/.test(this.header('accept-encoding') ?? '');
+    if (compresses) {
+      headers['content-encoding'] = 'gzip';
+      headers['vary'] = 'Accept-Encoding';
+    }
+    if (this.audit?.keepsResponse) {
+      const parts = json();
+      this.audit.response(code, joinParts(parts, byteLength(parts)));
+    }
+    this.#begin(code, headers);
+    const rest = this.#counted(first, iterator);
+    if (this.method === 'HEAD') this.response.end();
+    else await (compresses ? writeCompressed(this.response, rest) : writeParts(this.response, rest));
+  }
+
+  *#counted(first: readonly Part[], rest: Iterator<Part>): Generator<Part> {
+    yield* first;
+    this.sentBytes = byteLength(first);
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      this.sentBytes += byteLength([next.value]);
+      yield next.value;
+    }
   }
 
   /** Sends a Status or another object that has one form only, in the language that the client reads. */
@@ -281,7 +321,7 @@ export class Exchange {
     return headers;
   }
 
-  #wantsPretty(): boolean {
+  get wantsPretty(): boolean {
     const asked = this.info.query.get('pretty');
     if (asked !== null) return isTrue(asked);
     const agent = this.header('user-agent') ?? '';

@@ -29,22 +29,27 @@ export function joinParts(parts: readonly Part[], size: number): Buffer {
   return whole;
 }
 
-/** Ends the response. Settles when all is handed to the kernel or the client is gone; never rejects. */
-export async function writeParts(response: RawResponse, parts: readonly Part[]): Promise<void> {
+/**
+ * Ends the response. Settles when all is handed to the kernel or the client is gone; never rejects. Parts that are made
+ * as they are asked for are made a chunk at a time, with a turn of the loop for others in between.
+ */
+export async function writeParts(response: RawResponse, parts: Iterable<Part>): Promise<void> {
   const chunk = takeChunk();
+  const isPaced = !Array.isArray(parts);
   for (const filled of fill(chunk, parts)) {
     if (!(await written(response, filled))) {
       // Whoever breaks off may still have the chunk in a queue: it is not used again.
       response.end();
       return;
     }
+    if (isPaced) await new Promise(setImmediate);
   }
   idle.push(chunk);
   response.end();
 }
 
 /** The same, compressed on the way; the length is not known beforehand. */
-export async function writeCompressed(response: RawResponse, parts: readonly Part[]): Promise<void> {
+export async function writeCompressed(response: RawResponse, parts: Iterable<Part>): Promise<void> {
   const gzip = createGzip({ level: 1, chunkSize: 64 * 1024 });
   gzip.on('error', () => response.destroy());
   response.once('close', () => gzip.destroy());
@@ -59,7 +64,7 @@ function takeChunk(): Buffer {
 }
 
 /** Yields views of `chunk`, filled from `parts`; it is filled anew when the next one is asked for. */
-function* fill(chunk: Buffer, parts: readonly Part[]): Generator<Buffer> {
+function* fill(chunk: Buffer, parts: Iterable<Part>): Generator<Buffer> {
   let at = 0;
   for (const part of parts) {
     if (typeof part === 'string' && part.length * UTF8_MAX <= chunk.length) {

@@ -5,6 +5,7 @@ import { type IncludeObject, parseIncludeObject, partialObject, tableOf, tableRo
 import type { CachedObject } from '../cache/port.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { Exchange } from './exchange.ts';
+import { type ListForm, sendListForm } from './list-form.ts';
 import { type Negotiated, negotiate, type Shape } from './negotiate.ts';
 import type { Part } from './parts.ts';
 
@@ -51,67 +52,51 @@ export function sendList(
     ...(list.continue !== '' && { continue: list.continue }),
     ...(list.remaining !== undefined && { remainingItemCount: list.remaining }),
   };
-  if (shape.kind === 'table') {
-    return exchange.sendJson(200, tableParts(kind, list, shape, metadata, includeObjectOf(exchange), nowMs), mediaType);
-  }
-  if (shape.kind === 'partial') {
-    const group = `meta.k8s.io/${shape.version}`;
-    const opening = partialOpening(shape);
-    return exchange.sendJson(
-      200,
-      listParts('PartialObjectMetadataList', group, metadata, list.items, (parts, item) => {
-        parts.push(opening, metadataOf(item), '}');
-      }),
-      mediaType,
-    );
-  }
-  return exchange.sendJson(
-    200,
-    listParts(kind.listKind, apiVersionOf(kind), metadata, list.items, (parts, item) => parts.push(item.bytes)),
-    mediaType,
-  );
+  return sendListForm(exchange, formOf(exchange, kind, list, shape, metadata, nowMs), mediaType);
 }
 
-/** A list's text around what `add` puts in for each item. */
-function listParts(
-  listKind: string,
-  apiVersion: string,
+function formOf(
+  exchange: Exchange,
+  kind: Kind,
+  { items }: ListResult,
+  shape: Shape,
   metadata: object,
-  items: readonly CachedObject[],
-  add: (parts: Part[], item: CachedObject) => void,
-): Part[] {
-  const parts: Part[] = [
-    `{"kind":${JSON.stringify(listKind)},"apiVersion":${JSON.stringify(apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`,
-  ];
-  items.forEach((item, index) => {
-    if (index > 0) parts.push(',');
-    add(parts, item);
-  });
-  parts.push(']}');
-  return parts;
+  nowMs: number,
+): ListForm {
+  const rest = { key: 'items', items } as const;
+  if (shape.kind === 'table') return tableForm(kind, items, shape, metadata, includeObjectOf(exchange), nowMs);
+  if (shape.kind === 'partial') {
+    const opening = partialOpening(shape);
+    const head = { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${shape.version}`, metadata };
+    return { head, ...rest, add: (parts, item) => parts.push(opening, metadataOf(item), '}') };
+  }
+  const head = { kind: kind.listKind, apiVersion: apiVersionOf(kind), metadata };
+  return { head, ...rest, add: (parts, item) => parts.push(item.bytes) };
 }
 
 /** A Table whose rows carry the objects, or their metadata, in the bytes that the cache has of them. */
-function tableParts(
+function tableForm(
   kind: Kind,
-  list: ListResult,
+  items: readonly CachedObject[],
   shape: Shape & { kind: 'table' },
   metadata: object,
   includeObject: IncludeObject,
   nowMs: number,
-): Part[] {
-  const { rows: _, ...head } = tableOf(kind, [], { nowMs, version: shape.version, includeObject, metadata });
-  const parts: Part[] = [`${JSON.stringify(head).slice(0, -1)},"rows":[`];
+): ListForm {
+  const { version } = shape;
+  const { rows: _, ...head } = tableOf(kind, [], { nowMs, version, includeObject, metadata });
   const opening = partialOpening(shape);
-  list.items.forEach((item, index) => {
-    const row = JSON.stringify(tableRow(kind, item.object, { nowMs, version: shape.version, includeObject: 'None' }));
-    const text = `${index > 0 ? ',' : ''}${row}`;
-    if (includeObject === 'None') parts.push(text);
-    else if (includeObject === 'Object') parts.push(`${text.slice(0, -1)},"object":`, item.bytes, '}');
-    else parts.push(`${text.slice(0, -1)},"object":${opening}`, metadataOf(item), '}}');
-  });
-  parts.push(']}');
-  return parts;
+  return {
+    head,
+    key: 'rows',
+    items,
+    add(parts, item) {
+      const text = JSON.stringify(tableRow(kind, item.object, { nowMs, version, includeObject: 'None' }));
+      if (includeObject === 'None') parts.push(text);
+      else if (includeObject === 'Object') parts.push(`${text.slice(0, -1)},"object":`, item.bytes, '}');
+      else parts.push(`${text.slice(0, -1)},"object":${opening}`, metadataOf(item), '}}');
+    },
+  };
 }
 
 const partialOpening = (shape: { version: string }) =>

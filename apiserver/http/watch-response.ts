@@ -35,7 +35,7 @@ export async function streamWatch(
   let { onListed } = options;
   exchange.startStream(200, 'application/json');
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
-  const encode = shape.kind === 'object' ? undefined : lineEncoder(exchange, kind, shape, options.clock);
+  const encode = shape.kind === 'object' ? ownLine : lineEncoder(exchange, kind, shape, options.clock);
   try {
     // What a watch begins with is there at once: when nothing is being written after a turn of the loop, there is nothing.
     setImmediate(() => !isWriting && exchange.onInitialized?.());
@@ -75,32 +75,40 @@ export function watchError(error: unknown): ApiError {
 
 type Encode = (event: CacheEvent) => Buffer;
 
+/** Events from which on a batch is not joined before it is written: as many as the cache makes of a present state. */
+const LONG_BATCH = 500;
+
 /** What was joined of a batch of the cache's own lines: watchers that want the same get the same batch. */
 const joined = new WeakMap<CacheEvent[], readonly Buffer[]>();
 
-function chunksOf(batch: CacheEvent[], encode: Encode | undefined): readonly Buffer[] {
-  if (encode) return join(batch.map(encode));
+function chunksOf(batch: CacheEvent[], encode: Encode): Iterable<Buffer> {
   const only = batch[0];
-  if (only && batch.length === 1) return [only.line];
+  if (only && batch.length === 1) return [encode(only)];
+  // What a watch begins with is its own, and may be long: made as its reader takes it.
+  if (encode !== ownLine || batch.length >= LONG_BATCH) return join(batch, encode);
   let chunks = joined.get(batch);
   if (!chunks) {
-    chunks = join(batch.map((event) => event.line));
+    chunks = [...join(batch, encode)];
     joined.set(batch, chunks);
   }
   return chunks;
 }
 
-function join(lines: readonly Buffer[]): Buffer[] {
-  const chunks: Buffer[] = [];
+const ownLine: Encode = (event) => event.line;
+
+function* join(batch: readonly CacheEvent[], encode: Encode): Generator<Buffer> {
+  let lines: Buffer[] = [];
   let size = 0;
-  for (let start = 0, next = 0; next < lines.length; ) {
-    size += (lines[next++] as Buffer).length;
-    if (size < CHUNK_BYTES && next < lines.length) continue;
-    chunks.push(next - start === 1 ? (lines[start] as Buffer) : Buffer.concat(lines.slice(start, next), size));
-    start = next;
+  for (const event of batch) {
+    const line = encode(event);
+    lines.push(line);
+    size += line.length;
+    if (size < CHUNK_BYTES) continue;
+    yield lines.length === 1 ? line : Buffer.concat(lines, size);
+    lines = [];
     size = 0;
   }
-  return chunks;
+  if (lines.length > 0) yield Buffer.concat(lines, size);
 }
 
 export function lineEncoder(exchange: Exchange, kind: Kind, shape: Shape, clock: Clock): Encode {

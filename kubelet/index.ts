@@ -181,6 +181,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
       return allocatableOf(nodeFacts);
     },
     runtimeName: version.name,
+    hasStrictGroups: version.strictGroups,
     pinned: {
       cpu: options.topology?.settings.cpuPolicy === 'static',
       memory: options.topology?.settings.memoryPolicy === 'Static',
@@ -515,6 +516,7 @@ async function runtimeVersion(
       return {
         name: version.runtimeName || 'unknown',
         version: version.runtimeVersion || 'unknown',
+        strictGroups: status.features?.supplementalGroupsPolicy ?? false,
         handlers: (status.runtimeHandlers ?? []).map((each) => ({
           name: each.name ?? '',
           recursiveReadOnly: each.features?.recursiveReadOnlyMounts ?? false,

@@ -22,6 +22,8 @@ export interface NodeSettings {
   pinned?: { cpu: boolean; memory: boolean };
   /** Processes and threads of one pod; undefined: no limit of its own. */
   podPidsLimit?: number;
+  /** The runtime knows supplementalGroupsPolicy Strict. */
+  hasStrictGroups: boolean;
   /** Sysctls allowed besides the safe ones: `kernel.msg*`. */
   allowedSysctls?: readonly string[];
   /** `sampan` of `sampan://<id>`: what the runtime calls itself. */

@@ -91,6 +91,7 @@ async function requestOf(pod: Pod, layout: Layout, directory: string): Promise<L
     hostHostsFile: '',
     memoryBytes: totalmem(),
     allocatable: {},
+    hasStrictGroups: true,
     runtimeName: 'sampan',
   };
   const { config: sandbox } = sandboxConfig(pod, 0, settings, 0);

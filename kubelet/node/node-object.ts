@@ -26,6 +26,8 @@ export interface NodeFacts {
   runtime: {
     name: string;
     version: string;
+    /** It knows supplementalGroupsPolicy Strict. */
+    strictGroups: boolean;
     handlers: { name: string; recursiveReadOnly: boolean; userNamespaces: boolean }[];
   };
 }
@@ -143,6 +145,7 @@ export function nodeStatus({ facts, health, images, old, nowMs }: StatusInputs):
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, MAX_IMAGES)
       .map(({ names, sizeBytes }) => ({ names: names.slice(0, 5), sizeBytes })),
+    features: { supplementalGroupsPolicy: facts.runtime.strictGroups },
     runtimeHandlers: facts.runtime.handlers.map((each) => ({
       name: each.name,
       features: { recursiveReadOnlyMounts: each.recursiveReadOnly, userNamespaces: each.userNamespaces },

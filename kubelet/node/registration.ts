@@ -234,6 +234,7 @@ function pick(status: NodeStatus | undefined): NodeStatus {
     nodeInfo,
     images,
     runtimeHandlers,
+    features,
     volumesInUse,
   } = status ?? {};
   const own = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure', 'Ready']);
@@ -246,6 +247,7 @@ function pick(status: NodeStatus | undefined): NodeStatus {
     nodeInfo,
     images,
     runtimeHandlers,
+    features,
     volumesInUse,
   };
 }

@@ -3,9 +3,9 @@
 import type { Node, Pod } from '../../api/types/core-v1.ts';
 import { nodeTermMatches, toleratesTaint } from '../../api/node-rules.ts';
 import { podQosClass, podRequests } from '../../api/pod-resources.ts';
-import { intValue, milliValue, quantityOf } from '../../api/quantity.ts';
-import { bytesOf } from '../containers/amounts.ts';
+import { bytesOf, milliOf } from '../containers/amounts.ts';
 import { allContainers } from './containers-of.ts';
+import { isCriticalPod, podsToPreempt, requestOf } from './preemption.ts';
 import { isStaticPod } from './static-pods.ts';
 
 /** Sysctls of a pod's own namespaces that cannot harm its neighbours (upstream's safe set for Linux 6.x). */
@@ -24,7 +24,20 @@ const SAFE_SYSCTLS = new Set([
   'net.ipv4.tcp_wmem',
 ]);
 
-export type AdmissionResult = { admitted: true } | { admitted: false; reason: string; message: string };
+export interface Refusal {
+  reason: string;
+  message: string;
+}
+
+export type AdmissionResult =
+  | {
+      admitted: true;
+      /** A critical pod: these have to go first. */
+      preempt: readonly Pod[];
+      /** The resource for which. */
+      signal: string;
+    }
+  | ({ admitted: false } & Refusal);
 
 export interface AdmissionFacts {
   pod: Pod;
@@ -32,37 +45,68 @@ export interface AdmissionFacts {
   others: readonly Pod[];
   allocatable: Record<string, string | number>;
   node: Node | undefined;
+  /** The runtime does what supplementalGroupsPolicy Strict asks for. */
+  hasStrictGroups?: boolean;
   /** `kernel.msg*`, `net.core.somaxconn`: allowed besides the safe ones. */
   allowedSysctls?: readonly string[];
   /** What the node runs short of. */
   pressure?: ReadonlySet<string>;
   /** No pod begins while the node ends. */
   isShuttingDown?: boolean;
-  /** It runs here already: only whether there is room for it counts. */
-  isRunning?: boolean;
 }
 
-const refuse = (reason: string, message: string): AdmissionResult => ({ admitted: false, reason, message });
+const refuse = (reason: string, message: string): Refusal => ({ reason, message });
 
+type Check = (facts: AdmissionFacts) => Refusal | undefined;
+
+/** What is asked before the pod is given devices and processors; undefined: nothing speaks against it. */
+export const refuseEarly: Check = (facts) => pressure(facts) ?? sysctls(facts);
+
+/** Whether the node takes a pod that has its devices and processors. */
 export function admitPod(facts: AdmissionFacts): AdmissionResult {
-  const checks = facts.isRunning
-    ? [enoughResources]
-    : [shutdown, pressure, os, sysctls, nodeAffinity, hostPortsFree, enoughResources, taints];
-  for (const check of checks) {
-    const result = check(facts);
-    if (result) return result;
+  const first = os(facts) ?? strictGroups(facts);
+  if (first) return { admitted: false, ...first };
+  const missing = shortages(facts);
+  const others = [nodeAffinity, hostPortsFree, taints].map((check) => check(facts)).filter((each) => !!each);
+  const isCritical = isCriticalPod(facts.pod);
+  let preempt: readonly Pod[] = [];
+  // Upstream tells the first reason; a critical pod fails for none that is a shortage.
+  const [reason] = isCritical ? others : [...missing.map(shortageReason), ...others];
+  if (reason) return { admitted: false, ...reason };
+  if (missing.length > 0) {
+    try {
+      preempt = podsToPreempt(
+        facts.pod,
+        facts.others,
+        missing.map(({ resource, requested, used, capacity }) => ({ resource, amount: requested - (capacity - used) })),
+      );
+    } catch (error) {
+      const text = `preemption: error finding a set of pods to preempt: ${(error as Error).message}`;
+      return {
+        admitted: false,
+        ...refuse(
+          'UnexpectedAdmissionError',
+          `Unexpected error while attempting to recover from admission failure: ${text}`,
+        ),
+      };
+    }
   }
-  return { admitted: true };
+  const last = shutdown(facts);
+  return last ? { admitted: false, ...last } : { admitted: true, preempt, signal: missing[0]?.resource ?? '' };
 }
 
-type Check = (facts: AdmissionFacts) => AdmissionResult | undefined;
+/** Whether a pod that runs here has room for what it asks for now. */
+export function refuseResize(facts: Pick<AdmissionFacts, 'pod' | 'others' | 'allocatable'>): Refusal | undefined {
+  const [first] = shortages({ ...facts, isRunning: true });
+  return first && shortageReason(first);
+}
 
 const shutdown: Check = ({ isShuttingDown }) =>
   isShuttingDown ? refuse('NodeShutdown', 'Pod was rejected as the node is shutting down.') : undefined;
 
 /** Under memory pressure only pods that ask for nothing are kept out; under any other, all but critical ones. */
 const pressure: Check = ({ pod, pressure: conditions = new Set() }) => {
-  if (conditions.size === 0 || isStaticPod(pod) || (pod.spec?.priority ?? 0) >= 2_000_000_000) return undefined;
+  if (conditions.size === 0 || isCriticalPod(pod)) return undefined;
   if (conditions.size === 1 && conditions.has('MemoryPressure')) {
     const taint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' };
     if (podQosClass(pod) !== 'BestEffort' || toleratesTaint(pod.spec?.tolerations, taint)) return undefined;
@@ -71,17 +115,24 @@ const pressure: Check = ({ pod, pressure: conditions = new Set() }) => {
 };
 
 const os: Check = ({ pod, node }) => {
-  const wanted = pod.spec?.os?.name;
-  if (wanted && wanted !== 'linux') return refuse('PodOSNotSupported', "Pod's OS field doesn't match node OS");
-  const label = pod.spec?.nodeSelector?.['kubernetes.io/os'];
-  if (label !== undefined && node === undefined && label !== 'linux') {
+  // Upstream looks at the pod's labels here, whatever the name of the reason says.
+  const label = pod.metadata.labels?.['kubernetes.io/os'];
+  if (label !== undefined && label !== (node?.metadata.labels?.['kubernetes.io/os'] ?? 'linux')) {
     return refuse(
       'PodOSSelectorNodeLabelDoesNotMatch',
-      `Pod was rejected as the node label "kubernetes.io/os" doesn't match`,
+      "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
     );
   }
+  const wanted = pod.spec?.os?.name;
+  if (wanted && wanted !== 'linux')
+    return refuse('PodOSNotSupported', "Failed to admit pod as the OS field doesn't match node OS");
   return undefined;
 };
+
+const strictGroups: Check = ({ pod, hasStrictGroups = true }) =>
+  pod.spec?.securityContext?.supplementalGroupsPolicy === 'Strict' && !hasStrictGroups
+    ? refuse('SupplementalGroupsPolicyNotSupported', 'SupplementalGroupsPolicy=Strict is not supported in this node')
+    : undefined;
 
 const sysctls: Check = ({ pod, allowedSysctls = [] }) => {
   for (const { name } of pod.spec?.securityContext?.sysctls ?? []) {
@@ -120,31 +171,42 @@ const hostPortsFree: Check = ({ pod, others }) => {
   return refuse('NodePorts', text);
 };
 
-const enoughResources: Check = ({ pod, others, allocatable, isRunning }) => {
-  const short = (resource: string, requested: number, used: number, capacity: number) =>
-    refuse(
-      `OutOf${resource}`,
-      `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
-    );
+interface Insufficient {
+  resource: string;
+  requested: number;
+  used: number;
+  capacity: number;
+}
+
+const shortageReason = ({ resource, requested, used, capacity }: Insufficient): Refusal =>
+  refuse(
+    `OutOf${resource}`,
+    `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
+  );
+
+/** In upstream's order. */
+const RESOURCE_ORDER = ['cpu', 'memory', 'ephemeral-storage'];
+
+function shortages(
+  facts: Pick<AdmissionFacts, 'pod' | 'others' | 'allocatable'> & { isRunning?: boolean },
+): Insufficient[] {
+  const { pod, others, allocatable, isRunning = false } = facts;
+  const found: Insufficient[] = [];
   const maxPods = bytesOf(allocatable['pods']);
-  if (!isRunning && maxPods > 0 && others.length + 1 > maxPods) return short('pods', 1, others.length, maxPods);
-  const used = others.map((each) => podRequests(each));
-  for (const [resource, quantity] of podRequests(pod)) {
-    const capacity = allocatable[resource];
+  if (!isRunning && maxPods > 0 && others.length + 1 > maxPods)
+    found.push({ resource: 'pods', requested: 1, used: others.length, capacity: maxPods });
+  for (const resource of new Set([...RESOURCE_ORDER, ...podRequests(pod).keys()])) {
+    const given = allocatable[resource];
     // What the node does not have at all is not its own to judge: a scheduler extender may manage it.
-    if (capacity === undefined) continue;
-    const measure = resource === 'cpu' ? milliValue : intValue;
-    const requested = measure(quantity);
+    if (given === undefined) continue;
+    const requested = requestOf(pod, resource);
     if (requested === 0) continue;
-    const taken = used.reduce((total, each) => {
-      const found = each.get(resource);
-      return found ? total + measure(found) : total;
-    }, 0);
-    const limit = measure(quantityOf(capacity));
-    if (requested + taken > limit) return short(resource, requested, taken, limit);
+    const used = others.reduce((total, each) => total + requestOf(each, resource), 0);
+    const capacity = resource === 'cpu' ? milliOf(given) : bytesOf(given);
+    if (requested + used > capacity) found.push({ resource, requested, used, capacity });
   }
-  return undefined;
-};
+  return found;
+}
 
 const taints: Check = ({ pod, node }) => {
   if (isStaticPod(pod)) return undefined;

@@ -2,10 +2,10 @@
 // A pod that asks for more than has been granted runs with what it has until the node can give it.
 // https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
 import { compareQuantities, quantityOf } from '../../api/quantity.ts';
-import type { Container, ContainerStatus, Node, Pod, ResourceRequirements } from '../../api/types/core-v1.ts';
+import type { Container, ContainerStatus, Pod, ResourceRequirements } from '../../api/types/core-v1.ts';
 import { bytesOf, milliOf } from '../containers/amounts.ts';
 import { podTotals } from '../containers/resources.ts';
-import { admitPod } from './admission.ts';
+import { refuseResize } from './admission.ts';
 import { isSidecar } from './containers-of.ts';
 
 export interface Allocation {
@@ -95,12 +95,11 @@ export interface ResizeFacts {
   /** The other pods of the node with what they were granted. */
   others: readonly Pod[];
   allocatable: Record<string, string | number>;
-  node: Node | undefined;
   /** The CPU or memory manager pins: Guaranteed pods cannot be resized. */
   pinned: { cpu: boolean; memory: boolean };
 }
 
-export function decideResize({ desired, granted, others, allocatable, node, pinned }: ResizeFacts): ResizeVerdict {
+export function decideResize({ desired, granted, others, allocatable, pinned }: ResizeFacts): ResizeVerdict {
   if (isGranted(desired, granted)) return { kind: 'none' };
   if (desired.status?.qosClass === 'Guaranteed' && (pinned.cpu || pinned.memory)) {
     const policy = pinned.cpu ? 'CPU Manager policy "static"' : 'Memory Manager policy "Static"';
@@ -122,8 +121,8 @@ export function decideResize({ desired, granted, others, allocatable, node, pinn
       return { kind: 'pending', reason: 'Infeasible', message };
     }
   }
-  const result = admitPod({ pod: desired, others, allocatable, node, isRunning: true });
-  return result.admitted ? { kind: 'grant' } : { kind: 'pending', reason: 'Deferred', message: result.message };
+  const refusal = refuseResize({ pod: desired, others, allocatable });
+  return refusal ? { kind: 'pending', reason: 'Deferred', message: refusal.message } : { kind: 'grant' };
 }
 
 /** Whether a change from `before` to `after` asks for a restart, by the container's resizePolicy. */

@@ -64,7 +64,6 @@ export class PodResizes {
       granted: this.#allocation,
       others: this.#host.others(),
       allocatable: settings.allocatable,
-      node: this.#host.node(),
       pinned: settings.pinned ?? { cpu: false, memory: false },
     });
     if (verdict.kind === 'pending') {

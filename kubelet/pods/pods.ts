@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { keyOf } from '../../api/object.ts';
 import type { Node, Pod } from '../../api/types/core-v1.ts';
-import { admitPod } from './admission.ts';
+import { type AdmissionFacts, type AdmissionResult, admitPod, refuseEarly } from './admission.ts';
 import { isTerminalPhase } from './containers-of.ts';
 import type { PodContext } from './context.ts';
 import { Mirrors } from './mirrors.ts';
@@ -75,23 +75,34 @@ export class Pods {
     const worker = this.#workers.get(uid);
     if (worker) return worker.setPod(pod);
     const made = this.#add(pod);
-    if (this.#isNew(pod)) {
-      const result = admitPod({
-        pod,
-        others: this.#livePods(uid),
-        allocatable: this.#context.settings.allocatable,
-        node: this.#node(),
-        allowedSysctls: this.#context.settings.allowedSysctls ?? [],
-        pressure: this.#context.nodeState.pressure(),
-        isShuttingDown: this.#context.nodeState.isShuttingDown,
-      });
-      const refusal = result.admitted ? this.#allocate(pod) : result;
-      if (refusal) {
-        this.#context.metrics.admissionRejections.add({ reason: refusal.reason });
-        made.reject(refusal.reason, refusal.message);
-      }
-    }
+    if (this.#isNew(pod)) this.#admit(pod, made);
     made.wake();
+  }
+
+  #admit(pod: Pod, worker: PodWorker): void {
+    const { settings, nodeState, metrics, devices, placement } = this.#context;
+    const { uid = '' } = pod.metadata;
+    const facts: AdmissionFacts = {
+      pod,
+      others: this.#livePods(uid),
+      allocatable: settings.allocatable,
+      node: this.#node(),
+      hasStrictGroups: settings.hasStrictGroups,
+      allowedSysctls: settings.allowedSysctls ?? [],
+      pressure: nodeState.pressure(),
+      isShuttingDown: nodeState.isShuttingDown,
+    };
+    const early = refuseEarly(facts) ?? this.#allocate(pod);
+    const result: AdmissionResult = early ? { admitted: false, ...early } : admitPod(facts);
+    if (!result.admitted) {
+      devices.release(uid);
+      placement?.release(uid);
+      metrics.admissionRejections.add({ reason: result.reason });
+      return worker.reject(result.reason, result.message);
+    }
+    const leaving = result.preempt.flatMap((each) => this.#workers.get(each.metadata.uid ?? '') ?? []);
+    for (const each of leaving) each.preempt(result.signal);
+    if (leaving.length > 0) worker.holdUntil(Promise.all(leaving.map((each) => each.whenOver())));
   }
 
   /** Devices, processors and memory of its own for a pod that may come in; why it cannot have them. */

@@ -13,7 +13,8 @@ export interface StatusFacts extends Omit<ContainerFacts, 'old'> {
   /** When this kubelet first saw the pod. */
   startedAtMs: number;
   /** The kubelet itself ended the pod: rejected, deadline, eviction. */
-  verdict: { reason: string; message: string; disrupts?: boolean } | undefined;
+  /** `disrupts`: the pod's owner is told that it is not the pod's fault. */
+  verdict: { reason: string; message: string; disrupts?: string } | undefined;
   /** A resize that was asked for and is not granted, or granted and not carried out. */
   resize?:
     | { pending?: { reason: string; message: string } | undefined; progress?: { error?: string } | undefined }
@@ -214,7 +215,7 @@ function passingConditions({ pod, resize, isRestartingAll, verdict }: StatusFact
   const isOver = phase === 'Succeeded' || phase === 'Failed';
   const found: PodCondition[] = [];
   if (verdict?.disrupts) {
-    found.push({ type: 'DisruptionTarget', status: 'True', reason: DISRUPTED_BY_KUBELET, message: verdict.message });
+    found.push({ type: 'DisruptionTarget', status: 'True', reason: DISRUPTED_BY_KUBELET, message: verdict.disrupts });
   }
   if (resize?.pending && !isOver) found.push({ type: 'PodResizePending', status: 'True', ...resize.pending });
   if (resize?.progress && !isOver) {

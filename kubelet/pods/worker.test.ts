@@ -414,6 +414,27 @@ describe('what goes wrong', () => {
     expect(test.cri.sandboxes.size).toBe(0);
   });
 
+  it('makes way for a critical pod, which begins when the room is there', async () => {
+    await test.start();
+    const asking = (cpu: string) => [{ name: 'app', image: 'app:1', resources: { requests: { cpu } } }];
+    await test.create(makePod({ priority: 0, terminationGracePeriodSeconds: 5, containers: asking('3') }));
+    test.cri.ignoreTermMs = 3000;
+    await test.create(makePod({ priority: 2_000_001_000, containers: asking('2') }, 'critical'));
+    const text = 'Preempted in order to admit critical pod';
+    expect(test.events).toContainEqual({ about: 'web', type: 'Warning', reason: 'Preempting', message: text });
+    expect(test.pod('critical')?.status?.phase).toBe('Pending');
+    await test.advance(3000);
+    expect(test.pod()?.status).toMatchObject({ phase: 'Failed', reason: 'Preempting', message: text });
+    expect(test.pod()?.status?.conditions).toContainEqual(
+      expect.objectContaining({
+        type: 'DisruptionTarget',
+        reason: 'TerminationByKubelet',
+        message: 'Pod was preempted by Kubelet to accommodate a critical pod.',
+      }),
+    );
+    expect(test.pod('critical')?.status?.phase).toBe('Running');
+  });
+
   it('restarts a container that fails its liveness probe', async () => {
     await test.start();
     let healthy = true;

@@ -23,6 +23,7 @@ import { PodImages, type ReadyImage } from './pod-images.ts';
 import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
 import { removeContainer, StartError, startContainer } from './start-container.ts';
 import { computePodStatus, type StatusFacts } from './status.ts';
+import { PREEMPTED_MESSAGE } from './preemption.ts';
 import { callStop, stopContainer } from './stop-container.ts';
 import { omissions } from './unsupported.ts';
 
@@ -61,6 +62,8 @@ export class PodWorker {
   #messages = new Map<string, string>();
   #lastStatus: PodStatus | undefined;
   #verdict: StatusFacts['verdict'];
+  #onOver: (() => void)[] = [];
+  #isHeld = false;
   /** What the kubelet gives it to end, whatever its spec says. */
   #graceOverride: number | undefined;
   #host: WorkerHost;
@@ -146,9 +149,36 @@ export class PodWorker {
   /** The node needs its room, or ends: it goes, with this grace period, and its owner hears why. */
   terminate(reason: string, message: string, graceSeconds: number): void {
     if (this.#verdict || !this.#pod) return;
-    this.#verdict = { reason, message, disrupts: true };
+    this.#verdict = { reason, message, disrupts: message };
     this.#graceOverride = Math.max(1, graceSeconds);
     this.wake();
+  }
+
+  /** A critical pod needs its room. */
+  preempt(signal: string): void {
+    if (this.#verdict || !this.#pod) return;
+    this.#context.events.pod(this.#pod, 'Warning', 'Preempting', PREEMPTED_MESSAGE);
+    this.#context.metrics.preemptions.add({ preemption_signal: signal });
+    this.#verdict = {
+      reason: 'Preempting',
+      message: PREEMPTED_MESSAGE,
+      disrupts: 'Pod was preempted by Kubelet to accommodate a critical pod.',
+    };
+    this.wake();
+  }
+
+  /** It takes up no resources of the node any more. */
+  whenOver(): Promise<void> {
+    return this.isActive ? new Promise((resolve) => this.#onOver.push(resolve)) : Promise.resolve();
+  }
+
+  /** Nothing of it is started before others have left. */
+  holdUntil(left: Promise<unknown>): void {
+    this.#isHeld = true;
+    void left.then(() => {
+      this.#isHeld = false;
+      this.wake();
+    });
   }
 
   evict(message: string, graceSeconds: number): void {
@@ -222,8 +252,10 @@ export class PodWorker {
 
     const wakeAt: number[] = [];
     if (pod) prober.follow(pod, running, this.#podIps(observed)[0] ?? '', this.#state.kind !== 'syncing');
-    if (pod && actions && this.#state.kind === 'syncing') this.#sync(pod, observed, actions, wakeAt);
-    else this.#operations.abort('image:', 'start:', 'volumes', 'refresh');
+    if (!this.isActive) for (const tell of this.#onOver.splice(0)) tell();
+    if (pod && actions && this.#state.kind === 'syncing') {
+      if (!this.#isHeld) this.#sync(pod, observed, actions, wakeAt);
+    } else this.#operations.abort('image:', 'start:', 'volumes', 'refresh');
     if (this.#state.kind === 'terminating') this.#terminate(observed, running);
     if (pod) this.#publish(pod, observed, actions, nowMs);
     if (this.#state.kind === 'stopped') this.#rest();
@@ -488,6 +520,7 @@ export class PodWorker {
   }
 
   #gone(): void {
+    for (const tell of this.#onOver.splice(0)) tell();
     this.#context.devices.release(this.identity.uid);
     this.#context.placement?.release(this.identity.uid);
     this.#context.statuses.forget(this.#mirrorUid ?? this.identity.uid);

@@ -32,6 +32,7 @@ export class KubeletMetrics {
     'Cumulative number of errors when starting containers',
   );
   evictions = new Counter('kubelet_evictions', 'Cumulative number of pod evictions by eviction signal');
+  preemptions = new Counter('kubelet_preemptions', 'Cumulative number of pod preemptions by preemption resource');
   admissionRejections = new Counter(
     'kubelet_admission_rejections_total',
     'Cumulative number pod admission rejections by the Kubelet.',
@@ -59,6 +60,7 @@ export class KubeletMetrics {
       this.runtimeSeconds,
       this.runtimeErrors,
       this.runtimeOperations,
+      this.preemptions,
       this.startErrors,
       this.startedContainers,
       this.startedPods,

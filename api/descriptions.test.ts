@@ -152,6 +152,16 @@ describe('the files', () => {
     expect(whereNot((text) => text.length <= LIMIT)).toEqual([]);
     expect(whereNot((text) => /^[\x20-\x7e]+[.]$/.test(text) && !/\s\s|\s$/.test(text))).toEqual([]);
   });
+  it('tell the defaults of the schema', () => {
+    const untold = types.flatMap((type) =>
+      [...type.fields.values()].flatMap((field) => {
+        if (field.default === undefined || type.isInlineOnly) return [];
+        const isTold = fieldText(type, field.name)?.split('\n')[0]?.includes(String(field.default));
+        return isTold ? [] : [`${type.name}.${field.name} ${field.default}`];
+      }),
+    );
+    expect(untold).toEqual([]);
+  });
   it('name only fields that there are', () => {
     const fields = new Set(types.flatMap((type) => [...type.fields.keys()]));
     const others = new Set([

@@ -141,6 +141,10 @@ describe('a definition', () => {
     );
     const table = await server.call('GET', path('crontabs'), { headers: TABLE });
     expect(table.body.columnDefinitions.map((each: any) => each.name)).toEqual(['Name', 'Spec', 'Replicas', 'Age']);
+    expect(table.body.columnDefinitions.slice(0, 2).map((each: any) => each.description)).toEqual([
+      expect.stringMatching(/^The name, unique/),
+      'Custom resource definition column (in JSONPath format): .spec.cronSpec',
+    ]);
     expect(table.body.rows[0].cells.slice(0, 3)).toEqual(['a', '* * * * */5', 1]);
     const selected = await server.call('GET', `${path('crontabs')}?fieldSelector=spec.image=other`);
     expect(selected.body.items).toEqual([]);

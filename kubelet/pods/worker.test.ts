@@ -275,6 +275,19 @@ describe('termination', () => {
     expect(readdirSync(join(test.stateDir, 'logs'))).toEqual([]);
   });
 
+  it('leaves nothing of a pod that goes while its volumes are being made', async () => {
+    await test.start();
+    const answer = Promise.withResolvers<void>();
+    test.faults.token = () => answer.promise;
+    const volumes = [{ name: 'api', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }];
+    await test.create(makePod({ volumes }));
+    test.api.change<Pod>(refs.pods, 'default/web', () => undefined);
+    await test.quiet();
+    answer.resolve();
+    await test.advance(1000);
+    for (const directory of ['memory', 'pods', 'logs']) expect(readdirSync(join(test.stateDir, directory))).toEqual([]);
+  });
+
   it('never touches a successor of the same name', async () => {
     await test.start();
     await test.create(makePod());

@@ -329,9 +329,9 @@ export class PodWorker {
   #keepVolumes(pod: Pod, wakeAt: number[]): void {
     const { volumes, clock } = this.#context;
     if (!this.#paths) {
-      this.#operations.run('volumes', async () => {
+      this.#operations.run('volumes', async (signal) => {
         this.#wantsRefresh = false;
-        this.#paths = await volumes.setUp(this.#fields(pod));
+        this.#paths = await volumes.setUp(this.#fields(pod), signal);
       });
       return;
     }
@@ -339,10 +339,10 @@ export class PodWorker {
     if (renewal !== undefined && renewal <= clock.now()) this.#wantsRefresh = true;
     else if (renewal !== undefined) wakeAt.push(clock.monotonic() + renewal - clock.now());
     if (!this.#wantsRefresh) return;
-    this.#operations.run('refresh', async () => {
+    this.#operations.run('refresh', async (signal) => {
       this.#wantsRefresh = false;
       try {
-        await volumes.refresh(this.#fields(this.#pod ?? pod));
+        await volumes.refresh(this.#fields(this.#pod ?? pod), signal);
       } catch (error) {
         this.#wantsRefresh = true;
         throw error;

@@ -32,7 +32,7 @@ export interface Harness {
   mounts: string[];
   stateDir: string;
   /** While it throws, no request reaches the API server. */
-  faults: { before?: (request: FakeRequest) => void };
+  faults: { before?: (request: FakeRequest) => void; token?: () => Promise<void> };
   /** What is free on the node, where it is not half of everything. */
   free: Map<Signal, Observation>;
   /** Answers TokenReviews and SubjectAccessReviews. */
@@ -84,7 +84,7 @@ export function createHarness(): Harness {
     review: () => ({ status: { allowed: false, authenticated: false } }),
     async start(options = {}) {
       const abort = new AbortController();
-      const client = withTokens(api, (path, body) => harness.review(path, body));
+      const client = withTokens(api, harness);
       const informers = createInformerFactory({ client, clock, random: () => 0.5, log: silentLogger });
       const recorder = {
         event: (about: KubeObject, type: string, reason: string, message: string) =>
@@ -151,15 +151,19 @@ export function createHarness(): Harness {
 }
 
 /** What the fake server does not know: TokenRequest, and reviews of who may use the node server. */
-function withTokens(api: FakeClient, review: Harness['review']): Client {
+function withTokens(api: FakeClient, harness: Pick<Harness, 'review' | 'faults'>): Client {
   let issued = 0;
   return {
     ...api,
-    request: async (_method, path, body) => review(path, body) as never,
+    request: async (_method, path, body) => harness.review(path, body) as never,
     resource<T extends KubeObject>(ref: Parameters<Client['resource']>[0], namespace?: string): ResourceClient<T> {
       const real = api.resource<T>(ref, namespace);
       if (ref.resource !== 'serviceaccounts') return real;
-      return { ...real, createSubresource: async () => ({ status: { token: `token-${++issued}` } }) as never };
+      const token = async () => {
+        await harness.faults.token?.();
+        return { status: { token: `token-${++issued}` } } as never;
+      };
+      return { ...real, createSubresource: token };
     },
   };
 }

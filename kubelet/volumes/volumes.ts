@@ -80,6 +80,8 @@ export class Volumes {
   /** By pod uid, of what has been set up. */
   #paths = new Map<string, Map<string, string>>();
   #images = new Map<string, Set<string>>();
+  /** Mounts being made, by pod uid: a tear-down waits for them. */
+  #mounting = new Map<string, Set<Promise<void>>>();
 
   constructor(options: VolumesOptions) {
     this.#options = options;
@@ -99,19 +101,20 @@ export class Volumes {
     if (!mounter.below(memory).includes(memory)) await mounter.tmpfs(memory, { mode: 0o750 });
   }
 
-  /** Sets up every volume of the pod, several at once; idempotent. Throws MountError. */
-  async setUp(fields: PodFieldFacts): Promise<VolumePaths> {
+  /** Sets up every volume of the pod, several at once; idempotent. Throws MountError. Nothing is written after `signal` has aborted. */
+  async setUp(fields: PodFieldFacts, signal?: AbortSignal): Promise<VolumePaths> {
     const volumes = fields.pod.spec?.volumes ?? [];
     const paths = new Map<string, string>();
     const results = await Promise.allSettled(
       volumes.map(async (volume) => {
         try {
-          paths.set(volume.name, await this.#setUpOne(fields, volume));
+          paths.set(volume.name, await this.#setUpOne(fields, volume, signal));
         } catch (error) {
           throw new MountError(volume.name, error);
         }
       }),
     );
+    signal?.throwIfAborted();
     this.#paths.set(fields.pod.metadata.uid ?? '', paths);
     const failed = results.find((each) => each.status === 'rejected');
     if (failed) throw failed.reason;
@@ -119,12 +122,12 @@ export class Volumes {
   }
 
   /** Writes what has changed in the API since; the names of volumes that changed. Throws MountError. */
-  async refresh(fields: PodFieldFacts): Promise<string[]> {
+  async refresh(fields: PodFieldFacts, signal?: AbortSignal): Promise<string[]> {
     const changed: string[] = [];
     for (const volume of fields.pod.spec?.volumes ?? []) {
       if (!hasPayload(volume)) continue;
       try {
-        if (await this.#writePayload(fields, volume)) changed.push(volume.name);
+        if (await this.#writePayload(fields, volume, signal)) changed.push(volume.name);
       } catch (error) {
         throw new MountError(volume.name, error);
       }
@@ -191,6 +194,7 @@ export class Volumes {
     this.#paths.delete(uid);
     this.#images.delete(uid);
     const { mounter } = this.#options;
+    await Promise.allSettled(this.#mounting.get(uid) ?? []);
     await this.#options.csi.unpublish(uid);
     for (const point of mounter.below(root)) await mounter.unmount(point);
     if (mounter.below(root).length > 0) throw new VolumeError(`${root} is still mounted`);
@@ -205,10 +209,10 @@ export class Volumes {
     else await rm(path, { recursive: true, force: true });
   }
 
-  async #setUpOne(fields: PodFieldFacts, volume: Volume): Promise<string> {
+  async #setUpOne(fields: PodFieldFacts, volume: Volume, signal?: AbortSignal): Promise<string> {
     const { pod } = fields;
     if (hasPayload(volume)) {
-      await this.#writePayload(fields, volume);
+      await this.#writePayload(fields, volume, signal);
       return this.#placeOf(pod, volume);
     }
     if (volume.hostPath) {
@@ -224,6 +228,7 @@ export class Volumes {
       return path;
     }
     const resolved = await resolveClaim(this.#options.client, pod, volume);
+    signal?.throwIfAborted();
     if (resolved) return this.#persistent(pod, volume, resolved);
     const kind = Object.keys(volume).find((key) => key !== 'name');
     // A volume with no source at all is an emptyDir to upstream; the API server has defaulted it already.
@@ -271,10 +276,12 @@ export class Volumes {
     const { medium = '' } = source;
     const isMounted = mounter.below(path).includes(path);
     if (medium === 'Memory') {
-      if (!isMounted) await mounter.tmpfs(path, { sizeBytes: memoryDirBytes(fields, source), mode: 0o777 });
+      if (!isMounted)
+        await this.#mount(pod, mounter.tmpfs(path, { sizeBytes: memoryDirBytes(fields, source), mode: 0o777 }));
     } else if (medium.startsWith('HugePages')) {
       const size = medium.startsWith('HugePages-') ? medium.slice('HugePages-'.length) : onlyPageSize(pod);
-      if (!isMounted) await mounter.mount('hugetlbfs', 'nodev', path, [`pagesize=${size.replace(/i$/, '')}`]);
+      if (!isMounted)
+        await this.#mount(pod, mounter.mount('hugetlbfs', 'nodev', path, [`pagesize=${size.replace(/i$/, '')}`]));
     } else if (medium) throw new VolumeError(`unknown storage medium "${medium}"`);
     chmodSync(path, 0o777);
     this.#giveToGroup(pod, path, false);
@@ -287,8 +294,19 @@ export class Volumes {
     mkdirSync(path, { recursive: true });
     if (mounter.below(path).includes(path)) return path;
     const options = [...(source.readOnly ? ['ro'] : []), ...mountOptions];
-    await mounter.mount('nfs', `${source.server}:${source.path}`, path, options);
+    await this.#mount(pod, mounter.mount('nfs', `${source.server}:${source.path}`, path, options));
     return path;
+  }
+
+  async #mount({ metadata: { uid = '' } }: Pod, made: Promise<void>): Promise<void> {
+    const underWay = this.#mounting.get(uid) ?? new Set();
+    this.#mounting.set(uid, underWay.add(made));
+    try {
+      await made;
+    } finally {
+      underWay.delete(made);
+      if (underWay.size === 0) this.#mounting.delete(uid);
+    }
   }
 
   #giveToGroup(pod: Pod, path: string, readOnly: boolean): void {
@@ -296,10 +314,11 @@ export class Volumes {
     if (fsGroup !== undefined) applyFsGroup(path, fsGroup, readOnly, fsGroupChangePolicy === 'OnRootMismatch');
   }
 
-  async #writePayload(fields: PodFieldFacts, volume: Volume): Promise<boolean> {
+  async #writePayload(fields: PodFieldFacts, volume: Volume, signal?: AbortSignal): Promise<boolean> {
     const { pod } = fields;
     const { objects, tokens, clock } = this.#options;
     const payload = await payloadOf({ fields, objects, token: (request) => tokens.get(pod, request) }, volume);
+    signal?.throwIfAborted();
     const path = this.#placeOf(pod, volume);
     const fsGroup = pod.spec?.securityContext?.fsGroup;
     if (fsGroup !== undefined) for (const file of payload.values()) file.mode |= 0o440;

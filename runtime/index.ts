@@ -81,7 +81,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<RunningRunt
   };
   try {
     const plan = await recover(context);
-    // From here on: what exited between the facts and now is reported by the launcher, too.
+    // From here on: what started or exited between the facts and now is reported by the launcher, too.
+    launcher.onStart((id, startedAtNs) => context.exits.started(context, id, startedAtNs));
     launcher.onExit((event) => context.exits.record(context, event));
     log.info(
       {

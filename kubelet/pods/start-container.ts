@@ -52,8 +52,7 @@ export async function startContainer(context: PodContext, inputs: StartInputs, s
 
   // A static pod does not wait for the API server: it may be the API server.
   if (!isStaticPod(pod)) await services.synced;
-  await removeLeftOvers(context, pod, container.name);
-  if (signal.aborted) return;
+  if (!(await removeLeftOvers(context, pod, container.name)) || signal.aborted) return;
   const fields = {
     pod,
     podIps: inputs.podIps,
@@ -140,12 +139,20 @@ async function postStart(context: PodContext, inputs: StartInputs, id: string, s
   }
 }
 
-/** A container that was created but never started (a crash in between, a failed start) makes room for the next. */
-async function removeLeftOvers(context: PodContext, pod: Pod, name: string): Promise<void> {
-  const { containers } = context.cache.pod(pod.metadata.uid ?? '');
-  for (const each of containers) {
-    if (each.name === name && each.state === 'created') await removeContainer(context, each.id);
+/**
+ * A container that was created but never started (a crash in between, a failed start) makes room for the next. False when one of them has
+ * started after all: the answer to its start was lost, not the start.
+ */
+async function removeLeftOvers(context: PodContext, pod: Pod, name: string): Promise<boolean> {
+  const { cri, cache } = context;
+  for (const { id, ...each } of cache.pod(pod.metadata.uid ?? '').containers) {
+    if (each.name !== name || each.state !== 'created') continue;
+    await refreshContainer(cri, cache, id);
+    const now = cache.container(id)?.state;
+    if (now === 'running' || now === 'exited') return false;
+    if (now) await removeContainer(context, id);
   }
+  return true;
 }
 
 /** Of the instances before the one just started, which may have ended already, the newest stays for `logs --previous`. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { NetworkError } from '../../client/port.ts';
+import { CriError } from '../cri/client.ts';
 import { refs } from '../../client/refs.ts';
 import { createHarness, type Harness, makePod } from '../testing/harness.ts';
 
@@ -325,6 +326,25 @@ describe('restart of the kubelet', () => {
     await test.create(makePod());
     await test.quiet();
     expect(readdirSync(join(test.stateDir, 'logs'))).toEqual([`default_web_${test.pod()?.metadata.uid}`]);
+  });
+
+  it('does not kill a container whose start succeeded without an answer', async () => {
+    await test.start();
+    let isAway = false;
+    test.cri.mute = true;
+    const away = () => {
+      if (isAway) throw new CriError('any', 'unavailable', 'the runtime is away');
+    };
+    test.cri.before = away;
+    test.cri.after = ({ method }) => {
+      if (method === 'StartContainer') isAway = true;
+      away();
+    };
+    await test.create(makePod());
+    isAway = false;
+    await test.advance(5000);
+    expect(appStatus(test.pod())).toMatchObject({ ready: true, restartCount: 0 });
+    expect(test.cri.calls.map(({ method }) => method)).not.toContain('RemoveContainer');
   });
 
   it('converges from a crash after any of the runtime calls', async () => {

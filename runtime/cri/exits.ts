@@ -20,6 +20,14 @@ export class ExitBook {
     this.#apply(context, event);
   }
 
+  /** Called for every start the launcher reports: one that nobody waits for any more was asked for before this process. */
+  started(context: CriContext, id: string, startedAtNs: number): void {
+    const container = context.store.containers.get(id);
+    if (!container || container.startedAtNs !== undefined || container.exit || this.#starting.has(id)) return;
+    context.store.containers.note(id, () => ({ startedAtNs }));
+    emitEvent(context, 'CONTAINER_STARTED_EVENT', id, container.sandboxId);
+  }
+
   /** The exit of a container that has no record (a build step's). */
   expect(id: string): { event: Promise<ExitEvent>; cancel(): void } {
     const event = new Promise<ExitEvent>((resolve) => this.#expected.set(id, resolve));

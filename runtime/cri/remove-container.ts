@@ -14,6 +14,7 @@ export async function removeRecord(context: CriContext, id: string): Promise<voi
   await context.locks.run(id, async () => {
     const container = context.store.containers.get(id);
     if (!container) return;
+    if (!container.exit) context.store.containers.note(id, () => ({ isRemoving: true }));
     if (containerState(container) === 'CONTAINER_RUNNING') await stopRecord(context, container, 0);
     await releaseContainer(context, id);
     emitEvent(context, 'CONTAINER_DELETED_EVENT', id, container.sandboxId);

@@ -301,6 +301,25 @@ test('after a restart running containers go on and exits of the meantime are eve
   expect(await statusOf(goesOn)).toMatchObject({ exitCode: 1 });
 });
 
+test('a start that was under way when the runtime died is told when it is done', async () => {
+  const sandbox = await runPod('a');
+  const { containerId: id = '' } = await h.client.call('CreateContainer', {
+    podSandboxId: sandbox,
+    config: container('late'),
+  });
+  await h.restart();
+  expect((await statusOf(id))?.state).toBe('CONTAINER_CREATED');
+  const stream = h.client.stream('GetContainerEvents');
+  stream.on('error', () => {});
+  const event = new Promise<ContainerEventResponse>((resolve) => stream.once('data', resolve));
+  h.launcher.startsLate(id);
+  expect(await event).toMatchObject({ containerId: id, containerEventType: 'CONTAINER_STARTED_EVENT' });
+  stream.cancel();
+  expect(await statusOf(id)).toMatchObject({ state: 'CONTAINER_RUNNING', startedAt: expect.any(Number) });
+  await h.client.call('StopContainer', { containerId: id, timeout: 1 });
+  expect((await statusOf(id))?.state).toBe('CONTAINER_EXITED');
+});
+
 test('after a reboot everything has ended for unknown reasons', async () => {
   const sandbox = await runPod('a');
   const id = await runContainer(sandbox, 'one');

@@ -87,6 +87,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   const { cgroups, own } = host;
   const containers = new Map<string, Container>();
   const callbacks: ((event: ExitEvent) => void)[] = [];
+  const startCallbacks: ((id: string, startedAtNs: number) => void)[] = [];
   let untold: ExitEvent[] = [];
   let closed = false;
   const idmap = new Map<string, Promise<string | undefined>>();
@@ -113,7 +114,10 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
   const onFacts = (id: string) => (facts: ShimFacts) => {
     const container = containers.get(id);
     if (!container || container.facts?.state === 'exited') return;
+    const before = container.facts?.state;
     container.facts = facts;
+    if (facts.state === 'running' && before !== 'running')
+      for (const callback of startCallbacks) callback(id, facts.startedAtNs);
     if (facts.state === 'exited') tell(exitOf(id, facts));
   };
 
@@ -400,6 +404,11 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
         step('dial', [spec.network !== 'node' ? `${state.sandboxDirectory(sandboxId)}/net` : '', port], 'port-forward'),
       ]);
       return socket;
+    },
+
+    onStart(callback) {
+      startCallbacks.push(callback);
+      for (const [id, { facts }] of containers) if (facts?.state === 'running') callback(id, facts.startedAtNs);
     },
 
     onExit(callback) {

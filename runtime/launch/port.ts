@@ -205,6 +205,8 @@ export interface Launcher {
   /** A connection to a TCP port on the sandbox's loopback. */
   dial(sandboxId: string, port: number): Promise<Duplex>;
 
+  /** Runs `callback` for every container that runs, now and from now on: also for a start that a runtime asked for before it died. */
+  onStart(callback: (containerId: string, startedAtNs: number) => void): void;
   /** Runs `callback` for every exit, once each, also for those that happened while no runtime was running. */
   onExit(callback: (event: ExitEvent) => void): void;
   /** What shims have recorded, for every container the state directory knows: the truth after a restart. */

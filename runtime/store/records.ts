@@ -59,6 +59,8 @@ export interface ContainerRecord {
   pid?: number;
   startedAtNs?: number;
   exit?: ContainerExit;
+  /** Somebody has asked for its removal while it had not exited: the end that follows is no news, also after a crash. */
+  isRemoving?: boolean;
 }
 
 /** Every stack of layers that a container stands on. */

@@ -115,6 +115,18 @@ test('half-made, torn and unknown things are removed', () => {
   expect(result.removeContainers).toEqual(['torn', 'made', 'orphan', 'lost']);
 });
 
+test('a removal that was begun is finished', () => {
+  const s = box('s');
+  const result = plan({
+    sandboxes: [s],
+    containers: [tin('a', 's', { pid: 7, startedAtNs: 1, isRemoving: true })],
+    known: { s: s.handle as SandboxHandle },
+    facts: { a: exited('a') },
+  });
+  expect(result.removeContainers).toEqual(['a']);
+  expect(result.exited).toEqual([]);
+});
+
 test('after a reboot nothing runs', () => {
   const result = plan({ sandboxes: [box('s')], containers: [tin('c', 's', { startedAtNs: 2 })] });
   expect(result.stopSandboxes).toEqual(['s']);

@@ -50,7 +50,7 @@ export function planRecovery(input: {
   }
   const keptContainers = new Set<string>();
   for (const container of input.containers) {
-    if (container.pid === undefined || !keptSandboxes.has(container.sandboxId)) {
+    if (container.pid === undefined || container.isRemoving || !keptSandboxes.has(container.sandboxId)) {
       plan.removeContainers.push(container.id);
       continue;
     }

@@ -45,6 +45,7 @@ export class FakeLauncher implements Launcher {
   #sandboxes = new Map<string, SandboxHandle>();
   #facts = new Map<string, ContainerFacts>();
   #exitListener: ((event: ExitEvent) => void) | undefined;
+  #startListener: ((containerId: string, startedAtNs: number) => void) | undefined;
   #nextPid = 1000;
 
   constructor(clock: Clock) {
@@ -90,6 +91,11 @@ export class FakeLauncher implements Launcher {
     return { startedAtNs };
   }
 
+  /** A start that a runtime which has died meanwhile had asked for. */
+  startsLate(id: string): void {
+    void this.startContainer(id).then(({ startedAtNs }) => this.#startListener?.(id, startedAtNs));
+  }
+
   async kill(id: string, signal: number): Promise<void> {
     this.kills.push({ id, signal });
     if (signal === 9 || this.obeys.has(signal)) this.exit(id, 128 + signal, { signal });
@@ -129,6 +135,10 @@ export class FakeLauncher implements Launcher {
 
   async dial(sandboxId: string, port: number): Promise<Duplex> {
     return this.onDial(sandboxId, port);
+  }
+
+  onStart(callback: (containerId: string, startedAtNs: number) => void): void {
+    this.#startListener = callback;
   }
 
   onExit(callback: (event: ExitEvent) => void): void {

@@ -35,7 +35,7 @@ async function create(
     throw new CriError(status.FAILED_PRECONDITION, `sandbox "${sandbox.id}" is not running`);
   }
   const imageName = config.image?.image ?? '';
-  const image = context.images.catalog.find(imageName);
+  const image = context.images.whole(imageName);
   if (!image) throw new CriError(status.NOT_FOUND, `failed to resolve image "${imageName}": not found`);
   const id = newId(context.random);
   const chain = context.images.chain(image);
@@ -55,7 +55,7 @@ async function create(
     workDir: join(dirname(context.images.snapshots.upperDir(id)), 'work'),
     podFiles: podFiles(context, sandbox.id, ipc),
     imageLayers(name) {
-      const volume = context.images.catalog.find(name);
+      const volume = context.images.whole(name);
       if (!volume) throw new CriError(status.NOT_FOUND, `failed to resolve image "${name}": not found`);
       volumeDiffIds.push(volume.diffIds);
       return context.images.snapshots.lowerDirs(context.images.chain(volume));

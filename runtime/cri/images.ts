@@ -25,8 +25,11 @@ export function imageOf(record: ImageRecord, annotations: Record<string, string>
 }
 
 function matching(context: CriContext, spec: ImageSpec | null | undefined): Image[] {
-  if (!spec?.image) return context.images.catalog.list().map((record) => imageOf(record));
-  const found = context.images.catalog.find(spec.image);
+  if (!spec?.image) {
+    const { catalog } = context.images;
+    return catalog.list().flatMap((record) => (context.images.isWhole(record) ? [imageOf(record)] : []));
+  }
+  const found = context.images.whole(spec.image);
   return found ? [imageOf(found)] : [];
 }
 
@@ -40,7 +43,7 @@ export const streamImages: StreamCall<'StreamImages'> = async function* (context
 
 /** An image that is not there is an empty answer, not an error. */
 export const imageStatus: Call<'ImageStatus'> = async (context, request) => {
-  const record = context.images.catalog.find(request.image?.image ?? '');
+  const record = context.images.whole(request.image?.image ?? '');
   if (!record) return { image: null, info: {} };
   const info = { chainID: context.images.chain(record).at(-1) ?? '', imageSpec: { config: record.run } };
   return { image: imageOf(record), info: verboseInfo(request.verbose, info) };

@@ -1,6 +1,6 @@
 // Which images there are: id (the config's digest), names that point to it, sizes, user. One JSON file, replaced
 // atomically; every change is one synchronous transaction. Blobs and snapshots that nothing refers to are garbage.
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../../lib/files.ts';
 import { isDigest } from './digest.ts';
@@ -31,7 +31,8 @@ export class Catalog {
   #path: string;
   #images: Map<string, ImageRecord>;
 
-  constructor(path: string) {
+  /** A file that cannot be read any more is set aside as `<path>.damaged` and told to `onDamage`: images come again when they are pulled. */
+  constructor(path: string, onDamage: (error: unknown) => void = () => {}) {
     this.#path = path;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     let text = '{"images":[]}';
@@ -40,8 +41,14 @@ export class Catalog {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
-    const { images } = JSON.parse(text) as { images: ImageRecord[] };
-    this.#images = new Map(images.map((image) => [image.id, image]));
+    try {
+      const { images } = JSON.parse(text) as { images: ImageRecord[] };
+      this.#images = new Map(images.map((image) => [image.id, image]));
+    } catch (error) {
+      renameSync(path, `${path}.damaged`);
+      onDamage(error);
+      this.#images = new Map();
+    }
   }
 
   list(): ImageRecord[] {

@@ -57,6 +57,32 @@ export class ContentStore {
     return existsSync(this.path(digest));
   }
 
+  /** It is there with the size that it should have: what can be told without reading it. */
+  fits({ digest, size }: { digest: string; size: number }): boolean {
+    return statSync(this.path(digest), { throwIfNoEntry: false })?.size === size;
+  }
+
+  /** A small blob, or undefined when it is not there. One that a disk has damaged goes: it has to come again. */
+  intact(digest: string): Buffer | undefined {
+    if (!this.has(digest)) return undefined;
+    const bytes = this.read(digest);
+    const { algorithm, hex } = parseDigest(digest);
+    if (createHash(algorithm).update(bytes).digest('hex') === hex) return bytes;
+    this.remove(digest);
+    return undefined;
+  }
+
+  /** Reads the blob; removes it, and returns true, when it is not what it should be. False also when it is not there. */
+  async removeDamaged(digest: string): Promise<boolean> {
+    if (!this.has(digest)) return false;
+    const { algorithm, hex } = parseDigest(digest);
+    const hash = createHash(algorithm);
+    for await (const chunk of this.stream(digest)) hash.update(chunk as Buffer);
+    if (hash.digest('hex') === hex) return false;
+    this.remove(digest);
+    return true;
+  }
+
   size(digest: string): number {
     return statSync(this.path(digest)).size;
   }
@@ -86,7 +112,7 @@ export class ContentStore {
   putBytes(bytes: Uint8Array, expect: BlobExpectation = {}): { digest: string; size: number } {
     const digest = digestOf(bytes);
     verify(expect, digest, bytes.length);
-    if (!this.has(digest)) {
+    if (!this.intact(digest)) {
       const writer = this.#open();
       writer.write(bytes);
       writer.commit(digest);

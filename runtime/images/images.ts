@@ -33,12 +33,16 @@ export class Images {
   readonly root: string;
   #log: Logger;
   #busy = 0;
+  /** Images whose damage has been told. */
+  #damaged = new Set<string>();
 
   /** Keeps `stateDir`/blobs, `stateDir`/images.json and `stateDir`/snapshots. */
   constructor(options: { stateDir: string; platform: Platform; log: Logger }) {
     this.root = options.stateDir;
     this.content = new ContentStore(join(options.stateDir, 'blobs'));
-    this.catalog = new Catalog(join(options.stateDir, 'images.json'));
+    this.catalog = new Catalog(join(options.stateDir, 'images.json'), (err) =>
+      options.log.error({ err }, 'the list of images is damaged and was set aside: images have to be pulled again'),
+    );
     this.snapshots = new Snapshots(join(options.stateDir, 'snapshots'));
     this.platform = options.platform;
     this.#log = options.log;
@@ -73,6 +77,7 @@ export class Images {
     }
     const record = imageRecord(manifest, { config: parsed.config, layers: parsed.layers }, config);
     await this.unpack(record, options.onProgress);
+    this.#damaged.delete(record.id);
     return this.catalog.add(record, names, options.digest);
   }
 
@@ -118,6 +123,23 @@ export class Images {
     }
   }
 
+  /** The image, if its layers are where they were unpacked: one that a disk has lost a part of is not there, and is pulled again. */
+  whole(reference: string): ImageRecord | undefined {
+    const found = this.catalog.find(reference);
+    return found && this.isWhole(found) ? found : undefined;
+  }
+
+  isWhole(image: ImageRecord): boolean {
+    const missing = chainIds(image.diffIds).find((chainId) => !this.snapshots.has(chainId));
+    if (missing === undefined) return true;
+    if (!this.#damaged.has(image.id)) {
+      this.#damaged.add(image.id);
+      const { id, repoTags } = image;
+      this.#log.error({ image: id, names: repoTags, layer: missing }, 'an image is damaged: it has to be pulled again');
+    }
+    return false;
+  }
+
   chain(image: Pick<ImageRecord, 'diffIds'>): string[] {
     return chainIds(image.diffIds);
   }
@@ -139,7 +161,8 @@ export class Images {
       for (const digest of image.repoDigests) blobs.add(digest.slice(digest.indexOf('@') + 1));
       for (const id of chainIds(image.diffIds)) layers.add(id);
     }
-    for (const diffIds of inUse) for (const id of chainIds(diffIds)) layers.add(id);
+    const standing = new Set(inUse.flatMap((diffIds) => chainIds(diffIds)));
+    for (const id of standing) layers.add(id);
     this.content.removePartial();
     let removed = 0;
     for (const digest of this.content.list()) {
@@ -147,7 +170,7 @@ export class Images {
       this.content.remove(digest);
       removed++;
     }
-    const swept = await this.snapshots.sweep(layers);
+    const swept = await this.snapshots.sweep(layers, standing);
     if (removed + swept.length > 0) this.#log.info({ blobs: removed, layers: swept.length }, 'image garbage collected');
     return { blobs: removed, layers: swept.length };
   }

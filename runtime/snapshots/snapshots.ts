@@ -25,6 +25,9 @@ import { TarError } from './tar.ts';
 import { type DiskUsage, diskUsage } from './usage.ts';
 import { type LayerDirectory, RootfsView } from './view.ts';
 
+/** `damaged-<n>-<name>`: a layer that was set aside. */
+const DAMAGED = 'damaged-';
+
 interface LayerRecord extends OverlayLayer {
   chainId: string;
   diffId: string;
@@ -64,8 +67,9 @@ export class Snapshots {
     }
   }
 
+  /** It is unpacked, and nothing that it cannot do without is missing. What became of single files in it is not looked at. */
   has(chainId: string): boolean {
-    return existsSync(this.#directory(chainId));
+    return existsSync(join(this.#directory(chainId), 'fs')) && this.#load(this.#name(chainId)) !== undefined;
   }
 
   /**
@@ -104,6 +108,7 @@ export class Snapshots {
       const record: LayerRecord = { ...content, chainId, diffId };
       writeFileSync(join(temporary, 'layer.json'), JSON.stringify(record));
       await runProgram('sync', ['-f', temporary]);
+      this.#setAside(this.#name(chainId));
       renameSync(temporary, this.#directory(chainId));
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
@@ -111,6 +116,16 @@ export class Snapshots {
         throw new ImageError('invalid', `layer ${diffId}: ${error.message}`, { cause: error });
       throw error;
     }
+  }
+
+  /** A damaged layer makes room for a whole one; containers that stand on it keep what is left of it. */
+  #setAside(name: string): void {
+    const from = join(this.#layers, name);
+    if (!existsSync(from)) return;
+    let n = 0;
+    while (existsSync(join(this.#layers, `${DAMAGED}${n}-${name}`))) n++;
+    renameSync(from, join(this.#layers, `${DAMAGED}${n}-${name}`));
+    this.#records.delete(name);
   }
 
   /** Overlay lower directories for a stack of layers given lowest first; the result is topmost first. */
@@ -184,12 +199,15 @@ export class Snapshots {
     return readdirSync(this.#active);
   }
 
-  /** Removes layers whose chain id is not in `keep`. Nothing may be unpacking. */
-  async sweep(keep: ReadonlySet<string>): Promise<string[]> {
+  /** Removes layers whose chain id is not in `keep`, and damaged ones that no container stands on: not in `inUse`. Nothing may be unpacking. */
+  async sweep(keep: ReadonlySet<string>, inUse: ReadonlySet<string> = new Set()): Promise<string[]> {
     const removed: string[] = [];
+    const standing = new Set([...inUse].map((chainId) => this.#name(chainId)));
     for (const name of readdirSync(this.#layers)) {
       const record = this.#load(name);
-      if (name.startsWith('tmp-') || (record && keep.has(record.chainId))) continue;
+      if (name.startsWith('tmp-')) continue;
+      if (name.startsWith(DAMAGED) ? standing.has(name.split('-')[2] ?? '') : record && keep.has(record.chainId))
+        continue;
       const doomed = join(this.#layers, `tmp-${this.#sequence++}`);
       renameSync(join(this.#layers, name), doomed);
       await rm(doomed, { recursive: true, force: true });

@@ -42,18 +42,36 @@ export async function pullImage(images: Images, reference: string, options: Pull
         `${reference}: manifest ${manifest.digest} (${manifest.mediaType}) is not an image`,
       );
     }
-    const queue = [
-      parts.config,
-      ...parts.layers.filter((layer, i, all) => all.findIndex((l) => l.digest === layer.digest) === i),
-    ];
-    const lanes = Array.from({ length: parallel }, async () => {
-      for (let blob = queue.shift(); blob; blob = queue.shift())
-        await fetchBlob(images, registry, blob, options.onProgress);
-    });
-    const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
-    if (failed) throw failed.reason;
-    return images.admit(manifest, [formatImageName(name)], { digest: top.digest, onProgress: options.onProgress });
+    const layers = parts.layers.filter((layer, i, all) => all.findIndex((l) => l.digest === layer.digest) === i);
+    const admit = () =>
+      images.admit(manifest, [formatImageName(name)], { digest: top.digest, onProgress: options.onProgress });
+    images.content.intact(parts.config.digest);
+    await fetchBlobs(images, registry, [parts.config, ...layers], options.onProgress);
+    try {
+      return await admit();
+    } catch (error) {
+      // A layer that was here already may have been damaged by the disk since. What comes from the registry is checked on its way.
+      if (!(error instanceof ImageError)) throw error;
+      const damaged = await Promise.all(layers.map(({ digest }) => images.content.removeDamaged(digest)));
+      if (!damaged.includes(true)) throw error;
+      await fetchBlobs(images, registry, layers, options.onProgress);
+      return admit();
+    }
   });
+}
+
+async function fetchBlobs(
+  images: Images,
+  registry: Registry,
+  blobs: readonly Descriptor[],
+  onProgress: OnProgress | undefined,
+): Promise<void> {
+  const queue = [...blobs];
+  const lanes = Array.from({ length: parallel }, async () => {
+    for (let blob = queue.shift(); blob; blob = queue.shift()) await fetchBlob(images, registry, blob, onProgress);
+  });
+  const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
+  if (failed) throw failed.reason;
 }
 
 async function fetchManifest(
@@ -62,10 +80,8 @@ async function fetchManifest(
   which: string,
   digest: string | undefined,
 ): Promise<Descriptor> {
-  if (digest !== undefined && images.content.has(digest)) {
-    const bytes = images.content.read(digest);
-    return { mediaType: mediaTypeOf(bytes, undefined), digest, size: bytes.length };
-  }
+  const known = digest === undefined ? undefined : images.content.intact(digest);
+  if (known && digest !== undefined) return { mediaType: mediaTypeOf(known, undefined), digest, size: known.length };
   const response = await registry.request(`manifests/${which}`, {
     headers: { accept: manifestTypes.join(', ') },
     scope: 'pull',
@@ -102,7 +118,7 @@ async function fetchBlob(
   onProgress: OnProgress | undefined,
 ): Promise<void> {
   const what = `blob ${blob.digest}`;
-  if (images.content.has(blob.digest)) {
+  if (images.content.fits(blob)) {
     onProgress?.({ what, doneBytes: blob.size, totalBytes: blob.size });
     return;
   }

@@ -1,17 +1,18 @@
 // Pull and push against a registry of our own that can lie, refuse and stumble.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { tarEnd, tarHeader, tarPadding } from '../../snapshots/tar.ts';
 import { composeImage, storeLayer } from '../compose.ts';
+import type { ImageRecord } from '../catalog.ts';
 import { digestOf } from '../digest.ts';
 import { Images } from '../images.ts';
 import { parseChallenges } from './challenge.ts';
@@ -119,6 +120,50 @@ test('a second push or pull moves no blob', async () => {
   await push();
   await pullImage(two, `${host}/team/app:1`, options);
   expect(seen.filter((line) => line.startsWith('POST') || line.startsWith('GET /v2/team/app/blobs'))).toEqual([]);
+});
+
+describe('an image that the disk has damaged', () => {
+  let two: Images;
+  const blobPath = (digest: string) => two.content.path(digest);
+  const damages: Record<string, (record: ImageRecord) => void> = {
+    'a bit of the manifest': ({ manifest }) => flip(blobPath(manifest.digest)),
+    'a bit of the config': ({ config }) => flip(blobPath(config.digest)),
+    'the config is gone': ({ config }) => rmSync(blobPath(config.digest)),
+    'the layer is cut short': ({ layers }) => truncateSync(blobPath(layers[0]?.digest ?? ''), 20),
+    'the unpacked layer is gone': () => rmSync(layerOf(two), { recursive: true }),
+    'files of the unpacked layer are gone': () => rmSync(join(layerOf(two), 'fs'), { recursive: true }),
+    'the unpacked layer is gone, and a bit of its blob': ({ layers }) => {
+      rmSync(layerOf(two), { recursive: true });
+      flip(blobPath(layers[0]?.digest ?? ''));
+    },
+    'what is known of the layer': () => writeFileSync(join(layerOf(two), 'layer.json'), '{'),
+    'the list of images': () => writeFileSync(join(two.root, 'images.json'), '{"images":[{'),
+  };
+  const layerOf = (of: Images) => join(of.snapshots.directory, readdirSync(of.snapshots.directory)[0] ?? '');
+  const flip = (path: string) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+  };
+
+  test.each(Object.keys(damages))('is repaired by the next pull: %s', async (what) => {
+    const digest = await push();
+    two = store('two');
+    const record = await pullImage(two, `${host}/team/app@${digest}`, options);
+    damages[what]?.(record);
+    // As after a restart of the runtime.
+    two = store('two');
+    const isUsable = two.whole(record.id) !== undefined;
+    expect(isUsable).toBe(!/unpacked|layer$|list/.test(what));
+    await pullImage(two, `${host}/team/app@${digest}`, options);
+    expect(two.whole(record.id)).toMatchObject({ id: record.id });
+    expect(readFileSync(join(two.snapshots.lowerDirs(two.chain(record))[0] ?? '', 'hello'), 'utf8')).toBe('hello');
+    for (const { digest: each } of [record.manifest, record.config])
+      expect(digestOf(two.content.read(each))).toBe(each);
+    expect(two.content.fits(record.layers[0] as never)).toBe(true);
+    await two.collect();
+    expect(readdirSync(two.snapshots.directory)).toHaveLength(1);
+  });
 });
 
 test('an index is resolved for this platform', async () => {

@@ -2,14 +2,11 @@
 // that is not in the table nothing is added.
 import { describe, expect, it } from 'vitest';
 import { decodeObject } from '../codec.ts';
-import { deepClone } from '../equality.ts';
 import type { Kind } from '../kind.ts';
 import type { KubeObject } from '../object.ts';
-import { builtinKinds, createScheme } from './index.ts';
+import { builtinKinds } from './index.ts';
+import { type Added, added, scheme } from './testing-defaults.ts';
 import { SAMPLES } from './testing-samples.ts';
-
-const scheme = createScheme();
-type Added = Record<string, unknown>;
 
 /** Of a pod specification with one container; its restart policy is given where a kind wants another. */
 const podSpec = (at: string, rest: Added = { restartPolicy: 'Always' }): Added => {
@@ -164,35 +161,6 @@ const MINIMAL: Record<string, Added> = {
 };
 
 const nameOf = ({ group, resource, version }: Kind) => `${group ? `${resource}.${group}` : resource} ${version}`;
-
-function leaves(value: unknown, at: string, into: Map<string, unknown>): Map<string, unknown> {
-  const isFilled = typeof value === 'object' && value !== null && Object.keys(value).length > 0;
-  if (!isFilled) {
-    if (value !== undefined) into.set(at, value);
-    return into;
-  }
-  for (const [key, member] of Object.entries(value as object)) {
-    leaves(member, Array.isArray(value) ? `${at}[${key}]` : at === '' ? key : `${at}.${key}`, into);
-  }
-  return into;
-}
-
-/** By path: what the defaults add to what decoding makes of `sent`. */
-function added(kind: Kind, sent: object): Added {
-  const body = {
-    metadata: { name: 'x' },
-    ...sent,
-    apiVersion: kind.group ? `${kind.group}/${kind.version}` : kind.version,
-  };
-  const { object } = decodeObject(kind, Buffer.from(JSON.stringify({ ...body, kind: kind.kind })), 'json', { scheme });
-  const before = leaves(deepClone(object), '', new Map());
-  kind.setDefaults?.(object);
-  const found: Added = {};
-  for (const [path, value] of leaves(object, '', new Map())) {
-    if (JSON.stringify(before.get(path)) !== JSON.stringify(value)) found[path] = value;
-  }
-  return found;
-}
 
 describe('the least of each kind gets', () => {
   it.each(

@@ -24,7 +24,6 @@ export const horizontalPodAutoscalerV1 = defineKind<HorizontalPodAutoscaler>({
   columns: AUTOSCALER_COLUMNS,
   cells: (object, { nowMs }) => autoscalerCells(autoscalerToV2(object), nowMs),
   hasStatus: true,
-  hasGeneration: true,
   conversion: {
     storage: () => horizontalPodAutoscaler as unknown as Kind,
     toStored: (objects) => objects.map((each) => autoscalerToV2(each as HorizontalPodAutoscaler) as KubeObject),

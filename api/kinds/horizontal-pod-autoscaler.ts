@@ -18,7 +18,6 @@ export const horizontalPodAutoscaler = defineKind<HorizontalPodAutoscaler>({
   columns: AUTOSCALER_COLUMNS,
   cells: (object, { nowMs }) => autoscalerCells(object, nowMs),
   hasStatus: true,
-  hasGeneration: true,
 
   setDefaults(object) {
     dropRoundTripAnnotations(object);

@@ -4,7 +4,10 @@ import { fieldErrors } from '../field-error.ts';
 import { validateLabelSelector } from '../selectors.ts';
 import type { PodDisruptionBudget } from '../types/policy-v1.ts';
 import { type Findings, nonNegative, optionalOneOf } from '../validation/checks.ts';
+import { validateConditions } from '../validation/conditions.ts';
+import { valuesOfRule } from '../validation/ratcheting.ts';
 import { intOrPercent, notMoreThan100Percent } from '../validation/replicas.ts';
+import { SELECTOR_VALUES } from '../validation/scheduling.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 export const podDisruptionBudget = defineKind<PodDisruptionBudget>({
@@ -29,11 +32,15 @@ export const podDisruptionBudget = defineKind<PodDisruptionBudget>({
     object.status = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
   },
   validate: (object) => [...findings(object)],
-  validateStatusUpdate: ({ status }) =>
-    (['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods'] as const).flatMap((name) => [
-      ...nonNegative(status?.[name], `status.${name}`),
-    ]),
+  validateStatusUpdate: ({ status }) => [...statusFindings(status)],
 });
+
+function* statusFindings(status: PodDisruptionBudget['status']): Findings {
+  yield* validateConditions(status?.conditions, 'status.conditions');
+  for (const name of ['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods'] as const) {
+    yield* nonNegative(status?.[name], `status.${name}`);
+  }
+}
 
 function* findings({ spec = {} }: PodDisruptionBudget): Findings {
   const { minAvailable, maxUnavailable } = spec;
@@ -44,7 +51,7 @@ function* findings({ spec = {} }: PodDisruptionBudget): Findings {
     yield* intOrPercent(spec[name], `spec.${name}`);
     yield* notMoreThan100Percent(spec[name], `spec.${name}`);
   }
-  yield* validateLabelSelector(spec.selector, 'spec.selector');
+  yield* valuesOfRule(SELECTOR_VALUES, validateLabelSelector(spec.selector, 'spec.selector'));
   const policy = spec.unhealthyPodEvictionPolicy;
   yield* optionalOneOf(policy, ['AlwaysAllow', 'IfHealthyBudget'], 'spec.unhealthyPodEvictionPolicy');
 }

@@ -1,7 +1,7 @@
 // Rules of pods that the first tables leave out: operating systems, profiles in annotations, what a strategy changes, warnings.
 import { describe, expect, it } from 'vitest';
 import { formatValue } from '../field-error.ts';
-import type { Container, Pod, PodSpec } from '../types/core-v1.ts';
+import type { Container, ContainerStatus, Pod, PodSpec } from '../types/core-v1.ts';
 import { deployment } from './deployment.ts';
 import { pod } from './pod.ts';
 import { CONTEXT, createErrors, created, podOf } from './testing.ts';
@@ -198,6 +198,18 @@ describe('the strategy', () => {
     const kept = gated();
     pod.prepareForUpdate?.(kept, gated(), CONTEXT);
     expect(kept.spec).toEqual(gated().spec);
+  });
+
+  it('drops which image a volume has, unless it was told', () => {
+    const told = (): Pod => {
+      const volumeMounts = [{ name: 'v', mountPath: '/v', volumeStatus: { image: { imageRef: 'x@sha256:0' } } }];
+      return { ...podOf(), status: { containerStatuses: [{ name: 'app', volumeMounts } as ContainerStatus] } };
+    };
+    const now = told();
+    pod.prepareForStatusUpdate?.(now, told(), CONTEXT);
+    expect(now.status).toEqual(told().status);
+    pod.prepareForStatusUpdate?.(now, podOf(), CONTEXT);
+    expect(now.status?.containerStatuses?.[0]?.volumeMounts).toEqual([{ name: 'v', mountPath: '/v' }]);
   });
 
   it('keeps observed generations that a client leaves out', () => {

@@ -8,7 +8,7 @@ import { validateEphemeralContainers, validateResize } from '../validation/pod-v
 import { appArmorWarning, nameWarning, podAddressWarnings, podWarnings } from '../validation/pod-warnings.ts';
 import { defineKind } from './define.ts';
 import { applyAppArmorAnnotations } from './parts/app-armor.ts';
-import { dropDisabledFields } from './parts/disabled-fields.ts';
+import { dropDisabledFields, dropDisabledStatusFields } from './parts/disabled-fields.ts';
 import { applyMatchLabelKeys } from './parts/match-label-keys.ts';
 import { POD_COLUMNS, podCells, podRowConditions } from './parts/pod-cells.ts';
 import { setPodDefaults } from './parts/pod-defaults.ts';
@@ -84,6 +84,7 @@ export const pod = defineKind<Pod>({
     if (!object.status) return;
     object.status.qosClass ||= old.status?.qosClass;
     keepObservedGenerations(object.status, old.status);
+    dropDisabledStatusFields(object.status, old.status);
     for (const text of podAddressWarnings(object.status)) warn?.(text);
   },
 

@@ -5,7 +5,7 @@ import type {
   PersistentVolumeSpec,
   ResourceQuotaSpec,
 } from '../types/core-v1.ts';
-import type { PodDisruptionBudgetSpec } from '../types/policy-v1.ts';
+import type { PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus } from '../types/policy-v1.ts';
 import { limitRange } from './limit-range.ts';
 import { persistentVolume } from './persistent-volume.ts';
 import { persistentVolumeClaim } from './persistent-volume-claim.ts';
@@ -13,10 +13,11 @@ import { podDisruptionBudget } from './pod-disruption-budget.ts';
 import { podTemplate } from './pod-template.ts';
 import { replicationController } from './replication-controller.ts';
 import { resourceQuota } from './resource-quota.ts';
-import { CONTEXT, createErrors, created, updateErrors } from './testing.ts';
+import { CONTEXT, createErrors, created, messagesOf, updateErrors } from './testing.ts';
 
 const metadata = { name: 'x', namespace: 'default' };
 const labels = { app: 'web' };
+const odd = (...values: string[]) => ({ matchExpressions: [{ key: 'app', operator: 'In', values }] });
 const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'nginx:1' }] } };
 
 describe('PodDisruptionBudget', () => {
@@ -35,6 +36,27 @@ describe('PodDisruptionBudget', () => {
     ],
   ])('%j', (spec, messages) => {
     expect(createErrors(podDisruptionBudget, { metadata, spec })).toEqual(messages);
+  });
+
+  it('takes values of its selector that are no labels where it has some already', () => {
+    const before: PodDisruptionBudget = { metadata, spec: { selector: odd('a b') } };
+    const after = { metadata: { ...metadata, labels }, spec: { selector: odd('a b', 'c d') } };
+    expect(updateErrors(podDisruptionBudget, before, after)).toEqual([]);
+    expect(createErrors(podDisruptionBudget, after)).toHaveLength(2);
+  });
+
+  it('checks conditions, then counts, of its status', () => {
+    const status = {
+      disruptionsAllowed: -1,
+      conditions: [{ type: 'DisruptionAllowed', status: 'true' }],
+    } as unknown as PodDisruptionBudgetStatus;
+    const found = podDisruptionBudget.validateStatusUpdate?.({ metadata, status }, { metadata }) ?? [];
+    expect(messagesOf(found)).toEqual([
+      'status.conditions[0].status: Unsupported value: "true": supported values: "False", "True", "Unknown"',
+      'status.conditions[0].lastTransitionTime: Required value: must be set',
+      'status.conditions[0].reason: Required value: must be set',
+      'status.disruptionsAllowed: Invalid value: -1: must be greater than or equal to 0',
+    ]);
   });
 
   it('prints its table', () => {

@@ -1,6 +1,13 @@
 // Fields of pods whose feature gates are off by default in Kubernetes 1.36: accepted by the type and dropped on write, as upstream
 // does, unless the stored object has them already (k8s.io/kubernetes/pkg/api/pod DropDisabledPodFields). In place.
-import type { Container, PodSpec, PodTemplateSpec, VolumeProjection } from '../../types/core-v1.ts';
+import type {
+  Container,
+  PodSpec,
+  PodStatus,
+  PodTemplateSpec,
+  VolumeMountStatus,
+  VolumeProjection,
+} from '../../types/core-v1.ts';
 
 /** A member of the specification and where the old one has it. */
 interface Gated {
@@ -28,6 +35,17 @@ export function dropDisabledFields(spec: PodSpec | undefined, old?: PodSpec): vo
   if (!spec) return;
   for (const { inUse, drop } of GATED) if (inUse(spec) && !(old && inUse(old))) drop(spec);
 }
+
+/** ImageVolumeWithDigest: which image a volume has, told by the node. */
+export function dropDisabledStatusFields(status: PodStatus, old: PodStatus = {}): void {
+  if (mountsOf(old).some(({ volumeStatus }) => volumeStatus?.image)) return;
+  for (const mount of mountsOf(status)) delete mount.volumeStatus;
+}
+
+const mountsOf = (status: PodStatus): VolumeMountStatus[] =>
+  [status.containerStatuses, status.initContainerStatuses, status.ephemeralContainerStatuses].flatMap((statuses) =>
+    (statuses ?? []).flatMap(({ volumeMounts }) => volumeMounts ?? []),
+  );
 
 export function dropDisabledTemplateFields(template: PodTemplateSpec | undefined, old?: PodTemplateSpec): void {
   dropDisabledFields(template?.spec, old?.spec);

@@ -75,8 +75,12 @@ export function createOperations(options: OperationsOptions, needs: OperationsNe
   const seats = new Seats(flows, (info) => {
     const kind = scheme.byResource(info.group, info.version, info.resource);
     if (!kind?.verbs.includes('list')) return undefined;
-    const { size, watchers } = caches.of(kind);
-    return { objects: size, watchers };
+    const cache = caches.of(kind);
+    return {
+      objects: cache.size,
+      bytes: cache.sizeBytes,
+      watchersOf: (namespace, name) => cache.watchersOf(namespace, name),
+    };
   });
   exposeSeats(metrics.registry, seats);
   const auditMetrics = createAuditMetrics(metrics.registry);

@@ -85,6 +85,8 @@ export interface ResourceCache {
   readonly sizeBytes: number;
   /** Open watches. */
   readonly watchers: number;
+  /** Those of them that a change of this object would be shown to; by index, about. An empty name: some object there. */
+  watchersOf(namespace: string, name: string): number;
   /** Changes that are kept for watches that resume, at most. */
   readonly capacity: number;
   /**

@@ -106,6 +106,12 @@ export class KindCache implements ResourceCache {
     return this.#watchers.size;
   }
 
+  watchersOf(namespace: string, name: string): number {
+    if (this.#watchers.size === 0) return 0;
+    const inNamespace = this.kind.namespaced ? namespace : undefined;
+    return this.#watchers.interested(inNamespace, name === '' ? undefined : objectKey(this.kind, inNamespace, name));
+  }
+
   get sizeBytes(): number {
     return this.#state.sizeBytes;
   }

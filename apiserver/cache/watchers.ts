@@ -11,6 +11,9 @@ export class Watchers {
   #namespaceOf: (key: string) => string | undefined;
   #indexKeys: (change: Change) => string[];
   #size = 0;
+  /** Groups by an index value, and the watches in them. */
+  #indexGroups = 0;
+  #indexed = 0;
 
   /** `indexKeys`: `field=value` of all indexes before and after the change. */
   constructor(namespaceOf: (key: string) => string | undefined, indexKeys: (change: Change) => string[]) {
@@ -28,13 +31,31 @@ export class Watchers {
     if (set) set.add(watcher);
     else this.#groups.set(group, new Set([watcher]));
     this.#size++;
+    if (group.startsWith('i:')) {
+      this.#indexed++;
+      if (!set) this.#indexGroups++;
+    }
   }
 
   delete(watcher: Watcher): void {
     const set = this.#groups.get(watcher.options.group);
     if (!set?.delete(watcher)) return;
     this.#size--;
-    if (set.size === 0) this.#groups.delete(watcher.options.group);
+    const { group } = watcher.options;
+    if (set.size === 0) this.#groups.delete(group);
+    if (group.startsWith('i:')) {
+      this.#indexed--;
+      if (set.size === 0) this.#indexGroups--;
+    }
+  }
+
+  /** How many would see a change there; of those by index as many as see a value on average. */
+  interested(namespace: string | undefined, key: string | undefined): number {
+    let count = this.#groups.get('a')?.size ?? 0;
+    if (namespace !== undefined) count += this.#groups.get(`n:${namespace}`)?.size ?? 0;
+    if (key !== undefined) count += this.#groups.get(`k:${key}`)?.size ?? 0;
+    if (this.#indexGroups > 0) count += Math.ceil(this.#indexed / this.#indexGroups);
+    return count;
   }
 
   *[Symbol.iterator](): Iterator<Watcher> {

@@ -10,7 +10,7 @@ import { FlowControl, type Seat, TooManyRequestsError } from './flow-control.ts'
 import { createFlowMetrics, exposeLevels } from './metrics.ts';
 import { RetryAfter } from './retry-after.ts';
 import { adjustSeats, divideSeats } from './shares.ts';
-import { widthOf } from './width.ts';
+import { listWork, writeWork } from './width.ts';
 
 const user = (name: string, ...groups: string[]) => ({ name, groups: [...groups, 'system:authenticated'] });
 
@@ -216,28 +216,63 @@ it('Retry-After grows under pressure and falls when it is over', () => {
   expect(retry.next(nowMs)).toBe(1);
 });
 
-describe('width', () => {
-  const work = { verb: 'list', hasInitialEvents: false, limit: 0, isByName: false };
+describe('work of a list, by the bytes that it goes through', () => {
+  const list = { limit: 0, isFromCache: true, hasSelector: false, isByName: false };
   it.each([
-    [work, 50, 0, 100, 1],
-    [work, 550, 0, 100, 6],
-    [work, 100_000, 0, 100, 10],
-    [work, 100_000, 0, 20, 3],
-    [{ ...work, limit: 500 }, 100_000, 0, 100, 5],
-    [{ ...work, isByName: true }, 100_000, 0, 100, 1],
-    [{ ...work, verb: 'watch' }, 100_000, 0, 100, 1],
-    [{ ...work, verb: 'watch', hasInitialEvents: true }, 300, 0, 100, 3],
-    [{ ...work, verb: 'create' }, 300, 10, 100, 1],
-    [{ ...work, verb: 'create' }, 300, 1000, 100, 10],
-  ])('%o of %i objects, %i watchers, %i seats: %i', (one, objects, watchers, nominal, seats) => {
-    expect(
-      widthOf(
-        one,
-        () => objects,
-        () => watchers,
-        nominal,
-      ),
-    ).toBe(seats);
+    [list, 0, 0, 100, 1],
+    [list, 50, 1000, 100, 1],
+    [list, 550, 1000, 100, 6],
+    // What the cache streams is not in memory at once.
+    [list, 100_000, 1000, 1000, 10],
+    [{ ...list, isFromCache: false }, 100_000, 1000, 1000, 100],
+    [{ ...list, isFromCache: false }, 100_000, 1000, 100, 15],
+    [list, 100_000, 1000, 20, 3],
+    [{ ...list, limit: 500 }, 100_000, 1000, 100, 5],
+    [{ ...list, limit: 500, isFromCache: false }, 100_000, 1000, 600, 5],
+    // Half of all may have to be read to fill a page.
+    [{ ...list, limit: 500, isFromCache: false, hasSelector: true }, 10_000, 1000, 1000, 50],
+    [{ ...list, isByName: true }, 100_000, 1000, 100, 1],
+    [{ ...list, isByName: true }, 10, 300_000, 100, 3],
+  ])('%o of %i objects of %i bytes, %i seats: %i', (work, objects, bytes, nominal, seats) => {
+    expect(listWork(work, { objects, bytes: objects * bytes }, nominal)).toEqual({ seats, finalSeats: 0, finalMs: 0 });
+  });
+});
+
+describe('work of a write, by who is told of it', () => {
+  it.each([
+    [0, 100, 0, 0],
+    [9, 100, 0, 0],
+    [10, 100, 1, 5],
+    [25, 100, 3, 5],
+    [100, 100, 10, 5],
+    // As much work on fewer seats.
+    [1000, 100, 10, 50],
+    [100, 20, 3, 50 / 3],
+  ])('%i watchers, %i seats: %i seats for %f ms', (watchers, nominal, finalSeats, finalMs) => {
+    expect(writeWork(watchers, nominal)).toEqual({ seats: 1, finalSeats, finalMs });
+  });
+
+  it('is held after the answer, for as long as it says', async () => {
+    const { clock, flows } = create(20);
+    flows.configure(FLOW_SCHEMAS, PRIORITY_LEVELS);
+    const info = parseRequest('POST', '/api/v1/namespaces/web/configmaps');
+    const who = user('anyone');
+    const flow = flows.classify(who, info);
+    const never = () => new AbortController().signal;
+    const used = () => flow.level.queues.seatsInUse;
+    const seat = flows.enter(flow, who, info, { seats: 1, finalSeats: 3, finalMs: 5 }, never);
+    if (seat instanceof Promise) throw new Error('no seat');
+    expect(used()).toBe(3);
+    flows.leave(seat);
+    expect([used(), flow.level.queues.executing]).toEqual([3, 0]);
+    await clock.advance(4);
+    expect(used()).toBe(3);
+    await clock.advance(1);
+    expect(used()).toBe(0);
+    // Idempotent.
+    flows.leave(seat);
+    await clock.advance(10);
+    expect(used()).toBe(0);
   });
 });
 

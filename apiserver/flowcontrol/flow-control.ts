@@ -14,6 +14,7 @@ import { type CompiledSchema, compileSchemas } from './match.ts';
 import type { FlowMetrics, FlowSeries } from './metrics.ts';
 import { QueueSet, type QueueSetConfig, type RejectReason, type Ticket } from './queue-set.ts';
 import { RetryAfter } from './retry-after.ts';
+import type { WorkEstimate } from './width.ts';
 import { adjustSeats, Demand, divideSeats, type SeatBounds } from './shares.ts';
 
 export interface FlowControlOptions {
@@ -66,11 +67,11 @@ class Level {
   timedOut = 0;
   cancelled = 0;
 
-  constructor(name: string, now: () => number) {
+  constructor(name: string, now: () => number, after: (ms: number, then: () => void) => void) {
     this.name = name;
     const demand = new Demand(now());
     this.demand = demand;
-    this.queues = new QueueSet<Detail>(now, (seats) => demand.set(seats, now()));
+    this.queues = new QueueSet<Detail>(now, (seats) => demand.set(seats, now()), after);
   }
 }
 
@@ -109,6 +110,7 @@ export class FlowControl {
 
   /** All objects as they are now; mandatory ones that are missing are there anyway. */
   configure(schemas: readonly FlowSchema[], levels: readonly PriorityLevelConfiguration[]): void {
+    const { clock } = this.#options;
     const allLevels = withMandatory(levels, PRIORITY_LEVELS);
     const present = new Set(allLevels.map((each) => each.metadata.name as string));
     for (const name of this.#levels.keys()) if (!present.has(name)) this.#levels.delete(name);
@@ -118,7 +120,7 @@ export class FlowControl {
       const name = each.metadata.name as string;
       let level = this.#levels.get(name);
       const isNew = !level;
-      level ??= new Level(name, this.#options.now);
+      level ??= new Level(name, this.#options.now, (ms, then) => void clock.after(ms, then, { background: true }));
       this.#levels.set(name, level);
       level.uid = each.metadata.uid ?? '';
       level.exempt = each.spec?.type === 'Exempt';
@@ -167,15 +169,21 @@ export class FlowControl {
    * A seat at once, or a promise of one. Throws, or rejects with, TooManyRequestsError. `signal` is asked for only when the
    * request has to wait. Every seat must be given back with `leave`.
    */
-  enter(flow: Flow, user: Identity, info: RequestInfo, seats: number, signal: () => AbortSignal): Seat | Promise<Seat> {
+  enter(
+    flow: Flow,
+    user: Identity,
+    info: RequestInfo,
+    work: WorkEstimate | number,
+    signal: () => AbortSignal,
+  ): Seat | Promise<Seat> {
     const { level, schema, series } = flow;
-    const entered = level.queues.enter(`${schema.name}/${schema.distinguisher(user, info)}`, seats, {
+    const entered = level.queues.enter(`${schema.name}/${schema.distinguisher(user, info)}`, work, {
       user,
       info,
       flow,
     });
     if (typeof entered === 'string') throw this.#rejected(flow, entered);
-    series.seats.observe(seats);
+    series.seats.observe(entered.seats);
     if (entered.state === 'executing') {
       level.dispatched++;
       series.dispatched.inc();

@@ -8,6 +8,8 @@ export interface FlowSeries {
   dispatched: Counter;
   execution: { regular: Histogram; watch: Histogram };
   seats: Histogram;
+  /** Watches that a write may have to tell. */
+  watchers: Histogram;
   waited: Histogram;
   rejected(reason: RejectReason): void;
 }
@@ -50,10 +52,17 @@ export function createFlowMetrics(registry: MetricsRegistry): FlowMetrics {
     labels,
     buckets: [1, 2, 4, 10],
   });
+  const watchers = registry.histogram({
+    name: `${PREFIX}watch_count_samples`,
+    help: 'count of watchers for mutating requests in API Priority and Fairness',
+    labels,
+    buckets: [0, 1, 10, 100, 1000, 10_000],
+  });
   return (schema, level) => ({
     dispatched: dispatched.with(level, schema),
     execution: { regular: execution.with(level, schema, 'regular'), watch: execution.with(level, schema, 'watch') },
     seats: seats.with(level, schema),
+    watchers: watchers.with(level, schema),
     waited: waited.with(level, schema, 'true'),
     rejected(reason) {
       rejected.with(level, schema, reason).inc();

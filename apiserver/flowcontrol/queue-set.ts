@@ -4,8 +4,9 @@
 //
 //   R, virtual time: seat-seconds that each active queue could have used so far
 //   a queue's `nextR`: the R at which its next request would start in a perfectly fair world
-//   dispatched is the head whose nextR + seats * G comes first; G is a guess, made good when the request ends
+//   dispatched is the head whose nextR + seats * G + final work comes first; G is a guess, made good when the request ends
 import { Dealer } from './dealer.ts';
+import { ONE_SEAT, type WorkEstimate } from './width.ts';
 
 export interface QueueSetConfig {
   /** Absent: what finds no seat is rejected. */
@@ -17,12 +18,15 @@ export type RejectReason = 'concurrency-limit' | 'queue-full' | 'time-out' | 'ca
 /** One request: waiting in a queue, executing, or over. */
 export interface Ticket<T> {
   readonly flow: string;
+  /** All that it holds, from its start to the end of its last phase. */
   readonly seats: number;
+  readonly work: WorkEstimate;
   readonly arrivedMs: number;
   readonly queue: Queue<T>;
   readonly detail: T;
   /** NaN until it executes. */
   startedMs: number;
+  /** A write that is answered may hold its seats a little longer, and is over all the same. */
   state: 'waiting' | 'executing' | 'over';
   /** Called once when a waiting one starts, or is thrown out. */
   settle: ((reason: RejectReason | undefined) => void) | undefined;
@@ -57,10 +61,16 @@ export class QueueSet<T> {
   activeQueues = 0;
   /** Seats that somebody wants: executing and waiting. Told on every change. */
   #onDemand: (seats: number) => void;
+  #after: (ms: number, then: () => void) => void;
 
-  /** `now`: milliseconds that only grow, fractions welcome. */
-  constructor(now: () => number, onDemand: (seats: number) => void = () => {}) {
+  /** `now`: milliseconds that only grow, fractions welcome. `after` calls back that much later; it may cut that short. */
+  constructor(
+    now: () => number,
+    onDemand: (seats: number) => void = () => {},
+    after: (ms: number, then: () => void) => void = (_ms, then) => then(),
+  ) {
     this.#now = now;
+    this.#after = after;
     this.#syncedMs = now();
     this.#onDemand = onDemand;
   }
@@ -94,7 +104,9 @@ export class QueueSet<T> {
   }
 
   /** A ticket that executes, one that waits (its `settle` is to be set at once), or why there is none. */
-  enter(flow: string, seats: number, detail: T): Ticket<T> | RejectReason {
+  enter(flow: string, work: WorkEstimate | number, detail: T): Ticket<T> | RejectReason {
+    const estimate = typeof work === 'number' ? { ...ONE_SEAT, seats: work } : work;
+    const seats = Math.max(estimate.seats, estimate.finalSeats);
     this.#sync();
     const queue = this.#queueFor(flow);
     const canStart = this.waiting === 0 && this.#fits(seats);
@@ -105,6 +117,7 @@ export class QueueSet<T> {
     const ticket: Ticket<T> = {
       flow,
       seats,
+      work: estimate,
       arrivedMs: this.#syncedMs,
       queue,
       detail,
@@ -134,13 +147,23 @@ export class QueueSet<T> {
   leave(ticket: Ticket<T>, reason: RejectReason = 'cancelled'): void {
     if (ticket.state === 'over') return;
     this.#sync();
-    const { queue, seats } = ticket;
+    const { queue, seats, work } = ticket;
     if (ticket.state === 'executing') {
       queue.executing.delete(ticket);
-      queue.seatsInUse -= seats;
-      this.seatsInUse -= seats;
       this.executing--;
-      queue.nextR -= (GUESS_SECONDS - (this.#syncedMs - ticket.startedMs) / 1000) * seats;
+      queue.nextR -= (GUESS_SECONDS - (this.#syncedMs - ticket.startedMs) / 1000) * work.seats;
+      if (work.finalMs > 0) {
+        ticket.state = 'over';
+        if (queue.waiting.length === 0 && queue.executing.size === 0) this.activeQueues--;
+        this.#after(work.finalMs, () => {
+          this.#sync();
+          this.#release(ticket);
+          this.#dispatch();
+          this.#onDemand(this.seatsInUse + this.seatsWaiting);
+        });
+        return;
+      }
+      this.#release(ticket);
     } else {
       queue.waiting.splice(queue.waiting.indexOf(ticket), 1);
       queue.seatsWaiting -= seats;
@@ -153,6 +176,11 @@ export class QueueSet<T> {
     if (was === 'waiting') ticket.settle?.(reason);
     this.#dispatch();
     this.#onDemand(this.seatsInUse + this.seatsWaiting);
+  }
+
+  #release({ queue, seats }: Ticket<T>): void {
+    queue.seatsInUse -= seats;
+    this.seatsInUse -= seats;
   }
 
   /** Virtual time goes on at the rate at which each active queue can get seats. */
@@ -207,7 +235,7 @@ export class QueueSet<T> {
       const queue = this.#queues[(this.#robin + i) % count] as Queue<T>;
       const head = queue.waiting[0];
       if (!head) continue;
-      const finish = queue.nextR + head.seats * GUESS_SECONDS;
+      const finish = queue.nextR + workOf(head);
       if (finish < first) {
         first = finish;
         best = queue;
@@ -224,7 +252,7 @@ export class QueueSet<T> {
     ticket.state = 'executing';
     queue.executing.add(ticket);
     queue.seatsInUse += seats;
-    queue.nextR += GUESS_SECONDS * seats;
+    queue.nextR += workOf(ticket);
     this.seatsInUse += seats;
     this.executing++;
   }
@@ -236,6 +264,9 @@ export class QueueSet<T> {
     }
   }
 }
+
+/** Seat-seconds, as far as they are known beforehand. */
+const workOf = ({ work }: Ticket<unknown>) => work.seats * GUESS_SECONDS + (work.finalSeats * work.finalMs) / 1000;
 
 const newQueue = <T>(index: number): Queue<T> => ({
   index,

@@ -1,7 +1,7 @@
 // Where a request takes its seat: what priority and fairness is asked for each request, and how many run and wait now. Logs,
 // terminals and proxied connections take none; a watch keeps its seat until its initial events are out.
-import type { FlowControl, Seat } from '../flowcontrol/flow-control.ts';
-import { widthOf } from '../flowcontrol/width.ts';
+import type { Flow, FlowControl, Seat } from '../flowcontrol/flow-control.ts';
+import { listWork, ONE_SEAT, type WorkEstimate, writeWork } from '../flowcontrol/width.ts';
 import type { Exchange } from './exchange.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
 
@@ -10,7 +10,9 @@ export type RequestKind = 'readOnly' | 'mutating';
 /** Of a resource that is served from a cache that runs. */
 export interface Population {
   objects: number;
-  watchers: number;
+  bytes: number;
+  /** That may be told of a write there. */
+  watchersOf(namespace: string, name: string): number;
 }
 
 export class Seats {
@@ -31,7 +33,7 @@ export class Seats {
     const flow = flows.classify(user, info);
     exchange.flow = flow;
     const kind = isReadOnly(info.verb, exchange.method) ? 'readOnly' : 'mutating';
-    let seat = flows.enter(flow, user, info, this.#width(exchange, flow.level.bounds.nominal), () => exchange.signal);
+    let seat = flows.enter(flow, user, info, this.#work(exchange, flow), () => exchange.signal);
     if (seat instanceof Promise) {
       this.waiting[kind]++;
       try {
@@ -57,29 +59,39 @@ export class Seats {
     }
   }
 
-  #width(exchange: Exchange, nominal: number): number {
-    const { info } = exchange;
-    if (!info.isResource || info.verb === 'get') return 1;
-    const population = this.#populationOf(info);
-    if (!population) return 1;
-    const { query } = info;
-    const isWatch = info.verb === 'watch';
-    const revision = isWatch ? query.get('resourceVersion') : null;
-    return widthOf(
+  #work({ info }: Exchange, { level, series }: Flow): WorkEstimate {
+    const { verb, query } = info;
+    if (!info.isResource || verb === 'get') return ONE_SEAT;
+    const isWrite = WRITES.has(verb);
+    const isListed = verb === 'list' || (verb === 'watch' && isTrue(query.get('sendInitialEvents')));
+    const population = isWrite || isListed ? this.#populationOf(info) : undefined;
+    if (!population) return ONE_SEAT;
+    const { nominal } = level.bounds;
+    if (isWrite) {
+      const watchers = population.watchersOf(info.namespace, info.name);
+      series.watchers.observe(watchers);
+      return writeWork(watchers, nominal);
+    }
+    const has = (name: string) => Boolean(query.get(name));
+    const revision = query.get('resourceVersion') ?? '';
+    const match = query.get('resourceVersionMatch');
+    const limit = Number(query.get('limit')) || 0;
+    const isExact =
+      match === 'Exact' || (!match && (has('continue') || (limit > 0 && revision !== '' && revision !== '0')));
+    return listWork(
       {
-        verb: info.verb,
-        hasInitialEvents:
-          isWatch &&
-          (isTrue(query.get('sendInitialEvents')) || revision === null || revision === '' || revision === '0'),
-        limit: isWatch ? 0 : Number(query.get('limit')) || 0,
+        limit,
+        isFromCache: verb === 'watch' || !isExact,
+        hasSelector: has('labelSelector') || has('fieldSelector'),
         isByName: info.name !== '',
       },
-      () => population.objects,
-      () => population.watchers,
+      population,
       nominal,
     );
   }
 }
+
+const WRITES = new Set(['create', 'update', 'patch', 'delete']);
 
 const isReadOnly = (verb: string, method: string) =>
   verb === 'get' || verb === 'list' || verb === 'watch' || method === 'GET' || method === 'HEAD';

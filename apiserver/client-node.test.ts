@@ -2,6 +2,7 @@
 // watch, custom objects, and exec, logs, port-forward and copies through the API server to a kubelet. The kubelet here is a
 // small HTTPS server that speaks the streaming protocols; `kubectl proxy` in front of plain HTTP is tested beside it.
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createServer as createTlsServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -27,7 +28,6 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { kubectls } from '../test/kubectls.ts';
-import { kubectlFor } from './testing/kubectl.ts';
 import { startTestServer, type TestServer } from './testing/server.ts';
 
 const namespace = 'default';
@@ -316,8 +316,9 @@ describe('streams through the API server to the kubelet', () => {
 describe.skipIf(kubectls().length === 0)('kubectl proxy', () => {
   it('lets plain HTTP in', async () => {
     const [, binary] = kubectls().at(-1) as [string, string];
-    const { dir } = kubectlFor(server, binary);
-    const child = spawn(binary, ['proxy', '--port=0'], { env: { HOME: dir, KUBECONFIG: `${dir}/kubeconfig` } });
+    const kubeconfig = `${server.dir}/kubeconfig`;
+    writeFileSync(kubeconfig, server.kubeconfig(), { mode: 0o600 });
+    const child = spawn(binary, ['proxy', '--port=0'], { env: { HOME: server.dir, KUBECONFIG: kubeconfig } });
     const gone = new Promise((resolve) => child.on('close', resolve));
     try {
       const address = await new Promise<string>((resolve) => {

@@ -72,7 +72,8 @@ export function nodeLabels(facts: NodeFacts): Record<string, string> {
     'beta.kubernetes.io/arch': arch,
     'beta.kubernetes.io/os': 'linux',
     'kubernetes.io/arch': arch,
-    'kubernetes.io/hostname': facts.host.hostname,
+    // As upstream's --hostname-override: nodes of one machine are told apart by their names.
+    'kubernetes.io/hostname': facts.nodeName,
     'kubernetes.io/os': 'linux',
     ...facts.labels,
   };
@@ -126,7 +127,7 @@ export function nodeStatus({ facts, health, images, old, nowMs }: StatusInputs):
     conditions: conditionsOf(health, old?.conditions ?? [], nowMs),
     addresses: [
       { type: 'InternalIP', address: facts.nodeIp },
-      { type: 'Hostname', address: host.hostname },
+      { type: 'Hostname', address: facts.nodeName },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: facts.port } },
     nodeInfo: {

@@ -15,9 +15,10 @@ export interface LogsSources {
   onRuntimeChange(callback: (podUid: string) => void): () => void;
 }
 
+/** `waiting` of `target` is the reason that the container's status gives for not running. */
 export async function serveContainerLogs(
   sources: LogsSources,
-  target: { uid: string; pod: string; container: string },
+  target: { uid: string; pod: string; container: string; waiting: string | undefined },
   query: URLSearchParams,
   response: ServerResponse,
   signal: AbortSignal,
@@ -33,7 +34,7 @@ export async function serveContainerLogs(
   if (!chosen?.logPath) {
     const what = parsed.previous
       ? `previous terminated container "${name}" in pod "${pod}" not found`
-      : `container "${name}" in pod "${pod}" is waiting to start`;
+      : `container "${name}" in pod "${pod}" is waiting to start${because(target.waiting)}`;
     throw new HttpError(400, what);
   }
   const following = {
@@ -51,4 +52,10 @@ export async function serveContainerLogs(
     if (signal.aborted) return;
   }
   response.end();
+}
+
+function because(waiting: string | undefined): string {
+  if (waiting === 'ErrImagePull') return ": image can't be pulled";
+  if (waiting === 'ImagePullBackOff') return ': trying and failing to pull image';
+  return waiting ? `: ${waiting}` : ' - no logs yet';
 }

@@ -5,7 +5,9 @@
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { PodStatus } from '../../api/types/core-v1.ts';
 import { CriError } from '../cri/client.ts';
+import type { PodWorker } from '../pods/worker.ts';
 import type { NodeAccess } from './access.ts';
 import { json, text } from './answers.ts';
 import { HttpError } from './http-error.ts';
@@ -129,8 +131,9 @@ async function route(
       return health(options, rest[0], response);
     case 'containerLogs': {
       const [namespace = '', pod = '', container = ''] = rest;
-      const uid = podUidOf(options)(namespace, pod);
-      return serveContainerLogs(options, { uid, pod, container }, query, response, signal);
+      const { identity, status } = workerOf(options, namespace, pod);
+      const waiting = waitingReason(status, container);
+      return serveContainerLogs(options, { uid: identity.uid, pod, container, waiting }, query, response, signal);
     }
     case 'logs':
       return serveNodeLogs(options.hostLogsDir, rest.join('/'), response);
@@ -181,13 +184,19 @@ function runningPods({ cache }: NodeServerOptions) {
   return { kind: 'PodList', apiVersion: 'v1', metadata: {}, items };
 }
 
-const podUidOf =
-  ({ pods }: NodeServerOptions) =>
-  (namespace: string, name: string): string => {
-    const worker = pods.byKey(`${namespace}/${name}`);
-    if (!worker) throw new HttpError(404, `pod "${name}" in namespace "${namespace}" is not on this node`);
-    return worker.identity.uid;
-  };
+function workerOf({ pods }: NodeServerOptions, namespace: string, name: string): PodWorker {
+  const worker = pods.byKey(`${namespace}/${name}`);
+  if (!worker) throw new HttpError(404, `pod "${name}" in namespace "${namespace}" is not on this node`);
+  return worker;
+}
+
+const podUidOf = (options: NodeServerOptions) => (namespace: string, name: string) =>
+  workerOf(options, namespace, name).identity.uid;
+
+function waitingReason(status: PodStatus | undefined, container: string): string | undefined {
+  const all = [status?.initContainerStatuses, status?.containerStatuses, status?.ephemeralContainerStatuses];
+  return all.flatMap((each) => each ?? []).find((each) => each.name === container)?.state?.waiting?.reason;
+}
 
 async function onUpgrade(
   options: NodeServerOptions,

@@ -17,9 +17,10 @@ export class ImageError extends Error {
   }
 }
 
-/** Message of whatever was thrown, with its causes. */
+/** Message of whatever was thrown, with the causes that it does not tell itself. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? '' : `: ${messageOf(error.cause)}`;
-  return `${error.message || error.name}${cause}`;
+  const said = error.message || error.name;
+  const cause = error.cause === undefined ? '' : messageOf(error.cause);
+  return cause === '' || said.endsWith(cause) ? said : `${said}: ${cause}`;
 }

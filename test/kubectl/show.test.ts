@@ -221,7 +221,7 @@ const described: [what: string, shape: RegExp][] = [
   ],
   [
     'job job',
-    /Parallelism: +2\nCompletions: +3\nCompletion Mode: +NonIndexed\nSuspend: +false\nBackoff Limit: +6\n[^]*Pods Statuses: +0 Active (\(0 Ready\) )?\/ 0 Succeeded \/ 0 Failed\n/,
+    /Parallelism: +2\nCompletions: +3\nCompletion Mode: +NonIndexed\n(Suspend: +false\nBackoff Limit: +6\n)?[^]*Pods Statuses: +0 Active (\(0 Ready\) )?\/ 0 Succeeded \/ 0 Failed\n/,
   ],
   [
     'cj cj',
@@ -327,6 +327,12 @@ rows('explains', [
   ],
   ['explain hpa --api-version=autoscaling/v1', /VERSION: +v1\n/],
   ['explain pod.spec.containers.resources --output=plaintext-openapiv2', /RESOURCE: resources/],
+  ['explain pod.spec.containers.livenessProbe', /DESCRIPTION:\n +Tells whether[^]*periodSeconds[^]*Default 10\./],
+  [
+    'explain pod.spec.containers.livenessProbe --output=plaintext-openapiv2',
+    /DESCRIPTION:\n +Tells whether[^]*periodSeconds[^]*Default 10\./,
+  ],
+  ['explain pod.spec.restartPolicy', /Default\s+Always\.[^]*`"OnFailure"`: /],
   ['!explain pods.spec.nosuch', /field "nosuch" does not exist/],
   ['!explain nosuch', /the server doesn't have a resource type "nosuch"|couldn't find resource for/],
 ]);
@@ -364,7 +370,7 @@ rows('reads logs as it is told to', [
   ],
   ['-n shared logs -l app=a -c side', '/containerLogs/shared/pod/side?tailLines=10\n'],
   ['-n shared logs -f pod -c c', '/containerLogs/shared/pod/c?follow=true\n'],
-  ['!logs nope', 'error: error from server (NotFound): pods "nope" not found in namespace "VERSION"\n'],
+  ['!logs nope', /^(Error|error: error) from server \(NotFound\): pods "nope" not found( in namespace "VERSION")?\n$/],
   ['!-n shared logs pod -c nope', 'error: container nope is not valid for pod pod\n'],
 ]);
 

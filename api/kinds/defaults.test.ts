@@ -5,7 +5,7 @@ import { decodeObject } from '../codec.ts';
 import type { Kind } from '../kind.ts';
 import type { KubeObject } from '../object.ts';
 import { builtinKinds } from './index.ts';
-import { type Added, added, scheme } from './testing-defaults.ts';
+import { type Added, added, kindName, scheme } from './testing-defaults.ts';
 import { SAMPLES } from './testing-samples.ts';
 
 /** Of a pod specification with one container; its restart policy is given where a kind wants another. */
@@ -160,19 +160,17 @@ const MINIMAL: Record<string, Added> = {
   },
 };
 
-const nameOf = ({ group, resource, version }: Kind) => `${group ? `${resource}.${group}` : resource} ${version}`;
-
 describe('the least of each kind gets', () => {
   it.each(
     builtinKinds
-      .filter((kind) => SAMPLES[nameOf(kind).split(' ')[0] as string])
-      .map((kind) => [nameOf(kind), kind] as const),
+      .filter((kind) => SAMPLES[kindName(kind).split(' ')[0] as string])
+      .map((kind) => [kindName(kind), kind] as const),
   )('%s', (name, kind) =>
     expect(added(kind, SAMPLES[name.split(' ')[0] as string] as KubeObject)).toEqual(MINIMAL[name] ?? {}),
   );
 
   it('and no kind is named that there is not', () => {
-    const names = new Set(builtinKinds.map(nameOf));
+    const names = new Set(builtinKinds.map(kindName));
     expect(Object.keys(MINIMAL).filter((name) => !names.has(name))).toEqual([]);
   });
 });

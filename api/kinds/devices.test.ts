@@ -147,9 +147,9 @@ describe('claims', () => {
       { allocation },
       { allocation, devices: [{ ...device, device: 'gpu-1', data: 'text', networkData: { ips: ['1.2.3.4'] } }] },
       [
+        'status.devices[0]: Invalid value: "gpu.example.com/pool/gpu-1": must be an allocated device in the claim',
         'status.devices[0].data: Invalid value: "<value omitted>": must be a valid JSON object',
         'status.devices[0].networkData.ips[0]: Invalid value: "1.2.3.4": must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)',
-        'status.devices[0]: Invalid value: "gpu.example.com/pool/gpu-1": must be an allocated device in the claim',
       ],
     ],
   ])('status %j to %j', (before, after, messages) => {

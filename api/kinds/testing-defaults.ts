@@ -6,6 +6,10 @@ import { createScheme } from './index.ts';
 
 export const scheme = createScheme();
 
+/** `secrets v1`, `jobs.batch v1`. */
+export const kindName = ({ group, resource, version }: Kind) =>
+  `${group ? `${resource}.${group}` : resource} ${version}`;
+
 /** Values by path: `spec.containers[0].image`. */
 export type Added = Record<string, unknown>;
 

@@ -13,6 +13,7 @@ import { type Findings, IMMUTABLE, invalidEach, MAX_INT32 } from '../validation/
 import { csiDriverName } from '../validation/csi.ts';
 import { validateInlineVolume } from '../validation/persistent-volume.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
+import { setBlockDefaults } from './parts/volume-defaults.ts';
 
 const { forbidden, invalid, required, tooLong } = fieldErrors;
 
@@ -37,6 +38,12 @@ export const volumeAttachment = defineKind<VolumeAttachment>({
   ],
   hasStatus: true,
 
+  setDefaults({ spec }) {
+    const inline = spec?.source?.inlineVolumeSpec;
+    if (!inline) return;
+    if (inline.hostPath) inline.hostPath.type ??= '';
+    setBlockDefaults(inline);
+  },
   prepareForCreate(object) {
     object.status = { attached: false };
   },

@@ -51,8 +51,7 @@ export function* validateClaimStatus(claim: ResourceClaim, old: ResourceClaim): 
   const seen = new Set<string>();
   for (const [i, device] of devices.entries()) {
     const id = idOf(device);
-    yield* deviceStatus(device, `status.devices[${i}]`);
-    if (!allocated.has(id)) yield invalid(`status.devices[${i}]`, id, 'must be an allocated device in the claim');
+    yield* deviceStatus(device, allocated, `status.devices[${i}]`);
     if (seen.has(id)) yield duplicate(`status.devices[${i}]`, id);
     seen.add(id);
   }
@@ -121,11 +120,13 @@ function* result(each: DeviceRequestAllocationResult, field: string, names: Requ
   if (each.shareID !== undefined) yield* deviceUid(each.shareID, `${field}.shareID`);
 }
 
-function* deviceStatus(device: AllocatedDeviceStatus, field: string): Findings {
+function* deviceStatus(device: AllocatedDeviceStatus, allocated: ReadonlySet<string>, field: string): Findings {
   yield* csiDriverName(device.driver ?? '', `${field}.driver`);
   yield* poolName(device.pool ?? '', `${field}.pool`);
   yield* dnsLabel(device.device ?? '', `${field}.device`);
   if (device.shareID !== undefined) yield* deviceUid(device.shareID, `${field}.shareID`);
+  const id = idOf(device);
+  if (!allocated.has(id)) yield invalid(field, id, 'must be an allocated device in the claim');
   const conditions = device.conditions ?? [];
   if (conditions.length > MAX_CONDITIONS) yield tooMany(`${field}.conditions`, conditions.length, MAX_CONDITIONS);
   yield* validateConditions(conditions, `${field}.conditions`);

@@ -107,14 +107,15 @@ function* selector(each: DeviceSelector, field: string): Findings {
 function* constraint(each: DeviceConstraint, field: string, names: RequestNames): Findings {
   yield* requestReferences(each.requests, `${field}.requests`, names);
   const { matchAttribute, distinctAttribute } = each;
-  if (matchAttribute !== undefined && distinctAttribute !== undefined) {
-    const text = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set';
-    yield required(field, text);
-  } else if (matchAttribute !== undefined) {
+  // Of two the second is not looked at, and where there is none upstream says that there are two.
+  if (matchAttribute !== undefined) {
     yield* fullyQualifiedAttributeName(matchAttribute, `${field}.matchAttribute`);
   } else if (distinctAttribute !== undefined) {
     yield* fullyQualifiedAttributeName(distinctAttribute, `${field}.distinctAttribute`);
-  } else yield required(field, 'exactly one of "matchAttribute" or "distinctAttribute" is required');
+  } else {
+    const text = 'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set';
+    yield required(field, text);
+  }
 }
 
 export const requestReferences = (

@@ -1,7 +1,9 @@
 // Calls a running node's image service, on the same unix socket as CRI.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { createGrpcClient } from '../lib/grpc/client.ts';
+import type { MethodDefinition } from '../lib/grpc/proto-file.ts';
+import { GrpcError } from '../lib/grpc/status.ts';
 import {
   type ImageProgress,
   type ImageResult,
@@ -9,8 +11,6 @@ import {
   type RuntimeImagesMethods,
 } from '../proto/runtime-images.ts';
 import { UserError } from './user-error.ts';
-
-type Streaming = (request: unknown) => ClientReadableStream<ImageProgress>;
 
 /** Runs one method to its end; `onLine` gets what it does and prints. Errors are one line for a person. */
 export async function callImages<M extends keyof RuntimeImagesMethods>(
@@ -21,19 +21,16 @@ export async function callImages<M extends keyof RuntimeImagesMethods>(
 ): Promise<ImageResult> {
   if (!existsSync(criSocket))
     throw new UserError(`no runtime is listening at ${criSocket}: start one with 'sampan up'`);
-  const client = new RuntimeImages(`unix:${criSocket}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
-  });
+  const client = createGrpcClient({ socketPath: criSocket }, { maxReceiveBytes: Number.POSITIVE_INFINITY });
   try {
-    const call = (client as unknown as Record<M, Streaming>)[method].bind(client)(request);
     let result: ImageResult | undefined;
-    for await (const progress of call as AsyncIterable<ImageProgress>) {
+    for await (const progress of client.stream<ImageProgress>(RuntimeImages[method] as MethodDefinition, request)) {
       if (progress.result) result = progress.result;
       else onLine(lineOf(progress));
     }
     return result ?? {};
   } catch (error) {
-    throw new UserError((error as ServiceError).details || (error as Error).message);
+    throw new UserError((error instanceof GrpcError && error.details) || (error as Error).message);
   } finally {
     client.close();
   }

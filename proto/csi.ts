@@ -1,15 +1,9 @@
-// Loads the node's part of CSI and the registration of plugins for grpc-js (camelCase names). Loaded only on nodes that have plugins.
-import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
-import { loadSync, type Options } from '@grpc/proto-loader';
+// The node's part of CSI and the registration of plugins (camelCase names). Loaded only on nodes that have plugins.
 import { fileURLToPath } from 'node:url';
+import { readProtoFile } from '../lib/grpc/proto-file.ts';
 
-const options: Options = { keepCase: false, longs: Number, enums: String, defaults: true };
-const csi = loadPackageDefinition(
-  loadSync(fileURLToPath(new URL('./csi-v1.proto', import.meta.url)), options),
-) as unknown as { csi: { v1: GrpcObject } };
-const registration = loadPackageDefinition(
-  loadSync(fileURLToPath(new URL('./plugin-registration-v1.proto', import.meta.url)), options),
-) as unknown as { pluginregistration: GrpcObject };
+const csi = readProtoFile(fileURLToPath(new URL('./csi-v1.proto', import.meta.url)));
+const registration = readProtoFile(fileURLToPath(new URL('./plugin-registration-v1.proto', import.meta.url)));
 
-export const CsiNode = csi.csi.v1['Node'] as ServiceClientConstructor;
-export const PluginRegistration = registration.pluginregistration['Registration'] as ServiceClientConstructor;
+export const CsiNode = csi.service('Node');
+export const PluginRegistration = registration.service('Registration');

@@ -1,18 +1,11 @@
-// Loads the device plugins' protocol for grpc-js, and its messages as types (camelCase names).
-import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+// The device plugins' protocol, and its messages as types (camelCase names).
 import { fileURLToPath } from 'node:url';
+import { readProtoFile } from '../lib/grpc/proto-file.ts';
 
-const definition = loadSync(fileURLToPath(new URL('./device-plugin-v1beta1.proto', import.meta.url)), {
-  keepCase: false,
-  longs: Number,
-  enums: String,
-  defaults: true,
-});
-const loaded = loadPackageDefinition(definition) as unknown as { v1beta1: GrpcObject };
+const file = readProtoFile(fileURLToPath(new URL('./device-plugin-v1beta1.proto', import.meta.url)));
 
-export const Registration = loaded.v1beta1['Registration'] as ServiceClientConstructor;
-export const DevicePlugin = loaded.v1beta1['DevicePlugin'] as ServiceClientConstructor;
+export const Registration = file.service('Registration');
+export const DevicePlugin = file.service('DevicePlugin');
 
 export interface PluginDevice {
   id: string;

@@ -1,18 +1,11 @@
-// Loads the runtime's image service for grpc-js, and its messages as types (camelCase names).
-import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
+// The runtime's image service, and its messages as types (camelCase names).
 import { fileURLToPath } from 'node:url';
-
-const definition = loadSync(fileURLToPath(new URL('./sampan-runtime-v1.proto', import.meta.url)), {
-  keepCase: false,
-  longs: Number,
-  enums: String,
-  defaults: true,
-});
-const loaded = loadPackageDefinition(definition) as unknown as { sampan: { runtime: { v1: GrpcObject } } };
+import { readProtoFile } from '../lib/grpc/proto-file.ts';
 
 /** Served on the same socket as CRI. */
-export const RuntimeImages = loaded.sampan.runtime.v1['Images'] as ServiceClientConstructor;
+export const RuntimeImages = readProtoFile(
+  fileURLToPath(new URL('./sampan-runtime-v1.proto', import.meta.url)),
+).service('Images');
 
 /** A password, or one of the tokens that registries hand out. */
 export interface Login {

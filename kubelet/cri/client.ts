@@ -1,13 +1,8 @@
 // CRI as the kubelet calls it: one typed `call` per unary method, one stream of container events. Any runtime that
 // serves runtime.v1 on a unix socket will do; nothing here knows which one it is.
-import {
-  type CallOptions,
-  Client,
-  credentials,
-  type ServiceDefinition,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { createGrpcClient } from '../../lib/grpc/client.ts';
+import type { MethodDefinition } from '../../lib/grpc/proto-file.ts';
+import { GrpcError, status, type StatusCode } from '../../lib/grpc/status.ts';
 import { ImageService, RuntimeService } from '../../proto/cri.ts';
 import type { ContainerEventResponse, ImageServiceMethods, RuntimeServiceMethods } from '../../proto/cri-types.ts';
 
@@ -54,7 +49,7 @@ export interface CriClient {
 const DEFAULT_TIMEOUT_MS = 120_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-const codes: Partial<Record<status, CriErrorCode>> = {
+const codes: Partial<Record<StatusCode, CriErrorCode>> = {
   [status.NOT_FOUND]: 'notFound',
   [status.UNAVAILABLE]: 'unavailable',
   [status.DEADLINE_EXCEEDED]: 'deadline',
@@ -63,8 +58,10 @@ const codes: Partial<Record<status, CriErrorCode>> = {
   [status.UNIMPLEMENTED]: 'unimplemented',
 };
 
-function toCriError(method: string, error: ServiceError): CriError {
-  return new CriError(method, codes[error.code] ?? 'other', error.details || error.message, { cause: error });
+function toCriError(method: string, error: unknown): CriError {
+  if (error instanceof GrpcError)
+    return new CriError(method, codes[error.code] ?? 'other', error.details, { cause: error });
+  return new CriError(method, 'other', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
 /** True when the answer means that the object is already gone. */
@@ -72,77 +69,32 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof CriError && error.code === 'notFound';
 }
 
-/** Connects lazily to the runtime's unix socket at `socketPath`. */
-export function createCriClient(socketPath: string, options: { now?: () => number } = {}): CriClient {
-  const now = options.now ?? Date.now;
-  const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // A runtime that restarts is back in milliseconds: do not sit out a long reconnect back-off.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.min_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 1000,
-    'grpc.use_local_subchannel_pool': 1,
-    // What a unix socket has no use for, and every call would pay for.
-    'grpc.enable_retries': 0,
-    'grpc.enable_channelz': 0,
-    'grpc.enable_http_proxy': 0,
-    'grpc.service_config_disable_resolution': 1,
-  });
-  const services: ServiceDefinition[] = [RuntimeService.service, ImageService.service];
+/** Connects to the runtime's unix socket at `socketPath` when it is called; a runtime that has started again is found at once. */
+export function createCriClient(socketPath: string): CriClient {
+  const client = createGrpcClient({ socketPath }, { maxReceiveBytes: MAX_MESSAGE_BYTES });
 
-  function definitionOf(method: string) {
-    for (const service of services) {
-      const found = service[method];
-      if (found) return found;
-    }
-    throw new CriError(method, 'other', `unknown CRI method ${method}`);
+  function definitionOf(method: string): MethodDefinition {
+    const found = RuntimeService[method] ?? ImageService[method];
+    if (!found) throw new CriError(method, 'other', `unknown CRI method ${method}`);
+    return found;
   }
 
   return {
-    call(method, request, callOptions = {}) {
-      const definition = definitionOf(method);
-      const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = callOptions;
-      return new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(new CriError(method, 'cancelled', 'cancelled before the call'));
-        const settings: CallOptions = { deadline: now() + timeoutMs };
-        const call = client.makeUnaryRequest(
-          definition.path,
-          definition.requestSerialize,
-          definition.responseDeserialize,
-          request,
-          settings,
-          (error, answer) => {
-            signal?.removeEventListener('abort', cancel);
-            if (error) reject(toCriError(method, error));
-            else resolve(answer as never);
-          },
-        );
-        const cancel = () => call.cancel();
-        signal?.addEventListener('abort', cancel, { once: true });
-      });
+    async call(method, request, { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = {}) {
+      try {
+        return await client.unary(definitionOf(method), request, { timeoutMs, signal });
+      } catch (error) {
+        throw toCriError(method, error);
+      }
     },
 
     async *events(signal, onOpen) {
-      const definition = definitionOf('GetContainerEvents');
-      const stream = client.makeServerStreamRequest(
-        definition.path,
-        definition.requestSerialize,
-        definition.responseDeserialize,
-        {},
-      );
       // Response headers tell that the runtime has accepted the stream; a runtime that sends them late still works,
       // because the relist on the first event covers the gap.
-      stream.once('metadata', () => onOpen?.());
-      const cancel = () => stream.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
       try {
-        for await (const event of stream) yield event as ContainerEventResponse;
+        yield* client.stream<ContainerEventResponse>(definitionOf('GetContainerEvents'), {}, { signal, onOpen });
       } catch (error) {
-        if (!signal.aborted) throw toCriError('GetContainerEvents', error as ServiceError);
-      } finally {
-        signal.removeEventListener('abort', cancel);
-        stream.cancel();
+        if (!signal.aborted) throw toCriError('GetContainerEvents', error);
       }
     },
 

@@ -1,6 +1,7 @@
 // Device plugins over real gRPC: they register, their devices become capacity, containers get them.
 import {
   credentials,
+  makeClientConstructor,
   Server,
   ServerCredentials,
   type ServerUnaryCall,
@@ -30,13 +31,13 @@ afterEach(async () => {
 async function serve(health: (id: string) => string): Promise<(health: (id: string) => string) => void> {
   let stream: ServerWritableStream<object, object> | undefined;
   const list = (of: (id: string) => string) => ({ devices: ['gpu-0', 'gpu-1'].map((id) => ({ id, health: of(id) })) });
-  plugin.addService(DevicePlugin.service, {
-    getDevicePluginOptions: (_call: unknown, answer: sendUnaryData<object>) => answer(null, {}),
-    listAndWatch: (call: ServerWritableStream<object, object>) => {
+  plugin.addService(DevicePlugin, {
+    GetDevicePluginOptions: (_call: unknown, answer: sendUnaryData<object>) => answer(null, {}),
+    ListAndWatch: (call: ServerWritableStream<object, object>) => {
       stream = call;
       call.write(list(health));
     },
-    allocate: (
+    Allocate: (
       call: ServerUnaryCall<{ containerRequests: { devicesIds: string[] }[] }, object>,
       answer: sendUnaryData<object>,
     ) => {
@@ -46,7 +47,7 @@ async function serve(health: (id: string) => string): Promise<(health: (id: stri
       }));
       answer(null, { containerResponses });
     },
-    preStartContainer: (_call: unknown, answer: sendUnaryData<object>) => answer(null, {}),
+    PreStartContainer: (_call: unknown, answer: sendUnaryData<object>) => answer(null, {}),
   });
   const dir = join(test.stateDir, 'device-plugins');
   await new Promise<void>((resolve, reject) =>
@@ -54,9 +55,12 @@ async function serve(health: (id: string) => string): Promise<(health: (id: stri
       error ? reject(error) : resolve(),
     ),
   );
-  const kubelet = new Registration(`unix:${join(dir, 'kubelet.sock')}`, credentials.createInsecure());
+  const kubelet = new (makeClientConstructor(Registration, ''))(
+    `unix:${join(dir, 'kubelet.sock')}`,
+    credentials.createInsecure(),
+  );
   await new Promise<void>((resolve, reject) =>
-    (kubelet as unknown as { register: (request: object, answer: (error: Error | null) => void) => void }).register(
+    (kubelet as unknown as { Register: (request: object, answer: (error: Error | null) => void) => void }).Register(
       { version: 'v1beta1', endpoint: 'gpu.sock', resourceName: RESOURCE },
       (error) => (error ? reject(error) : resolve()),
     ),

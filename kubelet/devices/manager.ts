@@ -3,19 +3,14 @@
 //   <stateDir>/device-plugins/kubelet.sock                        where plugins register
 //   <stateDir>/device-plugins/<endpoint>                          where each serves
 //   <stateDir>/device-plugins/kubelet_internal_checkpoint         which device is whose
-import {
-  type Client,
-  credentials,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from '@grpc/grpc-js';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Pod } from '../../api/types/core-v1.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
+import { createGrpcClient, type GrpcClient } from '../../lib/grpc/client.ts';
+import type { MethodDefinition } from '../../lib/grpc/proto-file.ts';
+import { type GrpcServer, serveGrpc } from '../../lib/grpc/server.ts';
+import { GrpcError, status } from '../../lib/grpc/status.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
   type DeviceGrant,
@@ -30,27 +25,26 @@ export interface DeviceManagerOptions {
   stateDir: string;
   /** What the node has has changed. */
   onChange(): void;
-  /** Of the deadlines of calls; default: the host's. */
-  now?: () => number;
   log: Logger;
 }
 
 interface Plugin {
   resource: string;
-  client: Client;
+  client: GrpcClient;
   preStart: boolean;
   devices: Map<string, boolean>;
 }
 
 const VERSION = 'v1beta1';
 const CALL_MS = 30_000;
+const MAX_REQUEST_BYTES = 4 << 20;
 
 export class DeviceManager {
   #options: DeviceManagerOptions;
   #dir: string;
   #plugins = new Map<string, Plugin>();
   #allocations: Allocations = {};
-  #server: Server | undefined;
+  #server: GrpcServer | undefined;
 
   constructor(options: DeviceManagerOptions) {
     this.#options = options;
@@ -63,24 +57,17 @@ export class DeviceManager {
     this.#allocations = this.#stored();
     const socket = join(this.#dir, 'kubelet.sock');
     rmSync(socket, { force: true });
-    const server = new Server();
-    server.addService(Registration.service, {
-      register: (call: ServerUnaryCall<RegisterRequest, object>, answer: sendUnaryData<object>) => {
-        const problem = this.#register(call.request);
-        if (problem === undefined) answer(null, {});
-        else answer({ code: status.INVALID_ARGUMENT, details: problem });
-      },
-    });
-    await new Promise<void>((resolve, reject) =>
-      server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
-        error ? reject(error) : resolve(),
-      ),
-    );
-    this.#server = server;
+    const register = async (request: RegisterRequest) => {
+      const problem = this.#register(request);
+      if (problem !== undefined) throw new GrpcError(status.INVALID_ARGUMENT, problem);
+      return {};
+    };
+    const service = { definition: Registration, handlers: { unary: { Register: register } } };
+    this.#server = await serveGrpc(socket, [service], { maxReceiveBytes: MAX_REQUEST_BYTES });
   }
 
   close(): void {
-    this.#server?.forceShutdown();
+    void this.#server?.stop();
     for (const { client } of this.#plugins.values()) client.close();
     this.#plugins.clear();
   }
@@ -145,63 +132,43 @@ export class DeviceManager {
     this.#plugins.get(resourceName)?.client.close();
     const plugin: Plugin = {
       resource: resourceName,
-      client: new DevicePlugin(`unix:${socket}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 }),
+      client: createGrpcClient({ socketPath: socket }),
       preStart: request.options?.preStartRequired ?? false,
       devices: new Map(),
     };
     this.#plugins.set(resourceName, plugin);
     this.#options.log.info({ resource: resourceName, endpoint }, 'a device plugin has registered');
-    this.#follow(plugin);
+    void this.#follow(plugin);
     return undefined;
   }
 
-  #follow(plugin: Plugin): void {
-    const method = DevicePlugin.service['ListAndWatch'];
-    if (!method) return;
-    const stream = plugin.client.makeServerStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      {},
-    );
-    stream.on('data', (answer: { devices?: PluginDevice[] }) => {
-      plugin.devices = new Map((answer.devices ?? []).map((each) => [each.id, each.health === 'Healthy']));
-      this.#options.onChange();
-    });
-    const ended = () => {
-      // Nobody vouches for them any more; who registers again brings them back.
-      for (const id of plugin.devices.keys()) plugin.devices.set(id, false);
-      this.#options.onChange();
-    };
-    stream.on('error', (err) => {
+  async #follow(plugin: Plugin): Promise<void> {
+    try {
+      const lists = plugin.client.stream<{ devices: PluginDevice[] }>(methodOf('ListAndWatch'), {});
+      for await (const { devices } of lists) {
+        plugin.devices = new Map(devices.map((each) => [each.id, each.health === 'Healthy']));
+        this.#options.onChange();
+      }
+    } catch (err) {
       if (this.#plugins.get(plugin.resource) !== plugin) return;
       this.#options.log.warn({ err, resource: plugin.resource }, 'a device plugin has gone away');
-      ended();
-    });
-    stream.on('end', ended);
+    }
+    // Nobody vouches for them any more; who registers again brings them back.
+    for (const id of plugin.devices.keys()) plugin.devices.set(id, false);
+    this.#options.onChange();
   }
 
-  #call<Answer>(
+  async #call<Answer>(
     { client, resource }: Plugin,
     name: 'Allocate' | 'PreStartContainer',
     request: object,
   ): Promise<Answer> {
-    const method = DevicePlugin.service[name];
-    if (!method) throw new Error(`no method ${name}`);
-    return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        { deadline: (this.#options.now ?? Date.now)() + CALL_MS },
-        (error, answer) => {
-          if (error)
-            reject(new Error(`device plugin of ${resource}: ${error.details || error.message}`, { cause: error }));
-          else resolve(answer as Answer);
-        },
-      );
-    });
+    try {
+      return await client.unary<Answer>(methodOf(name), request, { timeoutMs: CALL_MS });
+    } catch (error) {
+      const why = error instanceof GrpcError ? error.details : (error as Error).message;
+      throw new Error(`device plugin of ${resource}: ${why}`, { cause: error });
+    }
   }
 
   get #file(): string {
@@ -220,4 +187,8 @@ export class DeviceManager {
   #store(): void {
     writeFileAtomic(this.#file, JSON.stringify(this.#allocations), 0o600);
   }
+}
+
+function methodOf(name: 'ListAndWatch' | 'Allocate' | 'PreStartContainer'): MethodDefinition {
+  return DevicePlugin[name] as MethodDefinition;
 }

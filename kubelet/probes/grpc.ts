@@ -1,61 +1,45 @@
-// The gRPC health protocol (grpc.health.v1), one Check call; its two messages are small enough to write by hand.
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+// The gRPC health protocol (grpc.health.v1), one Check call.
+import { createGrpcClient } from '../../lib/grpc/client.ts';
+import { parseProto } from '../../lib/grpc/proto-file.ts';
+import { GrpcError, status } from '../../lib/grpc/status.ts';
 
-const SERVING = 1;
+const health = parseProto(`
+  package grpc.health.v1;
+  message HealthCheckRequest { string service = 1; }
+  message HealthCheckResponse {
+    enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; SERVICE_UNKNOWN = 3; }
+    ServingStatus status = 1;
+  }
+  service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+`).service('Health');
 
 /** Resolves with undefined when serving, else with the failure's text. */
-export function grpcHealth(
+export async function grpcHealth(
   host: string,
   port: number,
   service: string,
   timeoutMs: number,
-  nowMs: number,
 ): Promise<string | undefined> {
-  const target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  const client = new Client(target, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-  const metadata = new Metadata();
-  return new Promise((resolve) => {
-    client.makeUnaryRequest(
-      '/grpc.health.v1.Health/Check',
-      encodeRequest,
-      decodeStatus,
-      service,
-      metadata,
-      { deadline: nowMs + timeoutMs },
-      (error: ServiceError | null, serving?: number) => {
-        client.close();
-        if (!error) {
-          resolve(
-            serving === SERVING
-              ? undefined
-              : `service unhealthy (responded with "${serving === 2 ? 'NOT_SERVING' : 'UNKNOWN'}")`,
-          );
-        } else if (error.code === status.UNIMPLEMENTED) {
-          resolve(`this server does not implement the grpc health protocol (grpc.health.v1.Health): ${error.details}`);
-        } else if (error.code === status.DEADLINE_EXCEEDED || error.code === status.UNAVAILABLE) {
-          resolve(`timeout: failed to connect service "${target}" within ${timeoutMs / 1000}s: ${error.details}`);
-        } else resolve(`error: health rpc probe failed: ${error.details}`);
-      },
+  const client = createGrpcClient({ host, port });
+  try {
+    const answer = await client.unary<{ status: string | number }>(
+      health['Check'] as never,
+      { service },
+      { timeoutMs },
     );
-  });
-}
-
-/** message HealthCheckRequest { string service = 1; } */
-function encodeRequest(service: string): Buffer {
-  const text = Buffer.from(service);
-  if (text.length === 0) return Buffer.alloc(0);
-  const length: number[] = [];
-  for (let rest = text.length; ; rest >>= 7) {
-    if (rest < 0x80) {
-      length.push(rest);
-      break;
+    if (answer.status === 'SERVING') return undefined;
+    return `service unhealthy (responded with "${answer.status}")`;
+  } catch (error) {
+    const { code, details } =
+      error instanceof GrpcError ? error : { code: status.UNKNOWN, details: (error as Error).message };
+    if (code === status.UNIMPLEMENTED)
+      return `this server does not implement the grpc health protocol (grpc.health.v1.Health): ${details}`;
+    if (code === status.DEADLINE_EXCEEDED || code === status.UNAVAILABLE) {
+      const target = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+      return `timeout: failed to connect service "${target}" within ${timeoutMs / 1000}s: ${details}`;
     }
-    length.push((rest & 0x7f) | 0x80);
+    return `error: health rpc probe failed: ${details}`;
+  } finally {
+    client.close();
   }
-  return Buffer.concat([Buffer.from([0x0a, ...length]), text]);
-}
-
-/** message HealthCheckResponse { ServingStatus status = 1; } */
-function decodeStatus(bytes: Buffer): number {
-  return bytes[0] === 0x08 ? (bytes[1] ?? 0) : 0;
 }

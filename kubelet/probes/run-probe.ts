@@ -43,7 +43,7 @@ export async function runProbe(
       return await dial(probe.tcpSocket.host || target.podIp, port, timeoutMs, clock, signal);
     }
     if (probe.grpc) {
-      const failure = await grpcHealth(target.podIp, probe.grpc.port, probe.grpc.service ?? '', timeoutMs, clock.now());
+      const failure = await grpcHealth(target.podIp, probe.grpc.port, probe.grpc.service ?? '', timeoutMs);
       return failure === undefined ? { kind: 'success' } : { kind: 'failure', message: failure };
     }
     return { kind: 'unknown', message: 'missing probe handler' };

@@ -1,20 +1,14 @@
 // The service sampan.runtime.v1.Images on the CRI socket: import, export, build, pull, push, tag and garbage
 // collection, each with its progress streamed. A reader that is slow misses progress, never the result.
 import { readFileSync } from 'node:fs';
-import type { ServerWritableStream } from '@grpc/grpc-js';
-import {
-  type ImageProgress,
-  type ImageResult,
-  type Login,
-  RuntimeImages,
-  type RuntimeImagesMethods,
-} from '../../proto/runtime-images.ts';
+import type { GrpcService, Handlers } from '../../lib/grpc/server.ts';
+import { type ImageResult, type Login, RuntimeImages, type RuntimeImagesMethods } from '../../proto/runtime-images.ts';
 import type { ContainerConfig } from '../../proto/cri-types.ts';
 import type { CriContext } from '../cri/context.ts';
 import { credentialsOf } from '../cri/images.ts';
 import { sandboxUserNamespace } from '../cri/run-pod-sandbox.ts';
 import { invalidField } from '../cri/errors.ts';
-import { type AdditionalService, report } from '../cri/server.ts';
+import { report } from '../cri/server.ts';
 import { commitContainer, importRootfs } from '../images/commit.ts';
 import { ImageError } from '../images/errors.ts';
 import { readTarFile } from '../images/import-archive.ts';
@@ -139,27 +133,27 @@ function resultOf(images: readonly ImageRecord[]): ImageResult {
   return { ids: images.map((image) => image.id), names: images.flatMap((image) => image.repoTags) };
 }
 
-export function imagesAdminService(context: CriContext): AdditionalService {
-  const implementation: AdditionalService['implementation'] = {};
+export function imagesAdminService(context: CriContext): GrpcService {
+  const streams: Handlers['streams'] = {};
   for (const [method, work] of Object.entries(works) as [string, Work<keyof RuntimeImagesMethods>][]) {
-    implementation[method] = (call: ServerWritableStream<RuntimeImagesMethods['Import'], ImageProgress>) => {
+    streams[method] = async (request, sink) => {
       let isBlocked = false;
-      call.on('drain', () => {
+      const unblock = () => {
         isBlocked = false;
-      });
+      };
       const onProgress: OnProgress = (progress) => {
         // Byte counts may be skipped; output may not.
-        if ((isBlocked && progress.output === undefined) || call.cancelled) return;
-        isBlocked = !call.write(progress);
+        if (isBlocked && progress.output === undefined) return;
+        if (sink.write(progress) || isBlocked) return;
+        isBlocked = true;
+        void sink.drained().then(unblock);
       };
-      work(context, call.request as never, onProgress).then(
-        (result) => {
-          call.write({ what: 'done', result });
-          call.end();
-        },
-        (error: unknown) => call.emit('error', report(context, method, error)),
-      );
+      try {
+        sink.write({ what: 'done', result: await work(context, request, onProgress) });
+      } catch (error) {
+        throw report(context, method, error);
+      }
     };
   }
-  return { definition: RuntimeImages.service, implementation };
+  return { definition: RuntimeImages, handlers: { streams } };
 }

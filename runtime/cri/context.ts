@@ -1,5 +1,5 @@
 // What every CRI call works with, and the few operations that several calls share.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { ContainerEventResponse, ImageServiceMethods, RuntimeServiceMethods } from '../../proto/cri-types.ts';

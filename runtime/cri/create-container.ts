@@ -2,7 +2,7 @@
 // layer, launcher, and the record with the pid.
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { UndoStack } from '../../lib/undo.ts';
 import type { ContainerConfig, CreateContainerRequest, CreateContainerResponse } from '../../proto/cri-types.ts';
 import type { ContainerSpec } from '../launch/port.ts';

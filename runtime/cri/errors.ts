@@ -1,12 +1,12 @@
 // The one error type of the CRI server: a gRPC code and a message. Everything else is translated once, in server.ts.
-import { status } from '@grpc/grpc-js';
+import { status, type StatusCode } from '../../lib/grpc/status.ts';
 import { ImageError, type ImageErrorKind, messageOf } from '../images/errors.ts';
 import { LaunchError } from '../launch/port.ts';
 import { NameReservedError } from '../store/store.ts';
 
 export class CriError extends Error {
-  readonly code: status;
-  constructor(code: status, message: string, options?: { cause?: unknown }) {
+  readonly code: StatusCode;
+  constructor(code: StatusCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = 'CriError';
     this.code = code;
@@ -22,7 +22,7 @@ export function notFound(what: string, id: string): CriError {
   return new CriError(status.NOT_FOUND, `${what} "${id}" not found`);
 }
 
-const imageCodes: Record<ImageErrorKind, status> = {
+const imageCodes: Record<ImageErrorKind, StatusCode> = {
   'not-found': status.NOT_FOUND,
   invalid: status.INVALID_ARGUMENT,
   corrupt: status.DATA_LOSS,

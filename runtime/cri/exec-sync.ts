@@ -1,6 +1,6 @@
 // ExecSync: runs a command to its end and returns what it wrote. Output beyond 16 MiB per stream is cut off; the
 // command is killed when `timeout` seconds pass (0: no limit).
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import type { ExecSpec, ProcessStreams } from '../launch/port.ts';
 import { type ContainerRecord, containerState } from '../store/records.ts';
 import { type Call, requireContainer } from './context.ts';

@@ -1,5 +1,5 @@
 // GetContainerEvents: a reader that falls 1,000 events behind is ended with RESOURCE_EXHAUSTED and lists again.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import type { StreamCall } from './context.ts';
 import { CriError } from './errors.ts';

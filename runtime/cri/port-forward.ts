@@ -1,5 +1,5 @@
 // PortForward: a one-time URL on the streaming server.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { sandboxState } from '../store/records.ts';
 import { type Call, requireSandbox } from './context.ts';
 import { CriError, invalidField } from './errors.ts';

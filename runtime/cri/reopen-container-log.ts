@@ -1,5 +1,5 @@
 // ReopenContainerLog: after the log file was rotated away, a new one is opened under its name.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { containerState } from '../store/records.ts';
 import { type Call, requireContainer } from './context.ts';
 import { CriError } from './errors.ts';

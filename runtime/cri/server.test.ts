@@ -1,7 +1,7 @@
 // The CRI server over a real unix socket, with containers in memory.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ContainerConfig, ContainerEventResponse, PodSandboxConfig } from '../../proto/cri-types.ts';
 import type { FakeLauncher } from '../testing/fake-launcher.ts';

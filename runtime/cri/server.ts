@@ -1,16 +1,8 @@
 // The CRI server: every call of both services, over gRPC on a unix socket that only its owner can open.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import {
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-  type ServiceDefinition,
-  status,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { type GrpcService, type Handlers, type Sink, serveGrpc } from '../../lib/grpc/server.ts';
+import { GrpcError, status } from '../../lib/grpc/status.ts';
 import { ImageService, RuntimeService } from '../../proto/cri.ts';
 import { attach } from './attach.ts';
 import { containerStatus } from './container-status.ts';
@@ -103,96 +95,59 @@ const imageCalls: UnaryCalls = {
 
 const imageStreams: StreamCalls = { StreamImages: streamImages };
 
-export interface AdditionalService {
-  definition: ServiceDefinition;
-  implementation: UntypedServiceImplementation;
-}
-
 /** Serves until `stop`; calls under way are cut off then, containers go on. */
 export async function serveCri(
   context: CriContext,
   socketPath: string,
-  additional: readonly AdditionalService[],
+  additional: readonly GrpcService[],
 ): Promise<{ stop(): Promise<void> }> {
-  const server = new Server({
-    'grpc.max_receive_message_length': 16 << 20,
-    'grpc.max_send_message_length': -1,
-    'grpc.enable_channelz': 0,
-  });
-  server.addService(RuntimeService.service, implementation(context, runtimeCalls, runtimeStreams));
-  server.addService(ImageService.service, implementation(context, imageCalls, imageStreams));
-  for (const service of additional) server.addService(service.definition, service.implementation);
+  const services: GrpcService[] = [
+    { definition: RuntimeService, handlers: handlersOf(context, runtimeCalls, runtimeStreams) },
+    { definition: ImageService, handlers: handlersOf(context, imageCalls, imageStreams) },
+    ...additional,
+  ];
   mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
   rmSync(socketPath, { force: true });
-  await new Promise<void>((resolve, reject) =>
-    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
+  const server = await serveGrpc(socketPath, services, { maxReceiveBytes: 16 << 20 });
   chmodSync(socketPath, 0o600);
   return {
     async stop() {
-      server.forceShutdown();
+      await server.stop();
       rmSync(socketPath, { force: true });
     },
   };
 }
 
-function implementation(context: CriContext, calls: UnaryCalls, streams: StreamCalls): UntypedServiceImplementation {
-  const methods: UntypedServiceImplementation = {};
+function handlersOf(context: CriContext, calls: UnaryCalls, streams: StreamCalls): Handlers {
+  const unary: Handlers['unary'] = {};
   for (const [name, call] of Object.entries(calls) as [string, AnyCall][]) {
-    methods[name] = (request: ServerUnaryCall<object, object>, callback: sendUnaryData<unknown>) => {
-      call(context, request.request).then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(report(context, name, error)),
-      );
-    };
+    unary[name] = (request: object) =>
+      call(context, request).catch((error: unknown) => {
+        throw report(context, name, error);
+      });
   }
+  const streaming: Handlers['streams'] = {};
   for (const [name, call] of Object.entries(streams) as [string, StreamCall<MethodName>][]) {
-    methods[name] = (request: ServerWritableStream<object, object>) => {
-      void writeAll(
-        request,
-        (signal) => call(context, request.request, signal) as AsyncIterable<object>,
-        (error) => report(context, name, error),
-      );
-    };
+    streaming[name] = (request: object, sink, signal) =>
+      writeAll(sink, call(context, request, signal) as AsyncIterable<object>, signal).catch((error: unknown) => {
+        throw report(context, name, error);
+      });
   }
-  return methods;
+  return { unary, streams: streaming };
 }
 
 /** What the client sees of an error; unexpected ones are logged. */
-export function report(context: CriContext, method: string, error: unknown): { code: status; details: string } {
+export function report(context: CriContext, method: string, error: unknown): GrpcError {
   const known = criError(error);
   const level = known.code === status.INTERNAL || known.code === status.UNKNOWN ? 'warn' : 'debug';
   context.log[level]({ method, err: error }, 'call failed');
-  return { code: known.code, details: known.message };
+  return new GrpcError(known.code, known.message, { cause: error });
 }
 
-/** Writes a stream's messages at the speed of the client and ends the call. */
-export async function writeAll<T extends object>(
-  call: ServerWritableStream<object, object>,
-  open: (signal: AbortSignal) => AsyncIterable<T>,
-  translate: (error: unknown) => { code: status; details: string },
-): Promise<void> {
-  const gone = new AbortController();
-  let drained: (() => void) | undefined;
-  call.on('cancelled', () => {
-    gone.abort();
-    drained?.();
-  });
-  call.on('drain', () => drained?.());
-  try {
-    for await (const message of open(gone.signal)) {
-      if (gone.signal.aborted) break;
-      if (call.write(message as object)) continue;
-      await new Promise<void>((resolve) => {
-        drained = resolve;
-        if (gone.signal.aborted) resolve();
-      });
-      drained = undefined;
-    }
-    call.end();
-  } catch (error) {
-    call.emit('error', translate(error));
+/** Writes a stream's messages at the speed of the client. */
+async function writeAll(sink: Sink, messages: AsyncIterable<object>, signal: AbortSignal): Promise<void> {
+  for await (const message of messages) {
+    if (signal.aborted) return;
+    if (!sink.write(message)) await sink.drained();
   }
 }

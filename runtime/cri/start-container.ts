@@ -1,6 +1,6 @@
 // StartContainer: only a created container starts, once. What cannot be executed is an exit with code 128 and the
 // reason StartError, as containerd reports it.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { containerState, sandboxState } from '../store/records.ts';
 import { messageOf } from '../images/errors.ts';
 import { type Call, type CriContext, nowNs, requireContainer, requireSandbox } from './context.ts';

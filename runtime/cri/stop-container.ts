@@ -1,5 +1,5 @@
 // StopContainer: the stop signal, then after `timeout` seconds SIGKILL. Stopping what is gone or over succeeds.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { containerState, type ContainerRecord } from '../store/records.ts';
 import type { Call, CriContext } from './context.ts';
 import { CriError } from './errors.ts';

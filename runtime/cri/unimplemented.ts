@@ -1,5 +1,5 @@
 // Calls of the protocol that this runtime does not have, each refused by name.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { CriError } from './errors.ts';
 
 export const unimplemented = (method: string) => async (): Promise<never> => {

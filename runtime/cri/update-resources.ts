@@ -1,6 +1,6 @@
 // UpdateContainerResources and UpdatePodSandboxResources: what is set changes, what is not stays. The OOM score of a
 // process is fixed when it starts and is not changed here, as in every OCI runtime's update.
-import { status } from '@grpc/grpc-js';
+import { status } from '../../lib/grpc/status.ts';
 import { containerState } from '../store/records.ts';
 import { type Call, requireContainer, requireSandbox } from './context.ts';
 import { CriError, invalidField } from './errors.ts';

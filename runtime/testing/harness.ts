@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type ClientReadableStream, credentials, makeClientConstructor, type ServiceError } from '@grpc/grpc-js';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { ImageService, RuntimeService } from '../../proto/cri.ts';
@@ -24,8 +24,9 @@ export interface RuntimeClient {
 export function connectRuntime(socketPath: string): RuntimeClient {
   const target = `unix:${socketPath}`;
   const options = { 'grpc.max_receive_message_length': 64 << 20 };
+  // Another implementation than the product's, on purpose.
   const clients = [RuntimeService, ImageService, RuntimeImages].map(
-    (Service) => new Service(target, credentials.createInsecure(), options),
+    (service) => new (makeClientConstructor(service, ''))(target, credentials.createInsecure(), options),
   );
   const owner = (method: string) => {
     const client = clients.find((c) => typeof (c as unknown as Record<string, unknown>)[method] === 'function');

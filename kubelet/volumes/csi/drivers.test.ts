@@ -62,43 +62,43 @@ async function serve(): Promise<void> {
       calls.push(`${name} ${String(call.request['volumeId'] ?? '')}`.trim());
       reply(null, of(call.request));
     };
-  server.addService(CsiNode.service, {
-    nodeGetInfo: answer('info', () => ({
+  server.addService(CsiNode, {
+    NodeGetInfo: answer('info', () => ({
       nodeId: 'id-of-n',
       maxVolumesPerNode: 5,
       accessibleTopology: { segments: { zone: 'a' } },
     })),
-    nodeGetCapabilities: (_call: Call, reply: sendUnaryData<object>) =>
+    NodeGetCapabilities: (_call: Call, reply: sendUnaryData<object>) =>
       reply(null, { capabilities: capabilities.map((type) => ({ rpc: { type } })) }),
-    nodeGetVolumeStats: answer('stats', () => ({
+    NodeGetVolumeStats: answer('stats', () => ({
       usage: [
         { total: 1000, used: 400, available: 600, unit: 'BYTES' },
         { total: 10, used: 3, available: 7, unit: 'INODES' },
       ],
       volumeCondition: { abnormal: true, message: 'a disk is slow' },
     })),
-    nodeExpandVolume: (call: Call, reply: sendUnaryData<object>) => {
+    NodeExpandVolume: (call: Call, reply: sendUnaryData<object>) => {
       calls.push(`expand ${String(call.request['volumeId'])}`);
       requests['expand'] = call.request;
       if (expandFails) reply(expandFails);
       else reply(null, {});
     },
-    nodeStageVolume: answer('stage'),
-    nodeUnstageVolume: answer('unstage'),
-    nodePublishVolume: answer('publish', (request) => {
+    NodeStageVolume: answer('stage'),
+    NodeUnstageVolume: answer('unstage'),
+    NodePublishVolume: answer('publish', (request) => {
       mkdirSync(request['targetPath'] as string, { recursive: true });
       return {};
     }),
-    nodeUnpublishVolume: answer('unpublish', (request) => {
+    NodeUnpublishVolume: answer('unpublish', (request) => {
       rmSync(request['targetPath'] as string, { recursive: true, force: true });
       return {};
     }),
   });
   const endpoint = join(dir, 'csi.sock');
-  server.addService(PluginRegistration.service, {
-    getInfo: (_call: Call, reply: sendUnaryData<object>) =>
+  server.addService(PluginRegistration, {
+    GetInfo: (_call: Call, reply: sendUnaryData<object>) =>
       reply(null, { type: 'CSIPlugin', name: DRIVER, endpoint, supportedVersions: ['1.0.0'] }),
-    notifyRegistrationStatus: (call: Call, reply: sendUnaryData<object>) => {
+    NotifyRegistrationStatus: (call: Call, reply: sendUnaryData<object>) => {
       registered = call.request;
       reply(null, {});
     },

@@ -3,7 +3,7 @@
 import type { LinuxContainerSecurityContext } from '../../../proto/cri-types.ts';
 import type { RunConfig } from '../../images/oci.ts';
 import { CriError, invalidField } from '../errors.ts';
-import { status } from '@grpc/grpc-js';
+import { status } from '../../../lib/grpc/status.ts';
 
 export interface ResolvedUser {
   uid: number;

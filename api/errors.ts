@@ -18,7 +18,7 @@ export class ApiError extends Error {
       metadata: {},
       status: 'Failure',
       message,
-      reason,
+      ...(reason && { reason }),
       ...(details && { details }),
       code,
     };
@@ -143,6 +143,8 @@ export const errors = {
 
   serviceUnavailable: (message: string) => new ApiError(503, 'ServiceUnavailable', message),
 
+  /** What upstream answers with to an error that is not a Status: no reason, the text alone. */
+  unknown: (message: string) => new ApiError(500, '', message),
   internal: (message: string) =>
     new ApiError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] }),
 };

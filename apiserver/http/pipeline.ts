@@ -21,7 +21,7 @@ import {
   type Identity,
 } from '../auth/identity.ts';
 import { TooManyRequestsError } from '../flowcontrol/flow-control.ts';
-import { CompactedError, StoreUnavailableError } from '../storage/port.ts';
+import { CompactedError, StoreFullError, StoreUnavailableError } from '../storage/port.ts';
 import { Exchange, type RawRequest } from './exchange.ts';
 import { impersonated, isImpersonating } from './impersonation.ts';
 import type { Operations } from '../operations.ts';
@@ -254,6 +254,7 @@ export class Pipeline {
     if (thrown instanceof ApiError) return thrown;
     if (thrown instanceof CompactedError)
       return errors.expired('The resourceVersion for the provided list is too old.');
+    if (thrown instanceof StoreFullError) return errors.unknown(thrown.message);
     if (thrown instanceof StoreUnavailableError)
       return errors.serviceUnavailable(`storage is not available: ${thrown.message}`);
     this.#options.log.error({ err: thrown, method, path }, 'request failed');
@@ -275,6 +276,7 @@ const isExpected = (error: unknown) =>
   error instanceof ApiError ||
   error instanceof TooManyRequestsError ||
   error instanceof CompactedError ||
+  error instanceof StoreFullError ||
   error instanceof StoreUnavailableError;
 
 /** Throws 403 with upstream's sentence; a promise only when an authorizer has to wait. */

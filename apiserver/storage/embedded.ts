@@ -8,7 +8,7 @@
 //
 // The queue is bounded by the callers, who wait for their acknowledgement. History is kept five to ten minutes, less when it
 // grows beyond `historyBytes`.
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { type Clock, systemClock, type Timer } from '../../lib/clock.ts';
 import { type Logger, silentLogger } from '../../lib/log.ts';
@@ -17,7 +17,14 @@ import type { WorkerAnswer, WorkerRequest } from './embedded-worker.ts';
 import { FileWriter, type WriteRequest, type WriteRow } from './embedded-writer.ts';
 import { Expiry } from './expiry.ts';
 import { Mvcc, toKeyValue, type Version } from './mvcc.ts';
-import { type CommitResult, type Store, type StoreEvent, StoreUnavailableError, type Write } from './port.ts';
+import {
+  type CommitResult,
+  type Store,
+  type StoreEvent,
+  StoreFullError,
+  StoreUnavailableError,
+  type Write,
+} from './port.ts';
 import { WatchHub } from './watch-hub.ts';
 
 export interface EmbeddedStoreOptions {
@@ -37,6 +44,8 @@ interface Staged {
   settle: (error: Error | undefined) => void;
 }
 
+/** A file system with less than this has no room for a write. */
+const FULL_BYTES = 64 << 10;
 /** Rows deleted along with one transaction. */
 const DROPS_AT_ONCE = 2_000;
 /** Rows in one transaction: bounds how long the others wait. */
@@ -311,12 +320,25 @@ export class EmbeddedStore implements Store {
   /** The transaction was rolled back: nothing of the batch is on disk, and what was staged on top of it cannot be. */
   #reject(batch: Staged[], message: string): void {
     this.#log.error({ path: this.#options.path, reason: message }, 'store cannot write');
-    const error = new StoreUnavailableError(`${this.#options.path} cannot be written: ${message}`);
+    const error = this.#isFull(message)
+      ? new StoreFullError(`no space left for the database: ${this.#options.path}: ${message}`)
+      : new StoreUnavailableError(`${this.#options.path} cannot be written: ${message}`);
     const victims = [...batch, ...this.#queue.splice(0)];
     this.#staged.clear();
     // Dropping is tidying: what was not deleted is found at the next start.
     for (const each of this.#compactions.splice(0)) each.reject(error);
     for (const each of victims) each.settle(error);
+  }
+
+  /** SQLite does not always say so: what it cannot enlarge for shared memory is an error of the disk to it. */
+  #isFull(message: string): boolean {
+    if (/is full|ENOSPC/.test(message)) return true;
+    try {
+      const { bavail, bsize } = statfsSync(this.#options.path);
+      return bavail * bsize < FULL_BYTES;
+    } catch {
+      return false;
+    }
   }
 
   #fail(cause: Error): void {

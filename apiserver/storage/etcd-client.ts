@@ -4,7 +4,7 @@ import { Etcd3, type IOptions, type IRangeResponse } from 'etcd3';
 import { sleep } from '../../lib/abort.ts';
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
-import { CompactedError, FutureRevisionError, type KeyValue, StoreUnavailableError } from './port.ts';
+import { CompactedError, FutureRevisionError, type KeyValue, StoreFullError, StoreUnavailableError } from './port.ts';
 
 export interface EtcdTls {
   caPem?: string | Buffer;
@@ -68,6 +68,8 @@ export function translate(error: unknown, revision?: number): Error {
   if (message.includes('has been compacted')) return new CompactedError((revision ?? 0) + 1);
   if (message.includes('future revision')) return new FutureRevisionError(revision ?? 0, 0);
   if (error instanceof StoreUnavailableError) return error;
+  if (message.includes('database space exceeded'))
+    return new StoreFullError('etcdserver: mvcc: database space exceeded', { cause: error });
   return new StoreUnavailableError(`etcd: ${message}`, { cause: error });
 }
 

@@ -122,6 +122,14 @@ export class FutureRevisionError extends Error {
   }
 }
 
+/** There is no room for what was to be written: nothing of it was. Reads and watches go on, and writes when there is room again. */
+export class StoreFullError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreFullError';
+  }
+}
+
 /** The store cannot be reached or has failed; nothing is known of a write in flight. */
 export class StoreUnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -35,7 +35,7 @@ export function findEtcd(env: NodeJS.ProcessEnv = process.env): string | undefin
   });
 }
 
-export async function startEtcd(options: { fsync?: boolean } = {}): Promise<TestEtcd> {
+export async function startEtcd(options: { fsync?: boolean; quotaBytes?: number } = {}): Promise<TestEtcd> {
   const binary = findEtcd();
   if (!binary) throw new Error('no etcd found: run scripts/setup, or set SAMPAN_ETCD to an etcd 3.4 or newer');
   const directory = mkdtempSync(join(tmpdir(), 'sampan-etcd-'));
@@ -50,6 +50,7 @@ export async function startEtcd(options: { fsync?: boolean } = {}): Promise<Test
     args.push(`--listen-peer-urls=${peer}`, `--initial-advertise-peer-urls=${peer}`, `--initial-cluster=test=${peer}`);
     // One member need not wait for others: elections at once.
     args.push('--heartbeat-interval=20', '--election-timeout=100', '--log-level=error', '--logger=zap');
+    if (options.quotaBytes) args.push(`--quota-backend-bytes=${options.quotaBytes}`);
     if (options.fsync === false) args.push('--unsafe-no-fsync');
     const started = spawn(binary as string, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     child = started;

@@ -35,6 +35,15 @@ const PATCH_TYPES = [
 ];
 const CUSTOM_PATCH_TYPES = PATCH_TYPES.filter((each) => !each.includes('strategic'));
 
+/** How an action can succeed, where that is not 200 alone. */
+const CODES: Readonly<Record<string, readonly string[]>> = {
+  post: ['200', '201', '202'],
+  put: ['200', '201'],
+  patch: ['200', '201'],
+  delete: ['200', '202'],
+};
+const CODE_TEXTS: Readonly<Record<string, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' };
+
 interface Operation {
   method: 'get' | 'put' | 'post' | 'delete' | 'patch';
   action: string;
@@ -243,7 +252,11 @@ function writeOperation(
     'x-kubernetes-action': operation.action,
     'x-kubernetes-group-version-kind': operation.gvk,
   };
-  const code = operation.method === 'post' && operation.action === 'post' ? '201' : '200';
+  const codes = CODES[operation.action] ?? ['200'];
+  const answers = <T extends object>(answer: T) => ({
+    ...Object.fromEntries(codes.map((code) => [code, { description: CODE_TEXTS[code], ...answer }])),
+    401: { description: 'Unauthorized' },
+  });
   if (dialect === 'v2') {
     const body = operation.body && {
       in: 'body',
@@ -259,7 +272,7 @@ function writeOperation(
       tags: [tag],
       operationId: operation.id,
       parameters: body ? [body, ...query] : query,
-      responses: { [code]: { description: 'OK', schema: operation.answer }, 401: { description: 'Unauthorized' } },
+      responses: answers({ schema: operation.answer }),
       ...extensions,
     };
   }
@@ -276,10 +289,7 @@ function writeOperation(
         content: content(operation.consumes, operation.body),
       },
     }),
-    responses: {
-      [code]: { description: 'OK', content: content(['application/json', 'application/yaml'], operation.answer) },
-      401: { description: 'Unauthorized' },
-    },
+    responses: answers({ content: content(['application/json', 'application/yaml'], operation.answer) }),
     ...extensions,
   };
 }

@@ -43,6 +43,15 @@ describe('OpenAPI 3.0', () => {
       }
     }
   });
+  it('says how each request can end', () => {
+    const codes = (path: string, method: string) =>
+      Object.keys(apps.paths[`/apis/apps/v1/namespaces/{namespace}/${path}`][method].responses);
+    expect(codes('deployments', 'get')).toEqual(['200', '401']);
+    expect(codes('deployments', 'post')).toEqual(['200', '201', '202', '401']);
+    expect(codes('deployments/{name}', 'put')).toEqual(['200', '201', '401']);
+    expect(codes('deployments/{name}/scale', 'patch')).toEqual(['200', '201', '401']);
+    expect(codes('deployments/{name}', 'delete')).toEqual(['200', '202', '401']);
+  });
   it('has merge keys and kinds in its schemas', () => {
     const { schemas } = apps.components;
     expect(schemas['io.k8s.api.apps.v1.Deployment']['x-kubernetes-group-version-kind']).toEqual([

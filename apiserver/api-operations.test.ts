@@ -104,6 +104,19 @@ async function isGone(path: string): Promise<boolean> {
   return (await server.call('GET', path)).code === 404;
 }
 
+it('accepts a deletion that waits when the dependents are to go, too; otherwise it is OK', async () => {
+  const path = '/api/v1/namespaces/default/configmaps';
+  for (const [orphanDependents, code] of [
+    ['false', 202],
+    ['', 200],
+  ] as const) {
+    const name = `waits${orphanDependents}`;
+    await server.call('POST', path, { body: { metadata: { name, finalizers: ['example.com/wait'] } } });
+    const query = orphanDependents && `?orphanDependents=${orphanDependents}`;
+    expect((await server.call('DELETE', `${path}/${name}${query}`)).code).toBe(code);
+  }
+});
+
 it('has told watchers of it all, in order', async () => {
   const seen = await Promise.all(
     watches.map(async ({ name, path }) => {

@@ -253,7 +253,9 @@ async function serveDelete(context: ResourceContext, exchange: Exchange, kind: K
       negotiated.mediaType,
     );
   }
-  return sendEntry(exchange, 200, kind, result.entry, negotiated, context.clock.now());
+  // Something is still to be done before it goes: only who asked for its dependents, too, is told so.
+  const code = result.kind !== 'deleted' && options.orphanDependents === false ? 202 : 200;
+  return sendEntry(exchange, code, kind, result.entry, negotiated, context.clock.now());
 }
 
 function deletedStatus(kind: Kind, name: string, object: KubeObject): object {

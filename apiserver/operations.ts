@@ -27,6 +27,8 @@ export interface OperationsOptions {
   profiling?: boolean;
   /** Text that is added to /metrics: of components in the same process. */
   moreMetrics?: () => string;
+  /** What is wrong with key management services; undefined: none is used. For health checks. */
+  kmsProblems?: () => readonly string[] | undefined;
   /** What /debug/flags/ shows. */
   flags?: Readonly<Record<string, unknown>>;
   /** The part of HTTP/2 requests whose connection is asked to be opened anew, 0 to 0.02. Default 0. */

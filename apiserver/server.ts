@@ -235,6 +235,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       isStarted: () => state !== 'starting',
       isStopping: () => state === 'stopping',
       store: () => store.revision(),
+      ...(options.kmsProblems && { kmsProblems: options.kmsProblems }),
     }),
   );
   const kubelets = { registry, client: pki.kubeletClient, caPem: pki.caPem };

@@ -9,6 +9,8 @@ export interface HealthCheck {
   check(): void | Promise<void>;
   /** Which endpoints run it; absent: all three. */
   on?: readonly Endpoint[];
+  /** False: not among the checks now. */
+  applies?(): boolean;
 }
 
 export type Endpoint = 'healthz' | 'livez' | 'readyz';
@@ -38,7 +40,7 @@ export class Health {
   }
 
   of(endpoint: Endpoint): readonly HealthCheck[] {
-    return this.checks.filter((each) => !each.on || each.on.includes(endpoint));
+    return this.checks.filter((each) => (!each.on || each.on.includes(endpoint)) && (each.applies?.() ?? true));
   }
 
   /** True when the path was one of ours and is answered. */
@@ -109,6 +111,8 @@ export interface ServerState {
   isStopping(): boolean;
   /** Rejects when the store does not answer. */
   store(): Promise<unknown>;
+  /** Undefined: there is no key management service. */
+  kmsProblems?(): readonly string[] | undefined;
 }
 
 const LIVE: readonly Endpoint[] = ['healthz', 'livez'];
@@ -151,6 +155,14 @@ export function healthChecks(state: ServerState): HealthCheck[] {
     { name: 'ping', check() {} },
     { name: 'log', check() {} },
     { name: 'etcd', on: LIVE, check: storage },
+    {
+      name: 'kms-providers',
+      applies: () => state.kmsProblems?.() !== undefined,
+      check() {
+        const problems = state.kmsProblems?.() ?? [];
+        if (problems.length > 0) throw new Error(problems.join(', '));
+      },
+    },
     { name: 'informer-sync', on: ['readyz'], check: started('not synced') },
     ...HOOKS.map((name) =>
       name === 'storage-readiness'

@@ -13,7 +13,7 @@ import type { Layout } from '../layout.ts';
 import { UserError } from '../user-error.ts';
 import { accessOptions } from './access.ts';
 import type { AccessFlags } from './access-flags.ts';
-import { type EncryptionOptions, encryptStore } from './encryption.ts';
+import { type EncryptionOptions, encryptStore, type StoreAtRest } from './encryption.ts';
 import { operationsOf } from './operations.ts';
 import type { OperationsFlags } from './operations-flags.ts';
 import { openStore } from './open-store.ts';
@@ -69,12 +69,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     file: options.operations?.encryptionProviderConfig,
     defaultFile: layout.encryptionConfig,
     kinds: scheme.kinds(),
+    metrics: componentMetrics,
     log,
   });
   const server = createApiServer({
     ...operations,
     // Scheduler and controllers of `sampan up` have no server of their own.
     moreMetrics: () => componentMetrics.render(),
+    kmsProblems: () => store.kmsProblems(),
     store,
     scheme,
     pki,
@@ -110,9 +112,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   };
 }
 
-async function encryptOrClose(store: Store, options: EncryptionOptions): Promise<Store> {
+async function encryptOrClose(store: Store, options: EncryptionOptions): Promise<StoreAtRest> {
   try {
-    return encryptStore(store, options);
+    const encrypted = encryptStore(store, options);
+    await encrypted.ready;
+    return encrypted;
   } catch (error) {
     await store.close();
     throw error;

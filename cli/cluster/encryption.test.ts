@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { createScheme } from '../../api/kinds/index.ts';
 import { createMemoryStore } from '../../apiserver/storage/memory.ts';
+import { TestKms } from '../../apiserver/storage/testing/kms.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { encryptStore } from './encryption.ts';
 
@@ -44,4 +45,46 @@ it('makes a key that only its owner reads, uses it again, and follows the file',
   await change(good.replace('"keys": [', `"keys": [{"name": "key0", "secret": "${secret}"},`));
   await expect.poll(() => third.isStale?.(key)).toBe(true);
   await Promise.all([first, second, third].map((each) => each.close()));
+});
+
+it('takes over a key management service when the file names one that answers, and keeps what it had otherwise', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'sampan-kms-'));
+  const file = join(home, 'encryption.yaml');
+  const socket = join(home, 'kms.sock');
+  const plugin = new TestKms();
+  await plugin.listen(socket);
+  const messages: string[] = [];
+  const log = {
+    ...silentLogger,
+    info: (_: unknown, message: string) => messages.push(message),
+    error: (_: unknown, message: string) => messages.push(message),
+  } as unknown as typeof silentLogger;
+  const head = 'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n';
+  const secretbox = `{secretbox: {keys: [{name: k, secret: ${Buffer.alloc(32, 5).toString('base64')}}]}}`;
+  const kms = (path: string) => `{kms: {apiVersion: v2, name: vault, endpoint: "unix://${path}", timeout: 1s}}`;
+  const configuration = (...providers: string[]) =>
+    `${head}- resources: [secrets]\n  providers: [${providers.join(', ')}]\n`;
+  writeFileSync(file, configuration(secretbox));
+  const inner = createMemoryStore();
+  const store = encryptStore(inner, { file, defaultFile: file, kinds: createScheme().kinds(), log });
+  try {
+    const key = '/registry/secrets/default/a';
+    const value = Buffer.from('{"metadata":{}}');
+    const { ok } = await store.commit({ key, expected: 0, value });
+    expect([ok, store.kmsProblems()]).toEqual([true, undefined]);
+    writeFileSync(file, configuration(kms(join(home, 'nobody.sock')), secretbox));
+    await expect.poll(() => messages.at(-1), { timeout: 5000 }).toMatch(/stays in force/);
+    expect(store.kmsProblems()).toBeUndefined();
+    writeFileSync(file, configuration(kms(socket), secretbox));
+    await expect.poll(() => store.kmsProblems(), { timeout: 5000 }).toEqual([]);
+    expect(await store.isStale?.(key)).toBe(true);
+    const { kv } = await store.get(key);
+    await store.commit({ key, expected: kv?.modRevision ?? 0, value });
+    expect(Buffer.from((await inner.get(key)).kv?.value ?? []).toString('latin1')).toMatch(/^k8s:enc:kms:v2:vault:/);
+    expect(Buffer.from((await store.get(key)).kv?.value ?? []).toString()).toBe(value.toString());
+  } finally {
+    await store.close();
+    plugin.close();
+    rmSync(home, { recursive: true, force: true });
+  }
 });

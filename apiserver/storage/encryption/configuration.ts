@@ -2,7 +2,9 @@
 // What it does not know it refuses: a mistake here would store secrets in the clear, or make them unreadable.
 import { parseYamlDocuments } from '../../../api/yaml.ts';
 import type { Kind } from '../../../api/kind.ts';
+import { parseGoDuration } from '../../http/deadline.ts';
 import { prefixOfKey, resourcePrefix, ROOT } from '../keys.ts';
+import type { KmsProvider } from './kms.ts';
 import { createTransformer, type Provider, type Transformer } from './transformer.ts';
 
 export interface EncryptionRules {
@@ -10,15 +12,45 @@ export interface EncryptionRules {
   transformerOf(storeKey: string): Transformer | undefined;
   /** True when values under that prefix may be encrypted. */
   covers(prefix: string): boolean;
+  /** The key management services that are named, to be started by who uses the rules. */
+  kms?: readonly KmsProvider[];
 }
 
+export interface KmsConfig {
+  name: string;
+  /** The plugin's socket. */
+  socket: string;
+  timeoutMs: number;
+}
+
+/** Makes providers; each configuration has its own. Default: none can be made. */
+export type ConnectKms = (config: KmsConfig) => KmsProvider;
+
 /** Throws an Error that names the field. `kinds`: the built-in ones, to know group and resource of a key. */
-export function parseEncryptionConfiguration(text: string, kinds: readonly Kind[]): EncryptionRules {
+export function parseEncryptionConfiguration(
+  text: string,
+  kinds: readonly Kind[],
+  connect?: ConnectKms,
+): EncryptionRules {
   const root = record(parseText(text), 'the configuration', ['apiVersion', 'kind', 'resources']);
   if (root['kind'] !== 'EncryptionConfiguration' || root['apiVersion'] !== 'apiserver.config.k8s.io/v1') {
     throw new Error('expected kind EncryptionConfiguration of apiserver.config.k8s.io/v1');
   }
-  const entries = list(root['resources'], 'resources').map((each, i) => parseEntry(each, `resources[${i}]`));
+  const kms = new Map<string, { config: string; provider: KmsProvider }>();
+  /** One provider for each name, however many resources name it. */
+  const connectOnce = (config: KmsConfig, path: string): KmsProvider => {
+    if (!connect) throw new Error(`${path}: key management services are not supported here`);
+    const known = kms.get(config.name);
+    const text = JSON.stringify(config);
+    if (known && known.config !== text)
+      throw new Error(`${path}.name: duplicate value: ${JSON.stringify(config.name)}`);
+    const provider = known?.provider ?? connect(config);
+    kms.set(config.name, { config: text, provider });
+    return provider;
+  };
+  const entries = list(root['resources'], 'resources').map((each, i) =>
+    parseEntry(each, `resources[${i}]`, connectOnce),
+  );
   const byPrefix = new Map<string, { group: string; resource: string }>();
   for (const kind of kinds) {
     const prefix = resourcePrefix(kind);
@@ -36,7 +68,11 @@ export function parseEncryptionConfiguration(text: string, kinds: readonly Kind[
     if (known.size < 10_000) known.set(prefix, found);
     return found;
   }
-  return { transformerOf, covers: (prefix) => transformerOf(prefix) !== undefined };
+  return {
+    transformerOf,
+    covers: (prefix) => transformerOf(prefix) !== undefined,
+    ...(kms.size > 0 && { kms: [...kms.values()].map((each) => each.provider) }),
+  };
 }
 
 /** YAML; what is JSON below its comments, as the file that we write ourselves, is spared the slower parser at every start. */
@@ -62,7 +98,7 @@ interface Entry {
 }
 
 /** `secrets`, `widgets.example.com`, `*.apps`, `*.` (the core group), `*.*`. */
-function parseEntry(value: unknown, path: string): Entry {
+function parseEntry(value: unknown, path: string, connect: Connect): Entry {
   const fields = record(value, path, ['resources', 'providers']);
   const patterns = list(fields['resources'], `${path}.resources`).map((each, i) => {
     if (typeof each !== 'string' || each === '') throw new Error(`${path}.resources[${i}]: must be a resource`);
@@ -76,7 +112,7 @@ function parseEntry(value: unknown, path: string): Entry {
     return { group, resource };
   });
   const providers = list(fields['providers'], `${path}.providers`).map((each, i) =>
-    parseProvider(each, `${path}.providers[${i}]`),
+    parseProvider(each, `${path}.providers[${i}]`, connect),
   );
   return {
     patterns,
@@ -87,12 +123,17 @@ function parseEntry(value: unknown, path: string): Entry {
 
 const SIZES: Record<string, readonly number[]> = { aescbc: [16, 24, 32], aesgcm: [16, 24, 32], secretbox: [32] };
 
-function parseProvider(value: unknown, path: string): Provider {
+type Connect = (config: KmsConfig, path: string) => KmsProvider;
+
+function parseProvider(value: unknown, path: string, connect: Connect): Provider {
   const fields = record(value, path, ['aescbc', 'aesgcm', 'secretbox', 'identity', 'kms']);
   const names = Object.keys(fields);
   if (names.length !== 1) throw new Error(`${path}: must name exactly one provider`);
   const kind = names[0] as string;
-  if (kind === 'kms') throw new Error(`${path}.kms: key management services are not supported`);
+  if (kind === 'kms') {
+    const config = parseKms(fields[kind], `${path}.kms`);
+    return { kind, provider: connect(config, `${path}.kms`) };
+  }
   if (kind === 'identity') {
     record(fields[kind] ?? {}, `${path}.identity`, []);
     return { kind };
@@ -115,6 +156,46 @@ function parseProvider(value: unknown, path: string): Provider {
     },
   );
   return { kind: kind as 'aescbc' | 'aesgcm' | 'secretbox', keys };
+}
+
+const KMS_TIMEOUT_MS = 3_000;
+
+function parseKms(value: unknown, path: string): KmsConfig {
+  const fields = record(value, path, ['apiVersion', 'name', 'cachesize', 'endpoint', 'timeout']);
+  const { apiVersion = 'v1', name, endpoint, timeout } = fields;
+  if (apiVersion === 'v1') {
+    throw new Error(
+      `${path}.apiVersion: Invalid value: "v1": KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead (apiVersion: v2).`,
+    );
+  }
+  if (apiVersion !== 'v2') {
+    throw new Error(
+      `${path}.apiVersion: Invalid value: ${JSON.stringify(apiVersion)}: unsupported apiVersion apiVersion, only v2 is supported`,
+    );
+  }
+  if (typeof name !== 'string' || name === '') throw new Error(`${path}.name: Required value: must specify a name`);
+  if (name.includes(':')) {
+    throw new Error(`${path}.name: Invalid value: ${JSON.stringify(name)}: kms provider name must not contain ':'`);
+  }
+  if (fields['cachesize'] !== undefined) {
+    throw new Error(
+      `${path}.cachesize: Invalid value: ${JSON.stringify(fields['cachesize'])}: cachesize is not supported in v2`,
+    );
+  }
+  if (typeof endpoint !== 'string' || endpoint === '') {
+    throw new Error(`${path}.endpoint: Invalid value: "": must specify a value`);
+  }
+  const socket = /^unix:\/\/(\/.+|\/@.+|@.+)$/.exec(endpoint)?.[1];
+  if (!socket) {
+    throw new Error(
+      `${path}.endpoint: Invalid value: ${JSON.stringify(endpoint)}: unsupported scheme or path, want unix:///PATH`,
+    );
+  }
+  const timeoutMs = timeout === undefined ? KMS_TIMEOUT_MS : typeof timeout === 'string' ? parseGoDuration(timeout) : 0;
+  if (typeof timeoutMs === 'string' || timeoutMs <= 0) {
+    throw new Error(`${path}.timeout: Invalid value: ${JSON.stringify(timeout)}: should be a positive value`);
+  }
+  return { name, socket: socket.replace(/^\/@/, '@'), timeoutMs };
 }
 
 const matches = (pattern: { group: string; resource: string }, one: { group: string; resource: string }) =>

@@ -104,7 +104,7 @@ describe('EncryptionConfiguration', () => {
   it.each([
     ['  - {}', 'resources[0].providers[0]: must name exactly one provider'],
     ['  - rot13: {}', 'resources[0].providers[0]: unknown field "rot13"'],
-    ['  - kms: {}', 'resources[0].providers[0].kms: key management services are not supported'],
+    ['  - kms: {}', 'resources[0].providers[0].kms.apiVersion: Invalid value: "v1"'],
     [
       `  - secretbox: {keys: [{name: k, secret: "${key(1, 16)}"}]}`,
       '.keys[0].secret: must be base64 of 32 bytes, has 16',

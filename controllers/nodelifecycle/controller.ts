@@ -37,14 +37,20 @@ export function runNodeLifecycleController(context: ControllersContext, signal: 
   };
   const heartbeat = (node: Node) => node.status?.conditions?.find((each) => each.type === 'Ready')?.lastHeartbeatTime;
   nodes.addHandler({
-    onAdd: (node) => heard(node.metadata.name as string),
+    onAdd(node) {
+      const name = node.metadata.name as string;
+      events.event(node, 'Normal', 'RegisteredNode', `Node ${name} event: Registered Node ${name} in Controller`);
+      heard(name);
+    },
     onUpdate(node, old) {
       if (heartbeat(node) !== heartbeat(old)) heard(node.metadata.name as string);
       else queue.add(node.metadata.name as string);
     },
     onDelete(node) {
-      heardMs.delete(node.metadata.name as string);
-      readyBefore.delete(node.metadata.name as string);
+      const name = node.metadata.name as string;
+      events.event(node, 'Normal', 'RemovingNode', `Node ${name} event: Removing Node ${name} from Controller`);
+      heardMs.delete(name);
+      readyBefore.delete(name);
     },
   });
   leases.addHandler({

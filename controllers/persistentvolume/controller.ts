@@ -14,7 +14,8 @@ import { bindClaim, expandClaim } from './bind.ts';
 import { type ClaimPlan, defaultClassOf, LOCAL_PROVISIONER, planClaim, planVolume } from './plan.ts';
 
 export function runPersistentVolumeController(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, informers, events } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('persistentvolume-controller') ?? context.events;
   const log = context.log.child({ controller: 'persistentvolume' });
   const queue = createWorkQueue({ clock, random });
   const claims = informers.of<PersistentVolumeClaim>(claimKind);

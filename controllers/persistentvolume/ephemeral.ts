@@ -36,7 +36,8 @@ export function claimsOfPod(pod: Pod): PersistentVolumeClaim[] {
 }
 
 export function runEphemeralVolumeController(context: ControllersContext, signal: AbortSignal): Promise<void> {
-  const { client, clock, random, informers, events } = context;
+  const { client, clock, random, informers } = context;
+  const events = context.events.withSource?.('ephemeral_volume') ?? context.events;
   const log = context.log.child({ controller: 'ephemeral-volume' });
   const queue = createWorkQueue({ clock, random });
   const pods = informers.of<Pod>(podKind);

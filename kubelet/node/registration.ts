@@ -18,6 +18,14 @@ const LEASE_SECONDS = 40;
 const LEASE_RENEW_MS = 10_000;
 const LEASE_NAMESPACE = 'kube-node-lease';
 
+/** Reasons of the events about a node's conditions: when true, when not. */
+const announced: Record<string, [whenTrue: string, otherwise: string]> = {
+  Ready: ['NodeReady', 'NodeNotReady'],
+  MemoryPressure: ['NodeHasInsufficientMemory', 'NodeHasSufficientMemory'],
+  DiskPressure: ['NodeHasDiskPressure', 'NodeHasNoDiskPressure'],
+  PIDPressure: ['NodeHasInsufficientPID', 'NodeHasSufficientPID'],
+};
+
 export interface RegistrationOptions {
   client: Client;
   cri: CriClient;
@@ -37,7 +45,8 @@ export class NodeRegistration {
   #options: RegistrationOptions;
   #node: Node | undefined;
   #reportedAtMs = 0;
-  #wasReady: boolean | undefined;
+  /** By condition: the reason of the last event about it. */
+  readonly #told = new Map<string, string>();
   #wakeUp: (() => void) | undefined;
 
   constructor(options: RegistrationOptions) {
@@ -100,7 +109,7 @@ export class NodeRegistration {
     }
     this.#reportedAtMs = this.#options.clock.monotonic();
     events.event(this.#reference(), 'Normal', 'Starting', 'Starting kubelet.');
-    this.#announceReadiness(status);
+    this.#announce(status);
     this.#options.onRegistered?.();
     // What was adopted is an earlier kubelet's: its status is from before.
     await this.#report(signal);
@@ -132,7 +141,7 @@ export class NodeRegistration {
     const nodes = client.resource<Node>(refs.nodes);
     const old = this.#node?.status;
     const status = await this.#status(old);
-    this.#announceReadiness(status);
+    this.#announce(status);
     const isDue = clock.monotonic() - this.#reportedAtMs >= REPORT_MS;
     if (!isDue && !statusChanged(pick(old), pick(status))) return;
     const volumesInUse = status.volumesInUse ?? null;
@@ -165,17 +174,15 @@ export class NodeRegistration {
     return nodeStatus({ facts, health: { problems: found, pressure: pressure() }, images, old, nowMs: clock.now() });
   }
 
-  #announceReadiness(status: NodeStatus): void {
-    const isReady = status.conditions?.find((each) => each.type === 'Ready')?.status === 'True';
-    if (isReady === this.#wasReady) return;
-    this.#wasReady = isReady;
-    const reason = isReady ? 'NodeReady' : 'NodeNotReady';
-    this.#options.events.event(
-      this.#reference(),
-      'Normal',
-      reason,
-      `Node ${this.#options.facts.nodeName} status is now: ${reason}`,
-    );
+  /** An event for every condition that is not as it was last told, all of them at first. */
+  #announce(status: NodeStatus): void {
+    for (const { type, status: isTrue } of status.conditions ?? []) {
+      const reason = announced[type]?.[isTrue === 'True' ? 0 : 1];
+      if (!reason || this.#told.get(type) === reason) continue;
+      this.#told.set(type, reason);
+      const message = `Node ${this.#options.facts.nodeName} status is now: ${reason}`;
+      this.#options.events.event(this.#reference(), 'Normal', reason, message);
+    }
   }
 
   /** Events about a node name it by its name in place of a uid, as kubectl describe expects. */

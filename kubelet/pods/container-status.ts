@@ -181,7 +181,7 @@ function stateOf(facts: ContainerFacts, container: ObservedContainer): Container
       exitCode: container.exitCode,
       reason,
       ...(message && { message }),
-      ...(container.startedAtMs > 0 && { startedAt: timestamp(container.startedAtMs) }),
+      startedAt: timestamp(container.startedAtMs),
       finishedAt: timestamp(container.finishedAtMs),
       containerID: `${facts.runtimeName}://${container.id}`,
     },

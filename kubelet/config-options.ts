@@ -1,6 +1,6 @@
 // A KubeletConfiguration's settings as options of runKubelet. Pure.
 import type { KubeletSettings } from './config.ts';
-import type { KubeletOptions } from './index.ts';
+import type { KubeletOptions } from './options.ts';
 
 type FromSettings = Partial<
   Pick<

@@ -1,26 +1,22 @@
 // The node agent: composes everything in this folder into one long-lived run. See README.md for the picture.
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Pod, Node, Service, Taint } from '../api/types/core-v1.ts';
-import type { ComponentContext } from '../client/port.ts';
-import { aborted, sleep } from '../lib/abort.ts';
-import { backoffMs } from '../lib/backoff.ts';
-import { type Clock, type Random, systemClock } from '../lib/clock.ts';
+import type { Pod, Node, Service } from '../api/types/core-v1.ts';
+import { aborted } from '../lib/abort.ts';
+import { systemClock } from '../lib/clock.ts';
 import { watchClockJumps } from '../lib/clock-jumps.ts';
-import type { Logger } from '../lib/log.ts';
-import { parseResolvConf } from './containers/dns.ts';
-import { type CriClient, createCriClient } from './cri/client.ts';
+import { createCriClient } from './cri/client.ts';
 import { ImagePuller } from './images/puller.ts';
 import { ReferencedObjects } from './objects.ts';
 import { DeviceManager } from './devices/manager.ts';
 import { EvictionManager } from './eviction/manager.ts';
 import { observationsOf } from './eviction/observe.ts';
 import { DEFAULT_TRANSITION_MS } from './eviction/plan.ts';
-import { DEFAULT_HARD, type Observations, parseThresholds, type ThresholdSettings } from './eviction/thresholds.ts';
-import { DEFAULT_IMAGE_POLICY, ImageCollector, type ImagePolicy } from './images/collector.ts';
-import { defaultNodeIp, type HostFacts, readHostFacts } from './node/host.ts';
-import { SHUTDOWN_MESSAGE, SHUTDOWN_REASON, type ShutdownGroup, shutDown } from './pods/shutdown.ts';
-import { allocatableOf, forPods, type NodeFacts } from './node/node-object.ts';
+import { DEFAULT_HARD, parseThresholds } from './eviction/thresholds.ts';
+import { DEFAULT_IMAGE_POLICY, ImageCollector } from './images/collector.ts';
+import { defaultNodeIp, readHostFacts } from './node/host.ts';
+import { shutDownPods } from './pods/shutdown.ts';
+import { forPods, type NodeFacts } from './node/node-object.ts';
 import { NodeRegistration } from './node/registration.ts';
 import { BackoffTable, CRASH_INITIAL_MS, CRASH_MAX_MS } from './pods/crash-backoff.ts';
 import type { PodContext } from './pods/context.ts';
@@ -42,86 +38,18 @@ import { KubeletMetrics, measuredCri } from './stats/metrics.ts';
 import { NodeUsageReader } from './stats/node-usage.ts';
 import { UsageReader } from './stats/usage-reader.ts';
 import { startNodeServer } from './server/server.ts';
-import type { NodeSettings } from './settings.ts';
+import type { KubeletOptions } from './options.ts';
+import { runtimeVersion } from './cri/runtime-version.ts';
+import { nodeSettings } from './settings.ts';
 import { podCgroups } from './cgroups/pod-cgroups.ts';
-import { createMounter, type Mounter } from './volumes/mounter.ts';
+import { createMounter } from './volumes/mounter.ts';
 import { CsiDrivers } from './volumes/csi/drivers.ts';
 import { LOCAL_VOLUMES_ANNOTATION, LocalVolumes } from './volumes/local-volumes.ts';
 import { PodTokens } from './volumes/tokens.ts';
-import type { Machine } from './topology/machine.ts';
-import type { TopologyOptions } from './topology/options.ts';
 import { startPlacement } from './topology/start.ts';
 import { removeKubeletState, Volumes } from './volumes/volumes.ts';
 
 export { createMounter, removeKubeletState };
-
-export interface KubeletOptions {
-  nodeName: string;
-  /** The client acts as this node (`system:node:<name>`); the caller runs `context.informers`. */
-  context: ComponentContext;
-  /** The runtime's unix socket. */
-  criSocket: string;
-  /** Pods' volumes and files; survives restarts. */
-  stateDir: string;
-  /** Data of the built-in provisioner's volumes; outlives pods and kubelets. Default: `local-volumes` beside the state directory. */
-  localVolumesDir?: string;
-  /** A file or directory of manifests of pods that this node runs whatever the API says. */
-  staticPodPath?: string;
-  /** Sysctls that pods may set besides the safe ones. */
-  allowedSysctls?: readonly string[];
-  /** The longest that a crashed container waits; default 5 minutes. */
-  crashLoopMaxMs?: number;
-  /** When a log is set aside, and how many files there are then; default 10 MiB and 5. */
-  containerLogs?: { maxBytes?: number; maxFiles?: number };
-  /** Processes and threads of one pod; default: a quarter of the machine's, so that no pod takes them all. */
-  podPidsLimit?: number;
-  /** Ids of one pod with a user namespace of its own; default 65536. */
-  idsPerPod?: number;
-  /** Who gets processors and memory alone, and where; undefined: nobody. */
-  topology?: TopologyOptions;
-  /** What `/configz` shows. */
-  configz?: object;
-  /** Plain HTTP `/healthz` on this address, for whoever watches over the process. */
-  healthz?: { address: string; port: number };
-  /** The node server's certificate comes from the API server, and is replaced in time. */
-  rotateServing?: boolean;
-  /** False: neither device plugins nor CSI drivers may register. */
-  plugins?: boolean;
-  /** Container logs; default `<stateDir>/logs`. */
-  podLogsDir?: string;
-  /** Address that the Node object reports; default: the default route's. */
-  nodeIp?: string;
-  /** Undefined: no node server (no logs, exec, port-forward through this node). Port 0 picks one. */
-  server?: { address: string; port: number; certPem: string; keyPem: string; clientCaPem: string };
-  /** Pods live in `<cgroupRoot>/kubepods`; default empty: at the top. */
-  cgroupRoot?: string;
-  /** Servers of dnsPolicy ClusterFirst; none: pods get the host's resolver. */
-  clusterDns?: readonly string[];
-  clusterDomain?: string;
-  /** Default `/etc/resolv.conf`. */
-  resolvConf?: string;
-  podCidr?: string;
-  /** Default 110. */
-  maxPods?: number;
-  labels?: Record<string, string>;
-  taints?: readonly Taint[];
-  /** Kept from pods: `{ cpu: '100m', memory: '256Mi' }`. */
-  reserved?: Record<string, string | number>;
-  clock?: Clock;
-  random?: Random;
-  log?: Logger;
-  /** For tests; defaults speak gRPC, mount(8) and /proc. */
-  cri?: CriClient;
-  mounter?: Mounter;
-  removeTree?: (path: string) => Promise<void>;
-  host?: { facts: HostFacts; observe(): Observations; machine?: Machine };
-  eviction?: ThresholdSettings & { transitionMs?: number; maxGraceSeconds?: number };
-  images?: Partial<ImagePolicy>;
-  /** When `begins` aborts, pods end group by group; then `onOver` is called. */
-  shutdown?: { begins: AbortSignal; groups: readonly ShutdownGroup[]; onOver(): void };
-  /** Called once the node server listens and the node's pods are known. */
-  onStarted?(started: { serverPort: number | undefined }): void;
-}
 
 /** No listing of the runtime for this long, and the node says so. */
 const RUNTIME_SILENT_MS = 3 * 60_000;
@@ -163,33 +91,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   };
   const podPidsLimit =
     options.podPidsLimit ?? Math.floor(new NodeUsageReader(stateDir).read(clock.now()).maxProcesses / 4);
-  const settings: NodeSettings = {
-    nodeName,
-    hostIps: [nodeFacts.nodeIp],
-    hostHostname: hostFacts.hostname,
-    podLogsDir: options.podLogsDir ?? join(stateDir, 'logs'),
-    stateDir,
-    seccompDir: join(stateDir, 'seccomp'),
-    cgroupRoot: options.cgroupRoot ?? '',
-    clusterDns: options.clusterDns ?? [],
-    clusterDomain: options.clusterDomain ?? 'cluster.local',
-    host: parseResolvConf(readText(options.resolvConf ?? '/etc/resolv.conf')),
-    hostHostsFile: readText('/etc/hosts'),
-    memoryBytes: hostFacts.memoryBytes,
-    // Devices come and go.
-    get allocatable() {
-      return allocatableOf(nodeFacts);
-    },
-    runtimeName: version.name,
-    hasStrictGroups: version.strictGroups,
-    pinned: {
-      cpu: options.topology?.settings.cpuPolicy === 'static',
-      memory: options.topology?.settings.memoryPolicy === 'Static',
-    },
-    allowedSysctls: options.allowedSysctls ?? [],
-    // Other runtimes leave the pod's cgroup to the kubelet.
-    ...(version.name === 'sampan' && { podPidsLimit }),
-  };
+  const settings = nodeSettings(options, nodeFacts, podPidsLimit);
 
   const events = podEvents(context.events, clock);
   const objects = new ReferencedObjects({ client, clock, random, log });
@@ -461,24 +363,16 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
     );
     options.onStarted?.({ serverPort: server?.port });
   }
+  const onPodChange = (callback: () => void) => {
+    listeners.add(callback);
+    return () => listeners.delete(callback);
+  };
   const { shutdown } = options;
   if (shutdown) {
     void aborted(shutdown.begins).then(async () => {
       nodeState.isShuttingDown = true;
       registration?.poke();
-      const terminating = pods
-        .all()
-        .filter((each) => each.isActive)
-        .map((worker) => ({
-          pod: worker.pod as Pod,
-          terminate: (seconds: number) => worker.terminate(SHUTDOWN_REASON, SHUTDOWN_MESSAGE, seconds),
-          isOver: () => !worker.isActive,
-        }));
-      await shutDown(terminating, shutdown.groups, clock, (callback) => {
-        listeners.add(callback);
-        return () => listeners.delete(callback);
-      });
-      await Promise.all(terminating.map(({ pod }) => podContext.statuses.written(pod.metadata.uid ?? '')));
+      await shutDownPods(pods.all(), shutdown.groups, podContext.statuses, clock, onPodChange);
       shutdown.onOver();
     });
   }
@@ -497,45 +391,4 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   await Promise.all(running);
   await server?.closed;
   if (!options.cri) cri.close();
-}
-
-/** Asks until the runtime answers; undefined when the signal aborts first. */
-async function runtimeVersion(
-  cri: CriClient,
-  clock: Clock,
-  random: Random,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<NodeFacts['runtime'] | undefined> {
-  for (let failures = 1; !signal.aborted; failures++) {
-    try {
-      const [version, status] = await Promise.all([
-        cri.call('Version', { version: 'v1' }, { timeoutMs: 5000, signal }),
-        cri.call('Status', {}, { timeoutMs: 5000, signal }),
-      ]);
-      return {
-        name: version.runtimeName || 'unknown',
-        version: version.runtimeVersion || 'unknown',
-        strictGroups: status.features?.supplementalGroupsPolicy ?? false,
-        handlers: (status.runtimeHandlers ?? []).map((each) => ({
-          name: each.name ?? '',
-          recursiveReadOnly: each.features?.recursiveReadOnlyMounts ?? false,
-          userNamespaces: each.features?.userNamespaces ?? false,
-        })),
-      };
-    } catch (error) {
-      if (signal.aborted) return undefined;
-      if (failures % 10 === 1) log.warn({ err: error }, 'the container runtime does not answer yet');
-      await sleep(clock, backoffMs({ initialMs: 50, maxMs: 2000, jitter: 0.2 }, failures, random), signal);
-    }
-  }
-  return undefined;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

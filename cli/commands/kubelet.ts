@@ -59,7 +59,7 @@ async function runOnce(
   config: Credentials,
   log: Logger,
   signal: AbortSignal,
-  shutdown: NonNullable<import('../../kubelet/index.ts').KubeletOptions['shutdown']> | undefined,
+  shutdown: NonNullable<import('../../kubelet/options.ts').KubeletOptions['shutdown']> | undefined,
 ): Promise<void> {
   const [{ connect }, { runKubelet }, { optionsOf }] = await Promise.all([
     import('../cluster/connect.ts'),

@@ -2,6 +2,8 @@
 // (https://kubernetes.io/docs/concepts/cluster-administration/node-shutdown/).
 import type { Clock } from '../../lib/clock.ts';
 import type { Pod } from '../../api/types/core-v1.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { PodWorker } from './worker.ts';
 
 export interface ShutdownGroup {
   /** Pods of at least this priority, up to the next group's. */
@@ -9,8 +11,8 @@ export interface ShutdownGroup {
   seconds: number;
 }
 
-export const SHUTDOWN_REASON = 'Terminated';
-export const SHUTDOWN_MESSAGE = 'Pod was terminated in response to imminent node shutdown.';
+const SHUTDOWN_REASON = 'Terminated';
+const SHUTDOWN_MESSAGE = 'Pod was terminated in response to imminent node shutdown.';
 const CRITICAL_PRIORITY = 2_000_000_000;
 
 /** What shutdownGracePeriod and shutdownGracePeriodCriticalPods mean: critical pods get the last part for themselves. */
@@ -72,4 +74,27 @@ export async function shutDown(
       look();
     });
   }
+}
+
+/** Ends what runs, and resolves when the API knows. */
+export async function shutDownPods(
+  workers: readonly PodWorker[],
+  groups: readonly ShutdownGroup[],
+  statuses: Pick<StatusWriter, 'written'>,
+  clock: Clock,
+  onChange: (callback: () => void) => () => void,
+): Promise<void> {
+  const terminating = workers.flatMap((worker) =>
+    worker.isActive && worker.pod
+      ? [
+          {
+            pod: worker.pod,
+            terminate: (seconds: number) => worker.terminate(SHUTDOWN_REASON, SHUTDOWN_MESSAGE, seconds),
+            isOver: () => !worker.isActive,
+          },
+        ]
+      : [],
+  );
+  await shutDown(terminating, groups, clock, onChange);
+  await Promise.all(terminating.map(({ pod }) => statuses.written(pod.metadata.uid ?? '')));
 }

@@ -1,36 +1,29 @@
 // One pod's worker. Woken by the API, the runtime, probes and timers; each wake-up reads everything anew, steps the
 // pod's state, starts what is missing in the background, and publishes the status. A step never waits.
-import { ApiError } from '../../api/errors.ts';
 import type { Pod, PodStatus } from '../../api/types/core-v1.ts';
 import type { Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { podLogDirectory } from '../containers/sandbox-config.ts';
-import { readTerminationMessage } from '../containers/termination-message.ts';
-import { refs } from '../../client/refs.ts';
 import { objectReferences } from '../volumes/references.ts';
-import { MountError, type VolumePaths } from '../volumes/volumes.ts';
+import { MountError } from '../volumes/volumes.ts';
 import { PodResizes } from './pod-resizes.ts';
 import { isStaticPod } from './static-pods.ts';
 import type { WorkerHost } from './worker-host.ts';
-import { backoffKey, computePodActions, type KillAction, type PodActions, stoppable } from './actions.ts';
-import type { Waiting } from './container-status.ts';
-import { findContainer, isTerminalPhase, podTitle } from './containers-of.ts';
+import { computePodActions, type PodActions, stoppable } from './actions.ts';
+import { isTerminalPhase } from './containers-of.ts';
 import type { PodContext } from './context.ts';
 import { type LifecycleFacts, type PodState, stepLifecycle } from './lifecycle.ts';
-import { latestContainer, type ObservedContainer, type ObservedPod, type PodIdentity } from './observed.ts';
+import type { ObservedContainer, ObservedPod, PodIdentity } from './observed.ts';
 import { Operations } from './operations.ts';
-import { PodImages, type ReadyImage } from './pod-images.ts';
-import { createSandbox, removeSandbox, stopSandboxes } from './pod-sandbox.ts';
-import { removeContainer, StartError, startContainer } from './start-container.ts';
-import { computePodStatus, type StatusFacts } from './status.ts';
+import { ActiveDeadline } from './active-deadline.ts';
+import { ContainerStops } from './container-stops.ts';
+import { PodEnding } from './pod-ending.ts';
+import { PodRunning } from './pod-running.ts';
+import { PodVolumes } from './pod-volumes.ts';
+import { stopSandboxes } from './pod-sandbox.ts';
+import { removeContainer, StartError } from './start-container.ts';
+import type { StatusFacts } from './status.ts';
+import { StatusPublisher } from './status-publisher.ts';
 import { PREEMPTED_MESSAGE } from './preemption.ts';
-import { callStop, stopContainer } from './stop-container.ts';
-import { omissions } from './unsupported.ts';
-
-/** The first status of a pod says only that it is being created: it may be overtaken by better news. */
-const FIRST_STATUS_DEFER_MS = 1000;
-const START_RETRY = { initialMs: 10_000, maxMs: 10_000, jitter: 0.1 };
-const SANDBOX_RETRY = { initialMs: 1000, maxMs: 30_000, jitter: 0.1 };
 
 export class PodWorker {
   readonly identity: PodIdentity;
@@ -39,36 +32,24 @@ export class PodWorker {
   #operations: Operations;
   #pod: Pod | undefined;
   #resizes: PodResizes | undefined;
-  #reset = new Set<string>();
-  #isRestartingAll = false;
   #state: PodState = { kind: 'syncing' };
   #isRemoved = false;
-  #mirrorUid: string | undefined;
-  /** Its volumes are gone; its containers may still be there for their logs. */
-  #isUnmounted = false;
-  /** Nothing of it is left on the node. */
-  #isReleased = false;
   #isClosed = false;
   #isWakeQueued = false;
   #seenAtMs: number;
   #timer: Timer | undefined;
-  #paths: VolumePaths | undefined;
-  #wantsRefresh = false;
-  #images: PodImages;
-  #startFailures = new Map<string, Waiting>();
-  #announced = new Map<string, number>();
-  /** Latest end of a stop in progress by container id; a shorter grace period asks again. */
-  #stops = new Map<string, number>();
-  #messages = new Map<string, string>();
-  #lastStatus: PodStatus | undefined;
+  #volumes: PodVolumes;
+  #stops: ContainerStops;
+  #ending: PodEnding;
+  #published: StatusPublisher;
+  #deadline: ActiveDeadline;
+  #running: PodRunning;
   #verdict: StatusFacts['verdict'];
   #onOver: (() => void)[] = [];
   #isHeld = false;
   /** What the kubelet gives it to end, whatever its spec says. */
   #graceOverride: number | undefined;
   #host: WorkerHost;
-  /** Since when its active deadline counts: the clock of the host may be set, and must not end it. */
-  #activeSince: { startTime: string | undefined; monotonicMs: number } | undefined;
 
   /** `pod` is undefined for what the runtime has and the API does not. */
   constructor(context: PodContext, identity: PodIdentity, pod: Pod | undefined, host: WorkerHost) {
@@ -85,7 +66,21 @@ export class PodWorker {
       wake: () => this.wake(),
       onError: (key, error) => this.#failed(key, error),
     });
-    this.#images = new PodImages(context.images, this.#operations, context.clock);
+    this.#volumes = new PodVolumes(context, this.#operations, (of) => this.#fields(of));
+    this.#stops = new ContainerStops(context, this.#operations, this.#log);
+    this.#running = new PodRunning({
+      context,
+      operations: this.#operations,
+      volumes: this.#volumes,
+      stops: this.#stops,
+      seenAtMs: this.#seenAtMs,
+      graceSeconds: () => this.#graceSeconds(),
+      podIps: (observed) => this.#podIps(observed),
+      log: this.#log,
+    });
+    this.#ending = new PodEnding(context, this.#operations, identity);
+    this.#published = new StatusPublisher(context, host);
+    this.#deadline = new ActiveDeadline(context.clock, this.#seenAtMs);
     if (!pod) return;
     this.#resizes = new PodResizes(context, this.#operations, host, pod);
     this.#pod = this.#resizes.granted;
@@ -116,7 +111,7 @@ export class PodWorker {
 
   /** The last published status. */
   get status(): PodStatus | undefined {
-    return this.#lastStatus;
+    return this.#published.last;
   }
 
   setPod(pod: Pod): void {
@@ -129,7 +124,7 @@ export class PodWorker {
       JSON.stringify(old?.metadata.labels) !== JSON.stringify(pod.metadata.labels) ||
       JSON.stringify(old?.metadata.annotations) !== JSON.stringify(pod.metadata.annotations)
     ) {
-      this.#wantsRefresh = true;
+      this.#volumes.refresh();
     }
     this.wake();
   }
@@ -221,7 +216,6 @@ export class PodWorker {
 
   #step(): void {
     const { clock, cache, prober, backoffs } = this.#context;
-    const nowMs = clock.now();
     const begunMs = clock.monotonic();
     const observed = cache.pod(this.identity.uid);
     const running = observed.containers.filter((each) => each.state === 'running');
@@ -235,7 +229,7 @@ export class PodWorker {
       this.#checkDeadline(pod);
       actions = computePodActions({
         // Restart counts go on from what was last said, written or not.
-        pod: this.#lastStatus ? { ...pod, status: this.#lastStatus } : pod,
+        pod: this.status ? { ...pod, status: this.status } : pod,
         observed,
         probes: prober,
         unfitByResize: this.#resizes?.unfit(pod, running) ?? new Set(),
@@ -257,8 +251,8 @@ export class PodWorker {
       if (!this.#isHeld) this.#sync(pod, observed, actions, wakeAt);
     } else this.#operations.abort('image:', 'start:', 'volumes', 'refresh');
     if (this.#state.kind === 'terminating') this.#terminate(observed, running);
-    if (pod) this.#publish(pod, observed, actions, nowMs);
-    if (this.#state.kind === 'stopped') this.#rest();
+    if (pod) this.#publish(pod, observed, actions);
+    if (this.#state.kind === 'stopped') this.#ending.rest(() => this.#volumes.forget());
     if (this.#state.kind === 'removing') this.#remove(observed);
     if (this.#state.kind === 'gone') return this.#gone();
     this.#arm(wakeAt, begunMs);
@@ -275,7 +269,7 @@ export class PodWorker {
         running.length > 0 ||
         ['start:', 'kill:', 'sandbox', 'stop-sandbox'].some((key) => this.#operations.isRunning(key)),
       hasReadySandbox: observed.sandboxes.some((each) => each.isReady),
-      isReleased: this.#isReleased,
+      isReleased: this.#ending.isReleased,
     };
     return stepLifecycle(this.#state, facts);
   }
@@ -283,71 +277,11 @@ export class PodWorker {
   // --- running ---------------------------------------------------------------------------------------------------
 
   #sync(pod: Pod, observed: ObservedPod, actions: PodActions, wakeAt: number[]): void {
-    this.#keepVolumes(pod, wakeAt);
-    for (const kill of actions.kill) this.#kill(pod, observed, kill);
-    this.#restartAll(observed, actions);
+    this.#volumes.keep(pod, () => this.#pod ?? pod, wakeAt);
+    this.#running.sync(pod, observed, actions, wakeAt);
     this.#resizes?.carryOut(pod, observed);
-
-    const { sandbox } = actions;
-    if (sandbox.kind === 'create' && actions.kill.length === 0 && !this.#operations.isRunning('kill:')) {
-      this.#operations.run(
-        'sandbox',
-        () => this.#makeSandbox(pod, sandbox.attempt, sandbox.replaces !== undefined),
-        SANDBOX_RETRY,
-      );
-    }
-    for (const { name, restartCount } of actions.start) {
-      const container = findContainer(pod, name);
-      if (!container || this.#operations.isRunning(`start:${name}`)) continue;
-      const ready = this.#images.ensure(pod, container, wakeAt);
-      if (sandbox.kind === 'keep' && ready && this.#paths)
-        this.#start(pod, observed, name, restartCount, ready, this.#paths);
-    }
-    for (const wait of actions.wait) {
-      wakeAt.push(wait.untilMs);
-      this.#startFailures.delete(wait.name);
-      this.#announceOnce(`crash/${wait.name}`, wait.untilMs, () => {
-        const message = `Back-off restarting failed container ${wait.name} in pod ${podTitle(pod)}`;
-        this.#context.events.container(pod, wait.name, 'Warning', 'BackOff', message);
-      });
-    }
-    const deadline = this.#deadlineMs(pod);
+    const deadline = this.#deadline.atMs(pod);
     if (deadline !== undefined) wakeAt.push(deadline);
-  }
-
-  async #makeSandbox(pod: Pod, attempt: number, replaces: boolean): Promise<void> {
-    if (!replaces)
-      for (const text of omissions(pod))
-        this.#announceOnce(text, 0, () => this.#context.events.pod(pod, 'Warning', 'UnsupportedField', text));
-    if (replaces) {
-      const text = 'Pod sandbox changed, it will be killed and re-created.';
-      this.#context.events.pod(pod, 'Normal', 'SandboxChanged', text);
-    }
-    await createSandbox(this.#context, pod, attempt, this.#seenAtMs);
-  }
-
-  #keepVolumes(pod: Pod, wakeAt: number[]): void {
-    const { volumes, clock } = this.#context;
-    if (!this.#paths) {
-      this.#operations.run('volumes', async (signal) => {
-        this.#wantsRefresh = false;
-        this.#paths = await volumes.setUp(this.#fields(pod), signal);
-      });
-      return;
-    }
-    const renewal = volumes.renewalMs(this.identity.uid);
-    if (renewal !== undefined && renewal <= clock.now()) this.#wantsRefresh = true;
-    else if (renewal !== undefined) wakeAt.push(clock.monotonic() + renewal - clock.now());
-    if (!this.#wantsRefresh) return;
-    this.#operations.run('refresh', async (signal) => {
-      this.#wantsRefresh = false;
-      try {
-        await volumes.refresh(this.#fields(this.#pod ?? pod), signal);
-      } catch (error) {
-        this.#wantsRefresh = true;
-        throw error;
-      }
-    });
   }
 
   #fields(pod: Pod) {
@@ -361,105 +295,13 @@ export class PodWorker {
     };
   }
 
-  #start(
-    pod: Pod,
-    observed: ObservedPod,
-    name: string,
-    restartCount: number,
-    image: ReadyImage,
-    paths: VolumePaths,
-  ): void {
-    const container = findContainer(pod, name);
-    const sandbox = observed.sandboxes[0];
-    if (!container || !sandbox) return;
-    const last = latestContainer(observed, name);
-    const { backoffs, clock } = this.#context;
-    const started = this.#operations.run(
-      `start:${name}`,
-      async (signal) => {
-        if (last?.state === 'exited')
-          backoffs.countRestart(backoffKey(pod, container), last.endedMs, clock.monotonic());
-        this.#images.consume(name);
-        const podIps = this.#podIps(this.#context.cache.pod(this.identity.uid));
-        const graceSeconds = this.#graceSeconds();
-        const inputs = {
-          pod,
-          container,
-          restartCount,
-          sandbox,
-          podIps,
-          image,
-          paths,
-          seenAtMs: this.#seenAtMs,
-          graceSeconds,
-        };
-        this.#reset.delete(name);
-        await startContainer(this.#context, inputs, signal);
-        this.#startFailures.delete(name);
-      },
-      START_RETRY,
-    );
-    if (started) this.#log.debug({ container: name, restartCount }, 'starting a container');
-  }
-
-  #kill(pod: Pod, observed: ObservedPod, kill: KillAction): void {
-    const container = observed.containers.find((each) => each.id === kill.containerId);
-    if (container) this.#stop(pod, observed, container, kill.graceSeconds ?? this.#graceSeconds(), kill.message);
-  }
-
-  #stop(
-    pod: Pod | undefined,
-    observed: ObservedPod,
-    container: ObservedContainer,
-    graceSeconds: number,
-    message: string,
-  ): void {
-    const { clock } = this.#context;
-    const key = `kill:${container.id}`;
-    const endMs = clock.monotonic() + graceSeconds * 1000;
-    if (this.#operations.isRunning(key)) {
-      const before = this.#stops.get(container.id);
-      // Somebody has shortened the grace period: ask again; the runtime takes the earlier end.
-      if (before !== undefined && endMs + 500 < before) {
-        this.#stops.set(container.id, endMs);
-        this.#operations.abort(key);
-        callStop(this.#context, container.id, graceSeconds).catch((err) =>
-          this.#log.info({ err }, 'a second stop failed'),
-        );
-      }
-      return;
-    }
-    const podIp = this.#podIps(observed)[0] ?? '';
-    const ran = this.#operations.run(key, async (signal) => {
-      try {
-        await stopContainer(this.#context, pod, podIp, container, graceSeconds, message, signal);
-      } finally {
-        this.#stops.delete(container.id);
-      }
-    });
-    if (ran) this.#stops.set(container.id, endMs);
-  }
-
-  /** Every container is down: they go, and everything starts over in the same sandbox. */
-  #restartAll(observed: ObservedPod, actions: PodActions): void {
-    if (actions.restartAll === 'no') {
-      if (!this.#operations.isRunning('reset')) this.#isRestartingAll = false;
-      return;
-    }
-    this.#isRestartingAll = true;
-    if (actions.restartAll !== 'removing' || this.#operations.isRunning('kill:')) return;
-    this.#operations.run('reset', async () => {
-      for (const { name } of observed.containers) this.#reset.add(name);
-      for (const { id } of observed.containers) await removeContainer(this.#context, id);
-    });
-  }
-
   // --- ending ----------------------------------------------------------------------------------------------------
 
   #terminate(observed: ObservedPod, running: ObservedContainer[]): void {
     const graceSeconds = this.#graceSeconds();
+    const podIp = this.#podIps(observed)[0] ?? '';
     for (const container of stoppable(this.#pod, running)) {
-      this.#stop(this.#pod, observed, container, graceSeconds, `Stopping container ${container.name}`);
+      this.#stops.stop(this.#pod, podIp, container, graceSeconds, `Stopping container ${container.name}`);
     }
     const isBusy = running.length > 0 || ['start:', 'kill:', 'sandbox'].some((key) => this.#operations.isRunning(key));
     if (!isBusy && observed.sandboxes.some((each) => each.isReady)) {
@@ -467,63 +309,17 @@ export class PodWorker {
     }
   }
 
-  /** Over, but still in the API: its containers stay for their logs, its volumes do not. */
-  #rest(): void {
-    this.#context.devices.release(this.identity.uid);
-    this.#context.placement?.release(this.identity.uid);
-    this.#context.prober.forget(this.identity.uid);
-    this.#context.objects.release(this.identity.uid);
-    if (this.#isUnmounted) return;
-    this.#operations.run('unmount', async () => {
-      this.#context.userNamespaces.release(this.identity.uid);
-      await this.#context.cgroups?.remove(this.identity.uid);
-      await this.#context.volumes.tearDown(this.identity.uid);
-      this.#paths = undefined;
-      this.#isUnmounted = true;
-    });
-  }
-
   #remove(observed: ObservedPod): void {
-    const { uid } = this.identity;
-    const { volumes, objects, prober, settings, statuses } = this.#context;
-    const isClean = observed.sandboxes.length === 0 && observed.containers.length === 0;
-    this.#isReleased = this.#isReleased && isClean;
-    if (!this.#isReleased) {
-      this.#operations.run('remove', async () => {
-        prober.forget(uid);
-        objects.release(uid);
-        // A sandbox takes its containers with it; what belongs to none is left for the second line.
-        for (const each of observed.sandboxes) await removeSandbox(this.#context, each.id);
-        for (const each of observed.containers)
-          if (this.#context.cache.container(each.id)) await removeContainer(this.#context, each.id);
-        this.#context.userNamespaces.release(uid);
-        await this.#context.cgroups?.remove(uid);
-        await volumes.tearDown(uid);
-        await volumes.removeTree(podLogDirectory(this.identity, settings.podLogsDir));
-        this.#isReleased = true;
-      });
-      return;
-    }
-    if (this.#isRemoved || !this.#pod) return;
-    const { name, namespace } = this.identity;
-    this.#operations.run('delete', async () => {
-      await statuses.written(uid);
-      const pods = this.#context.client.resource<Pod>(refs.pods, namespace);
-      try {
-        await pods.delete(name, { gracePeriodSeconds: 0, preconditions: { uid } });
-      } catch (error) {
-        // Gone already, or another pod of that name: either way this one is.
-        if (!(error instanceof ApiError) || (error.code !== 404 && error.code !== 409)) throw error;
-      }
+    if (!this.#ending.clear(observed) || this.#isRemoved || !this.#pod) return;
+    this.#ending.deleteObject(() => {
       this.#isRemoved = true;
     });
   }
 
   #gone(): void {
     for (const tell of this.#onOver.splice(0)) tell();
-    this.#context.devices.release(this.identity.uid);
-    this.#context.placement?.release(this.identity.uid);
-    this.#context.statuses.forget(this.#mirrorUid ?? this.identity.uid);
+    this.#ending.release();
+    this.#published.forget(this.identity.uid);
     this.close();
     this.#host.onGone();
   }
@@ -538,64 +334,25 @@ export class PodWorker {
 
   // --- status ----------------------------------------------------------------------------------------------------
 
-  #publish(pod: Pod, observed: ObservedPod, actions: PodActions | undefined, nowMs: number): void {
-    const { settings, prober, statuses } = this.#context;
-    const running = observed.containers.some((each) => each.state === 'running');
-    const status = computePodStatus({
+  #publish(pod: Pod, observed: ObservedPod, actions: PodActions | undefined): void {
+    const isSyncing = this.#state.kind === 'syncing';
+    const isBusy =
+      observed.containers.some((each) => each.state === 'running') ||
+      ['kill:', 'start:'].some((key) => this.#operations.isRunning(key));
+    const facts = {
       pod,
       observed,
-      runtimeName: settings.runtimeName,
-      waiting: this.#waiting(actions),
-      old: this.#lastStatus ?? pod.status ?? {},
-      readiness: (id) => prober.readiness(id),
-      startup: (id) => prober.startup(id),
-      terminationMessage: (container) => this.#terminationMessage(container),
-      isTerminating: this.#state.kind !== 'syncing',
-      hostIps: settings.hostIps,
-      nowMs,
+      waiting: this.#running.waiting(actions),
+      isTerminating: !isSyncing,
       startedAtMs: this.#seenAtMs,
       verdict: this.#verdict,
-      resize: this.#state.kind === 'syncing' ? this.#resizes?.state(pod, observed) : undefined,
-      isRestartingAll: this.#isRestartingAll,
-      reset: this.#reset,
-      actual: (id) => this.#resizes?.actual(id),
-      isOver:
-        this.#state.kind !== 'syncing' &&
-        !running &&
-        !this.#operations.isRunning('kill:') &&
-        !this.#operations.isRunning('start:'),
-    });
-    this.#lastStatus = status;
-    if (this.#isRemoved) return;
-    const hasRun = observed.containers.some((each) => each.state === 'running' || each.state === 'exited');
-    const isFirst = status.phase === 'Pending' && !pod.status?.startTime && !hasRun && !hasTrouble(status);
-    // A static pod's status is its mirror's, once there is one.
-    const shown = isStaticPod(pod) ? this.#host.mirror(`${pod.metadata.namespace}/${pod.metadata.name}`) : pod;
-    if (!shown) return;
-    if (shown !== pod) this.#mirrorUid = shown.metadata.uid;
-    statuses.update(shown, status, isFirst ? FIRST_STATUS_DEFER_MS : 0);
-  }
-
-  #waiting(actions: PodActions | undefined): Map<string, Waiting> {
-    const waiting = new Map<string, Waiting>([
-      ...this.#startFailures,
-      ...this.#images.waiting(this.#context.clock.monotonic()),
-    ]);
-    for (const { name, message } of actions?.wait ?? []) {
-      // The restart that has just been counted is under way: the back-off it set is for the next one.
-      if (this.#operations.isRunning(`start:${name}`)) continue;
-      waiting.set(name, { reason: 'CrashLoopBackOff', message });
-    }
-    return waiting;
-  }
-
-  #terminationMessage(container: ObservedContainer): string {
-    let text = this.#messages.get(container.id);
-    if (text === undefined) {
-      text = readTerminationMessage(container);
-      this.#messages.set(container.id, text);
-    }
-    return text;
+      resize: isSyncing ? this.#resizes?.state(pod, observed) : undefined,
+      isRestartingAll: this.#running.isRestartingAll,
+      reset: this.#running.reset,
+      actual: (id: string) => this.#resizes?.actual(id),
+      isOver: !isSyncing && !isBusy,
+    };
+    this.#published.publish(facts, this.#isRemoved);
   }
 
   #podIps(observed: ObservedPod): readonly string[] {
@@ -605,21 +362,8 @@ export class PodWorker {
 
   // --- time and failures -----------------------------------------------------------------------------------------
 
-  /** On the monotonic clock. */
-  #deadlineMs(pod: Pod): number | undefined {
-    const seconds = pod.spec?.activeDeadlineSeconds;
-    if (seconds === undefined) return undefined;
-    const { startTime } = pod.status ?? {};
-    if (!this.#activeSince || this.#activeSince.startTime !== startTime) {
-      const agoMs = this.#context.clock.now() - (startTime ? Date.parse(startTime) : this.#seenAtMs);
-      this.#activeSince = { startTime, monotonicMs: this.#context.clock.monotonic() - Math.max(0, agoMs) };
-    }
-    return this.#activeSince.monotonicMs + seconds * 1000;
-  }
-
   #checkDeadline(pod: Pod): void {
-    const deadline = this.#deadlineMs(pod);
-    if (deadline === undefined || this.#context.clock.monotonic() < deadline || this.#verdict) return;
+    if (this.#verdict || !this.#deadline.isOver(pod)) return;
     const message = 'Pod was active on the node longer than the specified deadline';
     this.#verdict = { reason: 'DeadlineExceeded', message };
     this.#context.events.pod(pod, 'Normal', 'DeadlineExceeded', message);
@@ -627,27 +371,19 @@ export class PodWorker {
 
   #holdObjects(pod: Pod): void {
     this.#context.objects.hold(this.identity.uid, objectReferences(pod), () => {
-      this.#wantsRefresh = true;
+      this.#volumes.refresh();
       this.#operations.retryNow('volumes');
       this.#operations.retryNow('refresh');
-      for (const [name, waiting] of this.#startFailures) {
-        if (waiting.reason === 'CreateContainerConfigError') this.#operations.retryNow(`start:${name}`);
-      }
+      this.#running.retryConfiguration();
       this.wake();
     });
-  }
-
-  #announceOnce(key: string, occasion: number, announce: () => void): void {
-    if (this.#announced.get(key) === occasion) return;
-    this.#announced.set(key, occasion);
-    announce();
   }
 
   #failed(key: string, error: unknown): void {
     const { events } = this.#context;
     const pod = this.#pod;
     if (error instanceof StartError) {
-      this.#startFailures.set(key.slice('start:'.length), error.waiting);
+      this.#running.startFailed(key.slice('start:'.length), error.waiting);
       return;
     }
     if (pod && error instanceof MountError) {
@@ -673,11 +409,4 @@ export class PodWorker {
     const { clock } = this.#context;
     this.#timer = clock.after(Math.max(0, Math.min(...wakeAt) - clock.monotonic()), () => this.wake());
   }
-}
-
-/** A container waits for more than its turn. */
-function hasTrouble(status: PodStatus): boolean {
-  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
-  const reasons = containers.map((each) => each.state?.waiting?.reason);
-  return reasons.some((reason) => reason && reason !== 'ContainerCreating' && reason !== 'PodInitializing');
 }

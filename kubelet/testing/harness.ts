@@ -11,7 +11,8 @@ import { createFakeClient, type FakeClient, type FakeRequest } from '../../clien
 import { FakeClock, settle } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { type Observation, type Signal, signals } from '../eviction/thresholds.ts';
-import { runKubelet, type KubeletOptions } from '../index.ts';
+import { runKubelet } from '../index.ts';
+import type { KubeletOptions } from '../options.ts';
 import type { HostFacts } from '../node/host.ts';
 import { refs } from '../../client/refs.ts';
 import { createPlainMounter } from '../volumes/mounter.ts';

@@ -90,13 +90,26 @@ const FORMATS: Readonly<Record<string, (text: string) => boolean>> = {
   date: isDate,
   duration: (text) => GO_DURATION.test(text) || text === '0' || WORD_DURATION.test(text),
   datetime: isDateTime,
-  'date-time': isDateTime,
-  'k8s-short-name': (text) => isDns1123Label(text).length === 0,
-  'k8s-long-name': (text) => isDns1123Subdomain(text).length === 0,
+  password: () => true,
+  k8sshortname: (text) => isDns1123Label(text).length === 0,
+  k8slongname: (text) => isDns1123Subdomain(text).length === 0,
 };
+
+const checkOf = (format: string) => {
+  // `date-time` and `datetime` are one.
+  const name = format.replaceAll('-', '');
+  return Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
+};
+
+/** Of a schema of `type`; `''`: of one without a type. */
+export function isKnownFormat(type: string, format: string): boolean {
+  if (type === '' || type === 'string') return checkOf(format) !== undefined;
+  if (type === 'integer') return format === 'int32' || format === 'int64';
+  return type === 'number' && (format === 'float' || format === 'double');
+}
 
 /** True also for formats that are not known. */
 export function hasFormat(text: string, format: string): boolean {
-  const check = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
+  const check = checkOf(format);
   return check ? check(text) : true;
 }

@@ -104,7 +104,7 @@ describe('names and versions', () => {
     [
       'unknown fields',
       ({ spec }) => (spec.preserveUnknownFields = true),
-      'spec.preserveUnknownFields: Invalid value: true: must be false',
+      'spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead',
     ],
     [
       'column path',
@@ -359,4 +359,200 @@ test('updates: what is established keeps its kind and scope; the schema may chan
       definition(specSchema({ type: 'object', properties: { a: { type: 'string' } } })),
     ),
   ).toEqual([]);
+});
+
+const messagesOf = (change: Change) => createErrors(customResourceDefinition, definition(change));
+const SELECTABLE = [{ jsonPath: '.spec.a' }];
+const second = (object: CustomResourceDefinition, more: object): void => {
+  object.spec.versions.push({ ...first(object), name: 'v2', storage: false, ...more });
+};
+const withSchema = (spec: unknown) => ({
+  schema: { openAPIV3Schema: { type: 'object', properties: { spec: spec as JSONSchemaProps } } },
+});
+
+describe("what is wrong in several places, in upstream's order", () => {
+  test.each<[string, Change, string[]]>([
+    [
+      'versions, then names, then what the versions share',
+      (each) => {
+        first(each).name = 'V';
+        first(each).storage = false;
+        first(each).deprecationWarning = 'old';
+        first(each).additionalPrinterColumns = [{ name: '', type: 'string', jsonPath: '.a' }];
+        each.spec.names.categories = ['A'];
+      },
+      [
+        'spec.versions[0].name: Invalid value: "V": a DNS-1035 label',
+        'spec.versions[0].deprecationWarning: Invalid value: "old": can only be set for deprecated versions',
+        'spec.versions: Invalid value: [{"Name":"V","Served":true,"Storage":false,"Deprecated":false,"DeprecationWarning":"old","Schema":null,"Subresources":null,"AdditionalPrinterColumns":null,"SelectableFields":null}]: must have exactly one version marked as storage version',
+        'spec.version: Invalid value: "V": a DNS-1035 label',
+        'spec.names.categories[0]: Invalid value: "A": a DNS-1035 label',
+        'spec.additionalPrinterColumns[0].name: Required value',
+        'status.storedVersions: Invalid value: []: must have at least one stored version',
+      ],
+    ],
+    [
+      'what differs is of its version',
+      (each) => {
+        second(each, withSchema({ type: 'text' }));
+        first(each).additionalPrinterColumns = [{ name: '', type: 'string', jsonPath: '.a' }];
+      },
+      [
+        'spec.versions[0].additionalPrinterColumns[0].name: Required value',
+        'spec.versions[1].schema.openAPIV3Schema.properties[spec].type: Unsupported value: "text"',
+      ],
+    ],
+    [
+      'only the first of two storage versions is stored',
+      (each) => second(each, { storage: true }),
+      [
+        expect.stringContaining('must have exactly one version marked as storage version') as never,
+        'status.storedVersions: Invalid value: ["v1"]: must have the storage version v2',
+      ],
+    ],
+    [
+      'the root, its shape, the rest of it, and rules where nothing is wrong',
+      (each) => {
+        first(each).subresources = { status: {} };
+        first(each).schema = {
+          openAPIV3Schema: {
+            type: 'object',
+            nullable: true,
+            properties: {
+              a: { type: 'object', 'x-kubernetes-validations': [{ rule: 'nope' }] },
+              b: { type: 'object', id: 'x', 'x-kubernetes-validations': [{ rule: 'nope' }] },
+            },
+          },
+        };
+      },
+      [
+        expect.stringContaining(
+          'spec.validation.openAPIV3Schema: Invalid value: {"type":"object","nullable":true',
+        ) as never,
+        'spec.validation.openAPIV3Schema.nullable: Forbidden: nullable cannot be true at the root',
+        'spec.validation.openAPIV3Schema.properties[b].id: Forbidden: id is not supported',
+        'spec.validation.openAPIV3Schema.properties[a].x-kubernetes-validations[0].rule: Invalid value: {"Rule":"nope"',
+      ],
+    ],
+    [
+      'no rule looks back into an atomic map',
+      specSchema({
+        type: 'object',
+        'x-kubernetes-map-type': 'atomic',
+        properties: { a: { type: 'integer', 'x-kubernetes-validations': [{ rule: 'self == oldSelf' }] } },
+      }),
+      [
+        `${AT}.properties[a].x-kubernetes-validations[0].rule: Invalid value: "self == oldSelf": oldSelf cannot be used on the uncorrelatable portion of the schema within ${AT}`,
+      ],
+    ],
+    [
+      'unknown fields that are kept allow neither defaults nor webhooks',
+      (each) => {
+        specSchema({ type: 'object', properties: { a: { type: 'integer', default: 1 } } })(each);
+        each.spec.preserveUnknownFields = true;
+        each.spec.conversion = { strategy: 'Webhook' };
+      },
+      [
+        'spec.preserveUnknownFields: Invalid value: true: must be false in order to use defaults in the schema',
+        'spec.conversion.strategy: Invalid value: "Webhook": must be None if spec.preserveUnknownFields is true',
+        'spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook',
+        'spec.conversion.conversionReviewVersions: Required value',
+        'spec.preserveUnknownFields: Invalid value: true: cannot set to true',
+      ],
+    ],
+    [
+      'fields without a schema',
+      (each) => {
+        delete first(each).schema;
+        first(each).selectableFields = SELECTABLE;
+      },
+      [
+        'spec.versions[0].schema.openAPIV3Schema: Required value',
+        'spec.selectableFields: Invalid value: "": may only be set when validations.schema is included',
+      ],
+    ],
+    [
+      'characters that cannot be printed, by the bytes before them',
+      (each) => {
+        first(each).deprecated = true;
+        first(each).deprecationWarning = 'é\u0007';
+      },
+      [
+        'spec.versions[0].deprecationWarning: Invalid value: "é\\a": must only contain printable UTF-8 characters; non-printable character found at index 2',
+      ],
+    ],
+  ])('%s', (_what, change, messages) => {
+    const found = messagesOf(change);
+    expect(found).toHaveLength(messages.length);
+    found.forEach((each, i) => {
+      const wanted = messages[i] as unknown;
+      if (typeof wanted === 'string') expect(each.slice(0, wanted.length)).toBe(wanted);
+      else expect(each).toEqual(wanted);
+    });
+  });
+
+  test('versions with one list of fields and two schemas', () => {
+    const change: Change = (each) => {
+      specSchema({ type: 'object', properties: { a: { type: 'string' } } })(each);
+      first(each).selectableFields = SELECTABLE;
+      second(each, withSchema({ type: 'object', properties: { a: { type: 'string' }, b: { type: 'string' } } }));
+    };
+    expect(messagesOf(change)).toEqual([]);
+  });
+});
+
+test('protected groups: how a definition was approved before may stay', () => {
+  const approved = (value?: string) =>
+    definition(({ spec, metadata }) => {
+      spec.group = 'x.k8s.io';
+      metadata.name = 'widgets.x.k8s.io';
+      if (value) metadata.annotations = { 'api-approved.kubernetes.io': value };
+    });
+  const why = (value: string) => createErrors(customResourceDefinition, approved(value));
+  expect(why('https://github.com/x/y/pull/1')).toEqual([]);
+  expect(why('unapproved, an experiment')).toEqual([]);
+  const wrong =
+    'protected groups must have approval annotation "api-approved.kubernetes.io" with either a URL or a reason starting with "unapproved", see https://github.com/kubernetes/enhancements/pull/1111';
+  for (const value of ['yes', '/pull/1', 'mailto:a']) {
+    expect(why(value)).toEqual([
+      `metadata.annotations[api-approved.kubernetes.io]: Invalid value: "${value}": ${wrong}`,
+    ]);
+  }
+  const update = (before?: string, after?: string) =>
+    updateErrors(customResourceDefinition, approved(before), approved(after)).length;
+  expect([update('yes', 'no'), update(undefined, undefined), update('https://a/b', undefined)]).toEqual([0, 0, 1]);
+});
+
+test('formats that nobody knows are told, on an update those that are new', () => {
+  const formats = (...list: [string, string][]) =>
+    created(
+      customResourceDefinition,
+      definition(
+        specSchema({
+          type: 'object',
+          properties: Object.fromEntries(list.map(([type, format], i) => [`p${i}`, { type, format }])),
+        }),
+      ),
+    );
+  const known = formats(
+    ['integer', 'int32'],
+    ['integer', 'int64'],
+    ['number', 'float'],
+    ['number', 'double'],
+    ['string', 'date-time'],
+    ['string', 'k8s-short-name'],
+    ['string', 'password'],
+  );
+  expect(customResourceDefinition.warnings?.(known)).toEqual([]);
+  const unknown = formats(['integer', 'uint32'], ['string', 'int32'], ['boolean', 'byte'], ['string', 'int32']);
+  const all = ['uint32', 'int32', 'byte'].map((each) => `unrecognized format "${each}"`);
+  expect(customResourceDefinition.warnings?.(unknown)).toEqual(all);
+  expect(customResourceDefinition.warnings?.(unknown, unknown)).toEqual([]);
+  expect(customResourceDefinition.warnings?.(unknown, formats(['integer', 'uint32']))).toEqual(all.slice(1));
+});
+
+test('whoever writes the status says what is stored', () => {
+  const object = created(customResourceDefinition, definition());
+  object.status = { ...object.status, storedVersions: ['v0'] };
+  expect(customResourceDefinition.validateStatusUpdate?.(object, object)).toEqual([]);
 });

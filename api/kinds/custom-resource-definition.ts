@@ -5,6 +5,7 @@ import {
   validateDefinitionStatus,
   validateDefinitionUpdate,
 } from '../validation/custom-resource-definition.ts';
+import { formatWarnings } from '../validation/custom-formats.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 /** Holds a definition until none of its objects is left. */
@@ -65,10 +66,14 @@ export const customResourceDefinition = defineKind<CustomResourceDefinition>({
       ],
     };
   },
+  warnings: (object, old) => formatWarnings(object.spec, old?.spec),
   validate: validateDefinition,
   validateUpdate: validateDefinitionUpdate,
   validateStatusUpdate: validateDefinitionStatus,
 });
 
 const storageNames = ({ versions }: CustomResourceDefinitionSpec): string[] =>
-  versions.filter((each) => each.storage).map((each) => each.name);
+  versions
+    .filter((each) => each.storage)
+    .slice(0, 1)
+    .map((each) => each.name);

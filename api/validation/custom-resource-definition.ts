@@ -1,33 +1,22 @@
-// What a CustomResourceDefinition may be (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation). What all
-// versions have in common is one thing to upstream, and its paths say so: `spec.validation`, not `spec.versions[0].schema`.
-import { fieldPathIn } from '../custom/field-path.ts';
-import { structuralOf } from '../custom/structural.ts';
+// What a CustomResourceDefinition may be (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation).
 import { deepEqual } from '../equality.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
+import { type FieldError, fieldErrors, formatValue } from '../field-error.ts';
 import { isDns1035Label, isDns1123Subdomain } from '../names.ts';
 import type {
-  CustomResourceColumnDefinition,
   CustomResourceDefinition,
   CustomResourceDefinitionNames,
   CustomResourceDefinitionSpec,
-  CustomResourceDefinitionVersion,
-  CustomResourceSubresources,
-  CustomResourceValidation,
-  SelectableField,
 } from '../types/apiextensions-v1.ts';
 import { IMMUTABLE } from './checks.ts';
 import { validateConversion } from './custom-conversion.ts';
-import { type RuleCheckOptions, validateRules } from './custom-rules.ts';
-import { validateOpenApiSchema } from './open-api-schema.ts';
-import { validateDefaults } from './schema-defaults.ts';
-import { validateStructural } from './structural-schema.ts';
+import { schemasIn } from './custom-formats.ts';
+import { shownVersions, validateOwnParts, validateSharedParts } from './custom-versions.ts';
 
-const { duplicate, invalid, notSupported, required, tooMany } = fieldErrors;
+const { invalid, notSupported, required } = fieldErrors;
 
-const COLUMN_TYPES = ['boolean', 'date', 'integer', 'number', 'string'];
-const COLUMN_FORMATS = ['byte', 'date', 'date-time', 'double', 'float', 'int32', 'int64', 'password'];
-const MAX_SELECTABLE_FIELDS = 8;
 const APPROVAL = 'api-approved.kubernetes.io';
+const KEEP_IN_SCHEMA =
+  'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead';
 const APPROVAL_WHERE = 'see https://github.com/kubernetes/enhancements/pull/1111';
 
 export const isEstablished = (definition: CustomResourceDefinition): boolean =>
@@ -43,12 +32,12 @@ export function validateDefinition(definition: CustomResourceDefinition): FieldE
     found.push(invalid('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'));
   }
   found.push(
-    ...validateSpec(spec, { isNew: true, allowInvalidCaBundle: true }),
+    ...validateSpec(spec, { allowInvalidCaBundle: true }),
     ...validateStatus(definition),
     ...validateStoredVersions(definition),
     ...validateApproval(definition),
   );
-  if (spec.preserveUnknownFields) found.push(invalid('spec.preserveUnknownFields', true, 'must be false'));
+  if (spec.preserveUnknownFields) found.push(invalid('spec.preserveUnknownFields', true, KEEP_IN_SCHEMA));
   return found;
 }
 
@@ -59,7 +48,7 @@ export function validateDefinitionUpdate(
   const { spec } = definition;
   const before = old.spec;
   const allowInvalidCaBundle = !isEstablished(old) || hasInvalidCaBundle(before);
-  const found = validateSpec(spec, { isNew: false, allowInvalidCaBundle, old: before });
+  const found = validateSpec(spec, { allowInvalidCaBundle, old: before });
   const immutable = (value: unknown, was: unknown, field: string) => {
     if (!deepEqual(value, was)) found.push(invalid(field, value, IMMUTABLE));
   };
@@ -75,16 +64,14 @@ export function validateDefinitionUpdate(
     ...validateApproval(definition, old),
   );
   if (spec.preserveUnknownFields && !before.preserveUnknownFields) {
-    found.push(invalid('spec.preserveUnknownFields', true, 'must be false'));
+    found.push(invalid('spec.preserveUnknownFields', true, KEEP_IN_SCHEMA));
   }
   return found;
 }
 
-/** Of a write of the status alone. */
-export const validateDefinitionStatus = (definition: CustomResourceDefinition): FieldError[] => [
-  ...validateStatus(definition),
-  ...validateStoredVersions(definition),
-];
+/** Of a write of the status alone. What versions are stored is then its writer's to know. */
+export const validateDefinitionStatus = (definition: CustomResourceDefinition): FieldError[] =>
+  validateStatus(definition);
 
 const hasInvalidCaBundle = ({ conversion }: CustomResourceDefinitionSpec): boolean => {
   const bundle = conversion?.webhook?.clientConfig?.caBundle;
@@ -93,8 +80,7 @@ const hasInvalidCaBundle = ({ conversion }: CustomResourceDefinitionSpec): boole
   );
 };
 
-interface SpecOptions extends RuleCheckOptions {
-  isNew: boolean;
+interface SpecOptions {
   allowInvalidCaBundle: boolean;
   old?: CustomResourceDefinitionSpec;
 }
@@ -115,160 +101,37 @@ function validateSpec(spec: CustomResourceDefinitionSpec, options: SpecOptions):
   versions.forEach((version, i) => {
     if (!version.schema?.openAPIV3Schema) found.push(required(`spec.versions[${i}].schema.openAPIV3Schema`));
   });
+  const keepsUnknown = spec.preserveUnknownFields === true;
+  if (keepsUnknown && schemasIn(spec).some((each) => each.default !== undefined)) {
+    const why = 'must be false in order to use defaults in the schema';
+    found.push(invalid('spec.preserveUnknownFields', true, why));
+  }
   versions.forEach((version, i) => {
     const wrong = isDns1035Label(version.name);
     if (wrong.length > 0) found.push(invalid(`spec.versions[${i}].name`, version.name, wrong.join(',')));
-    found.push(...deprecation(version, `spec.versions[${i}].deprecationWarning`));
+    found.push(...validateOwnParts(versions, i, options.old));
   });
-  found.push(...validateVersions(versions, options));
   if (new Set(versions.map((each) => each.name)).size !== versions.length) {
-    found.push(invalid('spec.versions', versions, 'must contain unique version names'));
+    found.push(invalid('spec.versions', shownVersions(versions), 'must contain unique version names'));
   }
   if (versions.filter((each) => each.storage).length !== 1) {
-    found.push(invalid('spec.versions', versions, 'must have exactly one version marked as storage version'));
+    const why = 'must have exactly one version marked as storage version';
+    found.push(invalid('spec.versions', shownVersions(versions), why));
   }
+  // The first version has a second place inside of upstream.
+  const first = isDns1035Label(versions[0]?.name ?? '');
+  if (versions[0]?.name && first.length > 0) found.push(invalid('spec.version', versions[0].name, first.join(',')));
   for (const name of ['plural', 'singular', 'kind', 'listKind'] as const) {
     if (!names[name]) found.push(required(`spec.names.${name}`));
   }
   found.push(...validateNames(names, 'spec.names'));
+  found.push(...validateSharedParts(versions, options.old));
+  if (keepsUnknown && spec.conversion && spec.conversion.strategy !== 'None') {
+    const why = 'must be None if spec.preserveUnknownFields is true';
+    found.push(invalid('spec.conversion.strategy', spec.conversion.strategy, why));
+  }
   found.push(...validateConversion(spec.conversion, 'spec.conversion', options));
   return found;
-}
-
-function* deprecation({ deprecated, deprecationWarning }: CustomResourceDefinitionVersion, field: string) {
-  if (deprecationWarning === undefined) return;
-  const say = (why: string) => invalid(field, deprecationWarning, why);
-  if (!deprecated) {
-    yield say('can only be set for deprecated versions');
-    return;
-  }
-  if (Buffer.byteLength(deprecationWarning) > 256) yield say('must be <= 256 characters long');
-  if (deprecationWarning === '') yield say('must not be an empty string');
-  const at = deprecationWarning.search(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u);
-  if (at >= 0) {
-    yield say(`must only contain printable UTF-8 characters; non-printable character found at index ${at}`);
-  }
-}
-
-/** What all versions share is checked once, where upstream has it; else each version's own. */
-function* validateVersions(
-  versions: readonly CustomResourceDefinitionVersion[],
-  options: SpecOptions,
-): Iterable<FieldError> {
-  const first = versions[0];
-  if (!first) return;
-  const isShared = (name: keyof CustomResourceDefinitionVersion) =>
-    versions.every((each) => deepEqual(each[name], first[name]));
-  const place = (name: keyof CustomResourceDefinitionVersion, shared: string, own: string) =>
-    isShared(name)
-      ? [{ version: first, field: shared }]
-      : versions.map((version, i) => ({ version, field: `spec.versions[${i}].${own}` }));
-  const statusOf = ({ subresources }: CustomResourceDefinitionVersion) => subresources?.status !== undefined;
-  for (const { version, field } of place('schema', 'spec.validation', 'schema')) {
-    const hasStatus = isShared('schema') ? versions.some(statusOf) : statusOf(version);
-    if (version.schema) yield* validateSchema(version, version.schema, field, hasStatus, options);
-  }
-  for (const { version, field } of place('subresources', 'spec.subresources', 'subresources')) {
-    if (version.subresources) yield* validateSubresources(version.subresources, field);
-  }
-  const columns = 'additionalPrinterColumns';
-  for (const { version, field } of place(columns, `spec.${columns}`, columns)) {
-    for (const [i, column] of (version.additionalPrinterColumns ?? []).entries()) {
-      yield* validateColumn(column, `${field}[${i}]`);
-    }
-  }
-  for (const { version, field } of place('selectableFields', 'spec.selectableFields', 'selectableFields')) {
-    yield* validateSelectable(version.selectableFields ?? [], version.schema, field);
-  }
-}
-
-function validateSchema(
-  version: CustomResourceDefinitionVersion,
-  { openAPIV3Schema: schema }: CustomResourceValidation,
-  field: string,
-  hasStatus: boolean,
-  options: SpecOptions,
-): FieldError[] {
-  if (!schema) return [];
-  const at = `${field}.openAPIV3Schema`;
-  const structure = validateStructural(schema, at);
-  const defaults = structure.length > 0 ? [] : validateDefaults(schema, at);
-  const found = [...structure, ...defaults, ...validateOpenApiSchema(schema, at, hasStatus)];
-  // Rules about a schema that is wrong could only be misunderstood.
-  if (found.length === 0) {
-    const old = options.old?.versions.find((each) => each.name === version.name)?.schema?.openAPIV3Schema;
-    found.push(...validateRules(schema, at, { isUnchanged: deepEqual(old, schema) }));
-  }
-  return found;
-}
-
-function* validateSubresources({ scale }: CustomResourceSubresources, field: string): Iterable<FieldError> {
-  if (!scale) return;
-  const check = function* (path: string, name: string, roots: readonly string[], why: string): Iterable<FieldError> {
-    const at = `${field}.scale.${name}`;
-    if (!path.startsWith('.')) yield invalid(at, path, 'must be a simple json path starting with .');
-    else if (!roots.some((root) => path.startsWith(root))) yield invalid(at, path, why);
-  };
-  if (!scale.specReplicasPath) yield required(`${field}.scale.specReplicasPath`);
-  else yield* check(scale.specReplicasPath, 'specReplicasPath', ['.spec.'], 'should be a json path under .spec');
-  if (!scale.statusReplicasPath) yield required(`${field}.scale.statusReplicasPath`);
-  else
-    yield* check(scale.statusReplicasPath, 'statusReplicasPath', ['.status.'], 'should be a json path under .status');
-  if (!scale.labelSelectorPath) return;
-  const why = 'should be a json path under either .spec or .status';
-  yield* check(scale.labelSelectorPath, 'labelSelectorPath', ['.spec.', '.status.'], why);
-}
-
-function* validateColumn(column: CustomResourceColumnDefinition, field: string): Iterable<FieldError> {
-  const { name, type, format, jsonPath } = column;
-  if (!name) yield required(`${field}.name`);
-  const types = `must be one of ${COLUMN_TYPES.join(',')}`;
-  if (!type) yield required(`${field}.type`, types);
-  else if (!COLUMN_TYPES.includes(type)) yield invalid(`${field}.type`, type, types);
-  if (format && !COLUMN_FORMATS.includes(format)) {
-    yield invalid(`${field}.format`, format, `must be one of ${COLUMN_FORMATS.join(',')}`);
-  }
-  if (!jsonPath) yield required(`${field}.JSONPath`);
-  else if (!jsonPath.startsWith('.')) {
-    yield invalid(`${field}.JSONPath`, jsonPath, 'must be a simple json path starting with .');
-  }
-}
-
-function* validateSelectable(
-  fields: readonly SelectableField[],
-  schema: CustomResourceValidation | undefined,
-  field: string,
-): Iterable<FieldError> {
-  if (fields.length === 0) return;
-  if (!schema?.openAPIV3Schema) {
-    yield invalid(field, '', 'may only be set when `version.schema.openAPIV3Schema` is not included');
-    return;
-  }
-  const root = structuralOf(schema.openAPIV3Schema);
-  const seen = new Set<string>();
-  for (const [i, { jsonPath }] of fields.entries()) {
-    const at = `${field}[${i}].jsonPath`;
-    if (!jsonPath) {
-      yield required(at);
-      continue;
-    }
-    const target = fieldPathIn(root, jsonPath, false);
-    if ('error' in target) {
-      yield invalid(at, jsonPath, `is an invalid path: ${target.error}`);
-      continue;
-    }
-    if (/^metadata\b/.test(target.path)) yield invalid(at, jsonPath, 'must not point to fields in metadata');
-    if (!['string', 'boolean', 'integer'].includes(target.schema.type)) {
-      yield invalid(
-        at,
-        jsonPath,
-        'must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.',
-      );
-    }
-    if (seen.has(target.path)) yield duplicate(at, jsonPath);
-    seen.add(target.path);
-  }
-  if (seen.size > MAX_SELECTABLE_FIELDS) yield tooMany(field, seen.size, MAX_SELECTABLE_FIELDS);
 }
 
 function validateNames(names: CustomResourceDefinitionNames, field: string): FieldError[] {
@@ -321,26 +184,32 @@ function* validateStoredVersions({ spec, status }: CustomResourceDefinition): It
   }
 }
 
-/** Groups of the project itself need its approval, or say that they have none. */
+/** Groups of the project itself need its approval, or say that they have none; what there was before may stay. */
 function* validateApproval(definition: CustomResourceDefinition, old?: CustomResourceDefinition): Iterable<FieldError> {
   const { group } = definition.spec;
   if (!/(^|\.)(k8s|kubernetes)\.io$/.test(group)) return;
-  const state = approvalOf(definition);
-  if (state.isFine || (old && !approvalOf(old).isFine && approvalOf(old).value === state.value)) return;
+  const { state, value, text } = approvalOf(definition);
+  if (old && approvalOf(old).state === state) return;
   const field = `metadata.annotations[${APPROVAL}]`;
-  if (state.value === '') {
-    yield required(field, `protected groups must have approval annotation "${APPROVAL}", ${APPROVAL_WHERE}`);
-  } else {
-    yield invalid(
-      field,
-      state.value,
-      `protected groups must have approval annotation "${APPROVAL}" with either a URL or a reason starting with "unapproved", ${APPROVAL_WHERE}`,
-    );
-  }
+  if (state === 'missing') yield required(field, text);
+  if (state === 'invalid') yield invalid(field, value, text);
 }
 
-/** Upstream's condition of the same name is made of it. */
-export function approvalOf({ metadata }: CustomResourceDefinition): { value: string; isFine: boolean } {
+export interface Approval {
+  value: string;
+  state: 'missing' | 'bypassed' | 'approved' | 'invalid';
+  /** In upstream's words, which are also those of the condition that is made of it. */
+  text: string;
+}
+
+export function approvalOf({ metadata }: CustomResourceDefinition): Approval {
   const value = metadata.annotations?.[APPROVAL] ?? '';
-  return { value, isFine: value.startsWith('unapproved') || (URL.canParse(value) && /^https?:/.test(value)) };
+  const wanted = `protected groups must have approval annotation "${APPROVAL}"`;
+  if (value === '') return { value, state: 'missing', text: `${wanted}, ${APPROVAL_WHERE}` };
+  if (value.startsWith('unapproved')) return { value, state: 'bypassed', text: `not approved: ${formatValue(value)}` };
+  if (URL.canParse(value) && /^[a-z][a-z0-9+.-]*:\/\/[^/?#]/i.test(value)) {
+    return { value, state: 'approved', text: `approved in ${value}` };
+  }
+  const text = `${wanted} with either a URL or a reason starting with "unapproved", ${APPROVAL_WHERE}`;
+  return { value, state: 'invalid', text };
 }

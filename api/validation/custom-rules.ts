@@ -18,6 +18,8 @@ const MAX_UINT64 = 2 ** 64;
 export interface RuleCheckOptions {
   /** The schema was accepted before: costs of single expressions are not judged again. */
   isUnchanged?: boolean;
+  /** Is there something wrong with the schema at a field, or below it? Its rules are not looked at then. */
+  isWrong?(field: string): boolean;
 }
 
 interface Walk {
@@ -34,7 +36,7 @@ interface Place {
   uncorrelatable: string | undefined;
 }
 
-/** The schema must be valid otherwise. */
+/** The schema must be structural, and its defaults valid. */
 export function validateRules(schema: JSONSchemaProps, field: string, options: RuleCheckOptions): FieldError[] {
   const tree = compileTree(structuralOf(schema));
   if (!tree) return [];
@@ -57,7 +59,9 @@ function visit(node: RuleNode, place: Place, walk: Walk): void {
   const { schema } = node;
   const { field, uncorrelatable } = place;
   for (const [name, each] of node.properties) {
-    visit(each, { ...place, field: `${field}.properties[${name}]` }, walk);
+    // Of an atomic map no part can be told from before.
+    const lost = schema.props['x-kubernetes-map-type'] === 'atomic' ? (uncorrelatable ?? field) : uncorrelatable;
+    visit(each, { ...place, field: `${field}.properties[${name}]`, uncorrelatable: lost }, walk);
   }
   if (node.items) {
     visit(
@@ -81,6 +85,7 @@ function visit(node: RuleNode, place: Place, walk: Walk): void {
       walk,
     );
   }
+  if (walk.options.isWrong?.(field)) return;
   node.rules.forEach((rule, i) => judge(rule, node, place, `${field}.x-kubernetes-validations[${i}]`, walk));
 }
 
@@ -111,7 +116,7 @@ function judge(compiled: CompiledRule, node: RuleNode, place: Place, at: string,
       const why = `oldSelf cannot be used on the uncorrelatable portion of the schema within ${place.uncorrelatable}`;
       found.push(invalid(`${at}.rule`, rule.rule, why));
     }
-  } else if (rule.optionalOldSelf !== undefined && program) {
+  } else if (rule.optionalOldSelf !== undefined) {
     const why = 'may not be set if oldSelf is not used in rule';
     found.push(invalid(`${at}.optionalOldSelf`, rule.optionalOldSelf, why));
   }

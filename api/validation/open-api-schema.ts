@@ -22,10 +22,13 @@ interface Context {
   isRoot: boolean;
 }
 
-export function validateOpenApiSchema(schema: JSONSchemaProps, field: string, hasStatus: boolean): FieldError[] {
+export function* validateSchemaRoot(schema: JSONSchemaProps, field: string, hasStatus: boolean): Iterable<FieldError> {
+  if (hasStatus) yield* validateRoot(schema, field);
+  if (schema.nullable) yield forbidden(`${field}.nullable`, 'nullable cannot be true at the root');
+}
+
+export function validateOpenApiSchema(schema: JSONSchemaProps, field: string): FieldError[] {
   const found: FieldError[] = [];
-  if (hasStatus) found.push(...validateRoot(schema, field));
-  if (schema.nullable) found.push(forbidden(`${field}.nullable`, 'nullable cannot be true at the root'));
   walk(schema, field, { noDefaults: undefined, isInsideMeta: false, isRoot: true }, found);
   return found;
 }

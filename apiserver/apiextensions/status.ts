@@ -102,13 +102,14 @@ function acceptNames(
 
 function approvalCondition(definition: CustomResourceDefinition): ConditionFacts | undefined {
   if (!/(^|\.)(k8s|kubernetes)\.io$/.test(definition.spec.group)) return undefined;
-  const { value, isFine } = approvalOf(definition);
+  const { state, text: message } = approvalOf(definition);
   const type = 'KubernetesAPIApprovalPolicyConformant';
-  if (value.startsWith('unapproved')) {
-    return { type, status: 'False', reason: 'UnapprovedAnnotation', message: `not approved: ${JSON.stringify(value)}` };
-  }
-  if (isFine) return { type, status: 'True', reason: 'ApprovedAnnotation', message: `approved in ${value}` };
-  const why =
-    'protected groups must have approval annotation "api-approved.kubernetes.io", see https://github.com/kubernetes/enhancements/pull/1111';
-  return { type, status: 'False', reason: value === '' ? 'MissingAnnotation' : 'InvalidAnnotation', message: why };
+  return { type, status: state === 'approved' ? 'True' : 'False', reason: APPROVAL_REASONS[state], message };
 }
+
+const APPROVAL_REASONS = {
+  approved: 'ApprovedAnnotation',
+  bypassed: 'UnapprovedAnnotation',
+  invalid: 'InvalidAnnotation',
+  missing: 'MissingAnnotation',
+} as const;

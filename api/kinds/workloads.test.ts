@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Deployment, DeploymentSpec, ReplicaSet } from '../types/apps-v1.ts';
 import { deployment } from './deployment.ts';
+import type { Kind } from '../kind.ts';
+import type { KubeObject } from '../object.ts';
 import { replicaSet } from './replica-set.ts';
+import { replicationController } from './replication-controller.ts';
 import { CONTEXT, createErrors, created, messagesOf, updateErrors } from './testing.ts';
 
 const labels = { app: 'web' };
@@ -136,6 +139,63 @@ describe('Deployment', () => {
       'spec.template.spec.nodeSelector[beta.kubernetes.io/arch]: deprecated since v1.14; use "kubernetes.io/arch" instead',
     ]);
     expect(deployment.warnings?.(object)).toEqual([]);
+  });
+});
+
+describe('counts of a status', () => {
+  const negative = {
+    replicas: -1,
+    fullyLabeledReplicas: -1,
+    updatedReplicas: -1,
+    readyReplicas: -1,
+    availableReplicas: -1,
+    unavailableReplicas: -1,
+    terminatingReplicas: -1,
+    observedGeneration: -1,
+    collisionCount: -1,
+  };
+  const parts = { fullyLabeledReplicas: 2, updatedReplicas: 2, readyReplicas: 2, availableReplicas: 3 };
+  const found = <T extends KubeObject>(kind: Kind<T>, status: object, old: object = {}): string[] => {
+    const of = (each: object) => ({ metadata: { name: 'web' }, status: each }) as unknown as T;
+    return messagesOf(kind.validateStatusUpdate?.(of(status), of(old)) ?? []);
+  };
+  const fieldsOf = (messages: string[]) => messages.map((each) => /^status\.(\w+)/.exec(each)?.[1]).join(' ');
+  const ofSets = 'replicas fullyLabeledReplicas readyReplicas availableReplicas observedGeneration terminatingReplicas';
+
+  it.each<[string, Kind, string, string]>([
+    [
+      'Deployment',
+      deployment as unknown as Kind,
+      'observedGeneration replicas updatedReplicas readyReplicas availableReplicas unavailableReplicas terminatingReplicas collisionCount',
+      'updatedReplicas readyReplicas availableReplicas availableReplicas',
+    ],
+    [
+      'ReplicaSet',
+      replicaSet as unknown as Kind,
+      ofSets,
+      'fullyLabeledReplicas readyReplicas availableReplicas availableReplicas',
+    ],
+    [
+      'ReplicationController',
+      replicationController as unknown as Kind,
+      ofSets,
+      'fullyLabeledReplicas readyReplicas availableReplicas availableReplicas',
+    ],
+  ])('of a %s, in order', (name, kind, all, tooMany) => {
+    expect(fieldsOf(found(kind, negative)).replace(/( availableReplicas)+$/, '')).toBe(all);
+    const { fullyLabeledReplicas, updatedReplicas, ...common } = parts;
+    const counts = name === 'Deployment' ? { ...common, updatedReplicas } : { ...common, fullyLabeledReplicas };
+    expect(fieldsOf(found(kind, { replicas: 1, ...counts }))).toBe(tooMany);
+  });
+
+  it('collisions grow', () => {
+    expect(found(deployment, { collisionCount: 2 }, { collisionCount: 2 })).toEqual([]);
+    expect(found(deployment, { collisionCount: 1 }, { collisionCount: 2 })).toEqual([
+      'status.collisionCount: Invalid value: 1: cannot be decremented',
+    ]);
+    expect(found(deployment, {}, { collisionCount: 0 })).toEqual([
+      'status.collisionCount: Invalid value: 0: cannot be decremented',
+    ]);
   });
 });
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { descriptionsDigest, fieldText, parseSections, sections, typeText } from './descriptions.ts';
@@ -193,6 +194,37 @@ describe('the reader', () => {
     );
     expect(twice).toEqual([]);
   });
+});
+
+it('is read when somebody asks, not before', () => {
+  const code = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const read = [];
+    const { readFileSync } = fs;
+    fs.readFileSync = (path, ...rest) => {
+      const name = /descriptions.(\\S+[.]txt)$/.exec(String(path))?.[1];
+      if (name) read.push(name);
+      return readFileSync(path, ...rest);
+    };
+    syncBuiltinESMExports();
+    const { createScheme } = await import('./kinds/index.ts');
+    const { OpenApiDocuments } = await import('./openapi.ts');
+    const { columnDefinitions } = await import('./table.ts');
+    const documents = new OpenApiDocuments(createScheme(), { version: 'v1.36.0' });
+    const seen = [[...read]];
+    columnDefinitions(createScheme().kinds()[0]);
+    seen.push(read.splice(0));
+    documents.v3('apis/coordination.k8s.io/v1');
+    seen.push([...new Set(read)].length);
+    console.log(JSON.stringify(seen));
+  `;
+  const out = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  expect(JSON.parse(out)).toEqual([[], ['columns.txt'], files.length]);
 });
 
 describe('the format', () => {

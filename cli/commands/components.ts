@@ -7,6 +7,7 @@ import { loadKubeconfig, runLeaderElected } from '../../client/index.ts';
 import type { ClientConfig } from '../../client/port.ts';
 import { sleep } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { releaseAtRest } from '../../lib/rest.ts';
 import { createLogger, type Logger, type LogLevel } from '../../lib/log.ts';
 import type { ApiServerFlags } from '../cluster/options.ts';
 import { cgroupRootOf, defaultNodeName, hostAddress, layoutOf } from '../layout.ts';
@@ -40,6 +41,7 @@ export async function apiserverCommand(flags: ApiServerFlags & { nodeName?: stri
     nodeIp,
     log: createLogger('apiserver', { level: flags.logLevel }),
   });
+  releaseAtRest();
   process.stderr.write(`API server ready at ${server.url}\n`);
   await stop;
   await server.stop();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { renderKubeconfig } from '../../client/index.ts';
 import { aborted, childAbort } from '../../lib/abort.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
+import { releaseAtRest } from '../../lib/rest.ts';
 import { createLogger } from '../../lib/log.ts';
 import { discover } from '../join/discovery.ts';
 import { parseToken } from '../join/token.ts';
@@ -47,6 +48,7 @@ export async function joinCommand(server: string, flags: JoinFlags): Promise<voi
   const runtime = flags.criSocket ? undefined : await startNodeRuntime({ ...flags, cgroupRoot }, log);
   const services = new Services(flags, nodeName, runtime?.network, log);
   try {
+    releaseAtRest();
     await kubeletCommand({
       ...flags,
       cgroupRoot,

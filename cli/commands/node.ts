@@ -1,5 +1,6 @@
 // The node half of `sampan up`: waits for its configuration, runs, and ends when told to or when its parent is gone.
 import { createLogger } from '../../lib/log.ts';
+import { releaseAtRest } from '../../lib/rest.ts';
 import { type RunningNode, startNode } from '../cluster/node.ts';
 import type { FromNode, ToNode } from '../cluster/node-process.ts';
 
@@ -14,6 +15,7 @@ export function node(): Promise<void> {
         const { config } = message;
         const log = createLogger('node', { level: config.logLevel });
         running = startNode(config, log);
+        void running.then(releaseAtRest, () => {});
         running.catch((error: unknown) => {
           log.error({ err: error }, 'the node did not start');
           const failure: FromNode = { type: 'failed', message: error instanceof Error ? error.message : String(error) };

@@ -1,6 +1,7 @@
 // sampan up: a cluster in the foreground, until Ctrl-C or `sampan down`.
 import { startCluster } from '../cluster/cluster.ts';
 import type { UpFlags } from '../cluster/options.ts';
+import { releaseAtRest } from '../../lib/rest.ts';
 import { createProgress } from '../progress.ts';
 import { interrupted } from './interrupted.ts';
 
@@ -8,6 +9,7 @@ export async function up(flags: UpFlags): Promise<void> {
   const progress = createProgress(process.stderr);
   const interrupt = interrupted();
   const cluster = await startCluster(flags, progress);
+  releaseAtRest();
   progress.note(`
 The cluster is ready. In another terminal:
 

@@ -6,6 +6,7 @@ import type { ThresholdSettings } from './eviction/thresholds.ts';
 import { parseThresholds } from './eviction/thresholds.ts';
 import type { ImagePolicy } from './images/collector.ts';
 import { DEFAULT_HARD } from './eviction/thresholds.ts';
+import type { RotationOptions } from './pods/log-rotation.ts';
 import { groupsOf, type ShutdownGroup } from './pods/shutdown.ts';
 import { readTopology, TOPOLOGY_FIELDS, type TopologyOptions } from './topology/options.ts';
 
@@ -15,6 +16,9 @@ export class ConfigurationError extends Error {
     this.name = 'ConfigurationError';
   }
 }
+
+/** As `rotateLogs` takes them. */
+export type LogLimits = Pick<RotationOptions, 'maxBytes' | 'maxFiles' | 'workers' | 'intervalMs'>;
 
 export interface KubeletSettings {
   address?: string;
@@ -34,7 +38,7 @@ export interface KubeletSettings {
   shutdownGroups?: ShutdownGroup[];
   allowedSysctls?: string[];
   crashLoopMaxMs?: number;
-  containerLogs?: { maxBytes?: number; maxFiles?: number };
+  containerLogs?: LogLimits;
   podPidsLimit?: number;
   idsPerPod?: number;
   topology?: TopologyOptions;
@@ -175,6 +179,12 @@ const readers: Record<string, Reader> = {
   allowedUnsafeSysctls: (value, field, into) => (into.allowedSysctls = strings(value, field)),
   containerLogMaxSize: (value, field, into) => ((into.containerLogs ??= {}).maxBytes = quantityBytes(value, field)),
   containerLogMaxFiles: (value, field, into) => ((into.containerLogs ??= {}).maxFiles = whole(value, field, 2)),
+  containerLogMaxWorkers: (value, field, into) => ((into.containerLogs ??= {}).workers = whole(value, field, 1)),
+  containerLogMonitorInterval(value, field, into) {
+    const ms = durationMs(value, field);
+    if (ms < 3000) fail(field, `${JSON.stringify(value)} must be at least 3s`);
+    (into.containerLogs ??= {}).intervalMs = ms;
+  },
   crashLoopBackOff(value, field, into) {
     const { maxContainerRestartPeriod: max, ...rest } = (value ?? {}) as Record<string, unknown>;
     for (const key of Object.keys(rest)) fail(`${field}.${key}`, 'is not known');

@@ -7,6 +7,7 @@ import type { CriClient } from './cri/client.ts';
 import type { Observations, ThresholdSettings } from './eviction/thresholds.ts';
 import type { ImagePolicy } from './images/collector.ts';
 import type { HostFacts } from './node/host.ts';
+import type { RotationOptions } from './pods/log-rotation.ts';
 import type { ShutdownGroup } from './pods/shutdown.ts';
 import type { Machine } from './topology/machine.ts';
 import type { TopologyOptions } from './topology/options.ts';
@@ -29,7 +30,7 @@ export interface KubeletOptions {
   /** The longest that a crashed container waits; default 5 minutes. */
   crashLoopMaxMs?: number;
   /** When a log is set aside, and how many files there are then; default 10 MiB and 5. */
-  containerLogs?: { maxBytes?: number; maxFiles?: number };
+  containerLogs?: Pick<RotationOptions, 'maxBytes' | 'maxFiles' | 'workers' | 'intervalMs'>;
   /** Processes and threads of one pod; default: a quarter of the machine's, so that no pod takes them all. */
   podPidsLimit?: number;
   /** Ids of one pod with a user namespace of its own; default 65536. */

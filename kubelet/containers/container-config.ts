@@ -16,6 +16,7 @@ import { annotations, labels } from '../cri/labels.ts';
 import { containerHash } from '../pods/containers-of.ts';
 import type { NodeSettings } from '../settings.ts';
 import type { VolumePaths, Volumes } from '../volumes/volumes.ts';
+import { readInside } from '../volumes/sub-path.ts';
 import { hostsFile, podHostname } from './dns.ts';
 import { ConfigError, environmentOf, type ObjectLookup } from './environment.ts';
 import { expand } from './expansion.ts';
@@ -53,7 +54,15 @@ export async function containerConfig(inputs: ContainerInputs): Promise<Containe
   const { fields, container, restartCount, imageRef, settings } = inputs;
   const { pod } = fields;
   refuseUnsupported(container);
-  const environment = await environmentOf({ ...fields, services: inputs.services, objects: inputs.objects }, container);
+  const environment = await environmentOf(
+    {
+      ...fields,
+      services: inputs.services,
+      objects: inputs.objects,
+      volumeFile: (volume, path) => readInside(inputs.paths.get(volume), volume, path),
+    },
+    container,
+  );
   const lookup = (name: string) => environment.get(name);
   const security = containerSecurity(pod, container, inputs.imageUser, settings.seccompDir, inputs);
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Container, Pod, Service } from '../../api/types/core-v1.ts';
 import { hostsFile, parseResolvConf, podDns, podHostname } from './dns.ts';
+import { envFileValue } from './env-file.ts';
 import { environmentOf, type EnvironmentFacts } from './environment.ts';
 import { expand } from './expansion.ts';
 import { fieldValue, resourceValue } from './field-ref.ts';
@@ -34,6 +35,7 @@ const facts: EnvironmentFacts = {
   nodeName: 'node-1',
   allocatable: { cpu: '4', memory: '8Gi' },
   services: [],
+  volumeFile: (volume, path) => (volume === 'env' && path === 'app.env' ? "A='one'\n" : undefined),
   objects: {
     secret: async (_ns, name) =>
       name === 's' ? { metadata: {}, data: { key: Buffer.from('secret').toString('base64') } } : undefined,
@@ -83,6 +85,31 @@ describe('the downward API', () => {
   });
 });
 
+describe('files of environment variables', () => {
+  const text = "# a comment\n\n  A='one'\nB='two\nlines' # more\nC= 'nothing'\nD=''\nE='x y=z'\n";
+  it.each([
+    ['A', 'one'],
+    ['B', 'two\nlines'],
+    ['C', undefined],
+    ['D', undefined],
+    ['E', 'x y=z'],
+    ['F', undefined],
+  ])('hold %s', (key, value) => {
+    expect(envFileValue(text, key)).toBe(value);
+  });
+
+  it.each([
+    ['A', "at line 1: missing '='"],
+    ["A ='x'", "at line 1: whitespace before '=' is not allowed"],
+    ["='x'", 'at line 1: empty variable name'],
+    ['A=x', 'at line 1: value must be enclosed in single quotes'],
+    ["B='x'\nA='x\ny", 'starting at line 2: unclosed single quote'],
+    ["A='x' y", 'at line 1: unexpected content after closing quote'],
+  ])('are refused: %j', (wrong, message) => {
+    expect(() => envFileValue(wrong, 'K')).toThrow(`invalid environment variable format ${message}`);
+  });
+});
+
 describe('environment', () => {
   it('lets later sources win and earlier ones be used', async () => {
     const container: Container = {
@@ -92,6 +119,8 @@ describe('environment', () => {
         { name: 'P_A', value: 'own' },
         { name: 'URL', value: 'http://$(P_B)/$(NOPE)' },
         { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'key' } } },
+        { name: 'FILE', valueFrom: { fileKeyRef: { volumeName: 'env', path: 'app.env', key: 'A' } } },
+        { name: 'NONE', valueFrom: { fileKeyRef: { volumeName: 'env', path: 'x', key: 'A', optional: true } } },
         { name: 'GONE', valueFrom: { configMapKeyRef: { name: 'c', key: 'zzz', optional: true } } },
       ],
     };
@@ -100,6 +129,7 @@ describe('environment', () => {
       P_B: '2',
       URL: 'http://2/$(NOPE)',
       SECRET: 'secret',
+      FILE: 'one',
     });
   });
 
@@ -110,6 +140,10 @@ describe('environment', () => {
       "couldn't find key k in ConfigMap shop/c",
     ],
     [{ envFrom: [{ configMapRef: { name: 'none' } }] }, 'configmap "none" not found'],
+    [
+      { env: [{ name: 'X', valueFrom: { fileKeyRef: { volumeName: 'env', path: 'app.env', key: 'B' } } }] },
+      'environment variable key "B" not found in file "app.env"',
+    ],
   ])('names what is missing: %#', async (more, message) => {
     await expect(environmentOf(facts, { name: 'app', ...more })).rejects.toThrow(message);
   });

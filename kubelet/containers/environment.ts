@@ -1,6 +1,7 @@
 // A container's environment: services, then envFrom, then env, later ones winning and seeing earlier ones by $(NAME).
 // What cannot be resolved is a ConfigError: the container waits with CreateContainerConfigError.
-import type { ConfigMap, Container, Secret, Service } from '../../api/types/core-v1.ts';
+import type { ConfigMap, Container, FileKeySelector, Secret, Service } from '../../api/types/core-v1.ts';
+import { envFileValue } from './env-file.ts';
 import { expand } from './expansion.ts';
 import { fieldValue, type PodFieldFacts, resourceValue } from './field-ref.ts';
 import { serviceEnvironment } from './service-env.ts';
@@ -22,6 +23,8 @@ export interface ObjectLookup {
 export interface EnvironmentFacts extends PodFieldFacts {
   services: readonly Service[];
   objects: ObjectLookup;
+  /** The text of a file in a volume of the pod; undefined when it is not there. */
+  volumeFile(volume: string, path: string): string | undefined;
 }
 
 const decode = (base64: string) => Buffer.from(base64, 'base64').toString('utf8');
@@ -54,7 +57,8 @@ export async function environmentOf(facts: EnvironmentFacts, container: Containe
       const { name = '', key, optional } = from.configMapKeyRef;
       value = await keyOf(facts, 'configmap', namespace, name, key, optional);
     } else if (from.fileKeyRef) {
-      throw new ConfigError(`env ${variable.name}: valueFrom.fileKeyRef is not supported by this kubelet`);
+      const { fileKeyRef } = from;
+      value = configError(() => fileKeyOf(facts, fileKeyRef));
     }
     if (value === undefined) continue;
     own.set(variable.name, value);
@@ -62,6 +66,20 @@ export async function environmentOf(facts: EnvironmentFacts, container: Containe
   }
   for (const [name, value] of links) if (!result.has(name)) result.set(name, value);
   return result;
+}
+
+function fileKeyOf(facts: EnvironmentFacts, ref: FileKeySelector): string | undefined {
+  const { volumeName, path, key, optional } = ref;
+  const text = facts.volumeFile(volumeName, path);
+  let value: string | undefined;
+  try {
+    value = text === undefined ? undefined : envFileValue(text, key);
+  } catch (error) {
+    throw new Error(`couldn't parse env file: ${(error as Error).message}`, { cause: error });
+  }
+  if (value !== undefined || optional) return value;
+  if (text === undefined) throw new Error(`environment variable file "${path}" not found in volume "${volumeName}"`);
+  throw new Error(`environment variable key "${key}" not found in file "${path}"`);
 }
 
 function configError<T>(read: () => T): T {

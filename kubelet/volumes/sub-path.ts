@@ -8,6 +8,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   realpathSync,
   statSync,
   writeFileSync,
@@ -36,6 +37,27 @@ export async function bindSubPath(mounter: Mounter, volume: string, subPath: str
     if (mounter.below(target).length > 0) await mounter.unmount(target);
     await mounter.bind(`/proc/${process.pid}/fd/${fd}`, target);
     return target;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Longer files of environment variables are refused. */
+const MAX_FILE_BYTES = 2 ** 20;
+
+/** The text of a file in a volume; undefined when it is not there. Throws VolumeError for what is not a file of the volume. */
+export function readInside(volume: string | undefined, name: string, path: string): string | undefined {
+  if (volume === undefined) throw new VolumeError(`cannot find the volume "${name}" referenced by FileKeyRef`);
+  const root = realpathSync(volume);
+  const inside = resolveInside(root, path);
+  if (!lstatSync(join(root, inside), { throwIfNoEntry: false })) return undefined;
+  const fd = openInside(root, inside);
+  try {
+    const stat = fstatSync(fd);
+    // A pipe would be waited for.
+    if (!stat.isFile()) throw new VolumeError(`"${path}" is not a file`);
+    if (stat.size > MAX_FILE_BYTES) throw new VolumeError(`"${path}" is larger than ${MAX_FILE_BYTES} bytes`);
+    return readFileSync(`/proc/self/fd/${fd}`, 'utf8');
   } finally {
     closeSync(fd);
   }

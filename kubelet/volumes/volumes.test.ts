@@ -32,7 +32,7 @@ import { refs } from '../../client/refs.ts';
 import { resolveClaim } from './claims.ts';
 import { LocalVolumes } from './local-volumes.ts';
 import { createMounter, createPlainMounter } from './mounter.ts';
-import { bindSubPath, resolveInside } from './sub-path.ts';
+import { bindSubPath, readInside, resolveInside } from './sub-path.ts';
 import { PodTokens } from './tokens.ts';
 import { Volumes } from './volumes.ts';
 
@@ -117,6 +117,19 @@ describe('subPath', () => {
     expect(resolveInside(root, 'new/dir')).toBe('new/dir');
     expect(() => resolveInside(root, 'evil/passwd')).toThrow('leads outside');
     expect(() => resolveInside(root, 'deep/up')).toThrow('leads outside');
+  });
+
+  it('reads files of the volume, and nothing else', () => {
+    const root = join(dir, 'v');
+    mkdirSync(root);
+    writeFileSync(join(root, 'app.env'), "A='1'");
+    symlinkSync('/etc/passwd', join(root, 'evil'));
+    mkdirSync(join(root, 'deep'));
+    expect(readInside(root, 'env', 'app.env')).toBe("A='1'");
+    expect(readInside(root, 'env', 'none')).toBeUndefined();
+    expect(() => readInside(root, 'env', 'evil')).toThrow('leads outside');
+    expect(() => readInside(root, 'env', 'deep')).toThrow('"deep" is not a file');
+    expect(() => readInside(undefined, 'env', 'app.env')).toThrow('cannot find the volume "env"');
   });
 
   it('refuses .. and makes missing directories', async () => {

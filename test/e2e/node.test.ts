@@ -102,6 +102,29 @@ spec:
   await cluster.must('wait', '--for=delete', 'pod/static-node-1', '--timeout=20s');
 }, 90_000);
 
+test('what an init container writes into a file is in the environment of the next', async () => {
+  await cluster.apply(`
+apiVersion: v1
+kind: Pod
+metadata: {name: env-file}
+spec:
+  restartPolicy: Never
+  volumes: [{name: env, emptyDir: {}}]
+  initContainers:
+  - name: write
+    image: localhost/tools:1
+    command: [sh, -c, "printf \\"GREETING='hello there' # said once\\\\n\\" > /env/app.env"]
+    volumeMounts: [{name: env, mountPath: /env}]
+  containers:
+  - name: read
+    image: localhost/tools:1
+    command: [sh, -c, 'echo "$GREETING"']
+    env: [{name: GREETING, valueFrom: {fileKeyRef: {volumeName: env, path: app.env, key: GREETING}}}]
+`);
+  await cluster.must('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/env-file', '--timeout=30s');
+  expect(await cluster.must('logs', 'env-file')).toBe('hello there\n');
+});
+
 test('kubectl debug puts a container beside one that runs, and a resize changes it without a restart', async () => {
   await cluster.apply(`
 apiVersion: v1

@@ -43,7 +43,15 @@ export function withOthersGroups(
 ): APIGroupList {
   if (others.length === 0) return own;
   const groups = new Map(own.groups.map((each) => [each.name, each]));
-  for (const { group } of others) groups.set(group, groupWithOthers(groups.get(group), group, others) as APIGroup);
+  for (const { group } of others) {
+    // In a list they do not say what they are.
+    const {
+      kind: _kind,
+      apiVersion: _version,
+      ...rest
+    } = groupWithOthers(groups.get(group), group, others) as APIGroup;
+    groups.set(group, rest as APIGroup);
+  }
   return { ...own, groups: byPriority([...groups.values()], (each) => each.name, priority) };
 }
 

@@ -21,7 +21,7 @@ export async function serveApply(
   kind: Kind,
   subresource: string,
 ): Promise<void> {
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = writeOptions(exchange.info.query, 'PatchOptions', true);
   const config = await readConfiguration(exchange, options);
   checkName(config, kind, exchange);

@@ -324,7 +324,7 @@ describe('queries', () => {
     await refused(
       'GET',
       CONFIG_MAPS,
-      { headers: { accept: 'application/vnd.kubernetes.protobuf' } },
+      { headers: { accept: 'application/cbor' } },
       406,
       'NotAcceptable',
       /./,

@@ -21,7 +21,7 @@ export const COMPONENT_PORTS = { scheduler: 10259, 'controller-manager': 10257 }
 export function componentStatuses(checks: Readonly<Record<string, ComponentCheck>>): SubresourceHandler {
   return async (context, exchange, kind) => {
     const { info } = exchange;
-    const negotiated = negotiateFor(exchange, true);
+    const negotiated = negotiateFor(exchange, true, kind);
     const nowMs = context.clock.now();
     if (info.verb === 'get') {
       const check = Object.hasOwn(checks, info.name) ? checks[info.name] : undefined;

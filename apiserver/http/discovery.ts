@@ -45,7 +45,7 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string, bes
         await sendDocument(exchange, document, type, { vary: 'Accept' });
         return true;
       }
-      const { mediaType } = negotiate(exchange.header('accept'), false);
+      const { mediaType } = negotiate(exchange.header('accept'), false, 'all');
       const document = isCore
         ? json('api', () => apiVersions(serverAddress()))
         : json('apis', () => withOthersGroups(apiGroupList(scheme), served(), priority));
@@ -54,7 +54,7 @@ export function createDiscovery(scheme: Scheme, serverAddress: () => string, bes
     }
     const [group, version] = isCore ? ['', rest[0] as string] : [rest[0] as string, rest[1]];
     if (rest.length > (isCore ? 1 : 2)) return false;
-    const { mediaType } = negotiate(exchange.header('accept'), false);
+    const { mediaType } = negotiate(exchange.header('accept'), false, 'all');
     const name = `${prefix} ${group} ${version ?? ''}`;
     const found =
       version === undefined

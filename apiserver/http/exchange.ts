@@ -10,8 +10,9 @@ import type { Identity } from '../auth/identity.ts';
 import type { AuditRecord } from '../audit/record.ts';
 import type { Flow } from '../flowcontrol/flow-control.ts';
 import { readBody } from './body.ts';
-import { plainMediaType, YAML } from './negotiate.ts';
+import { plainMediaType, PROTOBUF, YAML } from './negotiate.ts';
 import { byteLength, joinParts, type Part, writeCompressed, writeParts } from './parts.ts';
+import { plainProtobuf } from './protobuf-answers.ts';
 import { isTrue, type RequestInfo } from './request-info.ts';
 import { warningTexts } from './warnings.ts';
 
@@ -192,6 +193,13 @@ export class Exchange {
       const text = writeYaml(JSON.parse(joinParts(parts, byteLength(parts)).toString('utf8')));
       return this.#send(code, type, [Buffer.from(text)], headers, parts);
     }
+    if (type === PROTOBUF) {
+      const whole = joinParts(parts, byteLength(parts));
+      const message = plainProtobuf(JSON.parse(whole.toString('utf8')));
+      return message
+        ? this.#send(code, type, [message], headers, parts)
+        : this.#send(code, 'application/json', parts, headers);
+    }
     if (!this.wantsPretty) return this.#send(code, type, parts, headers);
     const whole = joinParts(parts, byteLength(parts));
     const text = JSON.stringify(JSON.parse(whole.toString('utf8')), null, 2);
@@ -236,6 +244,11 @@ export class Exchange {
       this.sentBytes += byteLength([next.value]);
       yield next.value;
     }
+  }
+
+  /** Sends what was made of the JSON that `json` is asked for where the audit log keeps it. */
+  sendMade(code: number, type: string, body: readonly Part[], json: () => readonly Part[]): Promise<void> {
+    return this.#send(code, type, body, undefined, this.audit?.keepsResponse ? json() : body);
   }
 
   /** Sends a Status or another object that has one form only, in the language that the client reads. */

@@ -1,12 +1,12 @@
-// Content negotiation. We write JSON and YAML and, where a resource allows it,
-// Tables and metadata-only objects. Protobuf is read, never written: clients that list it first list JSON second.
+// Content negotiation. We write JSON and YAML, protobuf of built-in kinds and of all metadata, and, where a resource allows it,
+// Tables and metadata-only objects. Who accepts JSON as gladly as protobuf gets JSON: its bytes are there.
 import { errors } from '../../api/errors.ts';
 
 export type Shape = { kind: 'object' } | { kind: 'table'; version: string } | { kind: 'partial'; version: string };
 
 export interface Negotiated {
   shape: Shape;
-  mediaType: 'application/json' | 'application/yaml';
+  mediaType: 'application/json' | 'application/yaml' | typeof PROTOBUF;
 }
 
 export interface AcceptedType {
@@ -15,7 +15,11 @@ export interface AcceptedType {
   quality: number;
 }
 
+/** What has a form in protobuf: everything, metadata alone, nothing. */
+export type ProtobufForms = 'all' | 'metadata' | 'none';
+
 export const YAML = 'application/yaml';
+export const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 const WRITTEN = ['application/json', YAML];
 const JSON_ANSWER: Negotiated = { shape: { kind: 'object' }, mediaType: 'application/json' };
 
@@ -58,40 +62,65 @@ const specificity = (range: AcceptedType) => (range.type === '*/*' ? 0 : range.t
  * Chooses the answer's form. `transforms`: the resource can be written as Table and metadata only.
  * Throws 406 when nothing we write is accepted.
  */
-export function negotiate(accept: string | undefined, transforms: boolean): Negotiated {
+export function negotiate(
+  accept: string | undefined,
+  transforms: boolean,
+  protobuf: ProtobufForms = 'none',
+): Negotiated {
   if (!accept || accept === 'application/json' || accept === '*/*') return JSON_ANSWER;
-  for (const range of parseAccept(accept)) {
-    if (range.quality === 0) continue;
-    const matches = range.type === '*/*' || range.type === 'application/*' || WRITTEN.includes(range.type);
-    if (!matches) continue;
-    const mediaType = range.type === 'application/yaml' ? 'application/yaml' : 'application/json';
-    const { as, g, v } = range.parameters;
-    if (as === undefined) return { shape: { kind: 'object' }, mediaType };
+  const ranges = parseAccept(accept);
+  const found = bestOf(ranges, transforms, (type) =>
+    type === '*/*' || type === 'application/*' || WRITTEN.includes(type)
+      ? type === YAML
+        ? YAML
+        : 'application/json'
+      : undefined,
+  );
+  if (protobuf !== 'none' && accept.includes('protobuf')) {
+    const compact = bestOf(ranges, transforms, (type) => (type === PROTOBUF ? PROTOBUF : undefined));
+    const { shape } = compact?.answer ?? {};
+    const isWritten = shape?.kind === 'partial' || (shape?.kind === 'object' && protobuf === 'all');
+    if (compact && isWritten && (!found || compact.quality > found.quality)) return compact.answer;
+  }
+  if (found) return found.answer;
+  throw errors.notAcceptable(['application/json', 'application/yaml', ...(protobuf === 'none' ? [] : [PROTOBUF])]);
+}
+
+function bestOf(
+  ranges: readonly AcceptedType[],
+  transforms: boolean,
+  writtenAs: (type: string) => Negotiated['mediaType'] | undefined,
+): { answer: Negotiated; quality: number } | undefined {
+  for (const { type, quality, parameters } of ranges) {
+    const mediaType = quality === 0 ? undefined : writtenAs(type);
+    if (!mediaType) continue;
+    const { as, g, v } = parameters;
+    if (as === undefined) return { answer: { shape: { kind: 'object' }, mediaType }, quality };
     if (!transforms || g !== 'meta.k8s.io' || (v !== 'v1' && v !== 'v1beta1')) continue;
-    if (as === 'Table') return { shape: { kind: 'table', version: v }, mediaType };
+    if (as === 'Table') return { answer: { shape: { kind: 'table', version: v }, mediaType }, quality };
     if (as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList') {
-      return { shape: { kind: 'partial', version: v }, mediaType };
+      return { answer: { shape: { kind: 'partial', version: v }, mediaType }, quality };
     }
   }
-  throw errors.notAcceptable(['application/json', 'application/yaml']);
+  return undefined;
 }
 
 /** For errors, and what else is answered whatever was accepted. */
 export function plainMediaType(accept: string | undefined): Negotiated['mediaType'] {
-  if (!accept?.includes('yaml')) return 'application/json';
+  if (!accept?.includes('yaml') && !accept?.includes('protobuf')) return 'application/json';
   try {
-    return negotiate(accept, false).mediaType;
+    return negotiate(accept, true, 'all').mediaType;
   } catch {
     return 'application/json';
   }
 }
 
 /** Events of a watch come one after another, for which YAML has no form. Throws 406. */
-export function negotiateStream(accept: string | undefined): Negotiated {
-  if (!accept?.includes('yaml')) return negotiate(accept, true);
+export function negotiateStream(accept: string | undefined, protobuf: ProtobufForms = 'none'): Negotiated {
+  if (!accept?.includes('yaml')) return negotiate(accept, true, protobuf);
   const ranges = accept.split(',').filter((range) => !range.includes('yaml'));
   if (ranges.length === 0) throw errors.notAcceptable(['application/json']);
-  return negotiate(ranges.join(','), true);
+  return negotiate(ranges.join(','), true, protobuf);
 }
 
 /** The media type of a Content-Type header without its parameters; JSON when there is none. */

@@ -5,14 +5,18 @@ import { type IncludeObject, parseIncludeObject, partialObject, tableOf, tableRo
 import type { CachedObject } from '../cache/port.ts';
 import type { ListResult } from '../registry/list.ts';
 import type { Exchange } from './exchange.ts';
-import { type ListForm, sendListForm } from './list-form.ts';
-import { type Negotiated, negotiate, type Shape } from './negotiate.ts';
+import { jsonParts, type ListForm, sendListForm } from './list-form.ts';
+import { type Negotiated, negotiate, PROTOBUF, type ProtobufForms, type Shape } from './negotiate.ts';
+import { listProtobuf, objectProtobuf } from './protobuf-answers.ts';
 import type { Part } from './parts.ts';
 
 /** Decided before the work, so that a 406 changes nothing. */
-export function negotiateFor(exchange: Exchange, transforms: boolean): Negotiated {
-  return negotiate(exchange.header('accept'), transforms);
+export function negotiateFor(exchange: Exchange, transforms: boolean, kind: Kind): Negotiated {
+  return negotiate(exchange.header('accept'), transforms, protobufForms(kind));
 }
+
+/** Custom resources have no messages, but their metadata has. */
+export const protobufForms = (kind: Kind): ProtobufForms => (kind.schema === '' ? 'metadata' : 'all');
 
 export function includeObjectOf(exchange: Exchange): IncludeObject {
   return parseIncludeObject(exchange.info.query.get('includeObject'));
@@ -27,6 +31,9 @@ export function sendEntry(
   nowMs: number,
 ): Promise<void> {
   const { shape, mediaType } = negotiated;
+  if (mediaType === PROTOBUF) {
+    return exchange.sendMade(code, mediaType, [objectProtobuf(kind, entry, shape)], () => [entry.bytes]);
+  }
   if (shape.kind === 'object') return exchange.sendJson(code, entry.bytes, mediaType);
   if (shape.kind === 'partial')
     return exchange.sendJson(code, JSON.stringify(partialObject(entry.object, shape.version)), mediaType);
@@ -52,7 +59,20 @@ export function sendList(
     ...(list.continue !== '' && { continue: list.continue }),
     ...(list.remaining !== undefined && { remainingItemCount: list.remaining }),
   };
+  if (mediaType === PROTOBUF) return sendListProtobuf(exchange, kind, list, metadata, shape, nowMs);
   return sendListForm(exchange, formOf(exchange, kind, list, shape, metadata, nowMs), mediaType);
+}
+
+async function sendListProtobuf(
+  exchange: Exchange,
+  kind: Kind,
+  list: ListResult,
+  metadata: object,
+  shape: Shape,
+  nowMs: number,
+): Promise<void> {
+  const parts = await listProtobuf(kind, list.items, metadata, shape);
+  return exchange.sendMade(200, PROTOBUF, parts, () => jsonParts(formOf(exchange, kind, list, shape, metadata, nowMs)));
 }
 
 function formOf(

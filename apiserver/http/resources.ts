@@ -16,7 +16,7 @@ import type { Exchange } from './exchange.ts';
 import type { ServerMetrics } from './metrics.ts';
 import { contentType, negotiateStream } from './negotiate.ts';
 import { attributesOf } from './pipeline.ts';
-import { negotiateFor, sendEntry, sendList } from './render.ts';
+import { negotiateFor, protobufForms, sendEntry, sendList } from './render.ts';
 import { isTrue } from './request-info.ts';
 import { serveScale } from './scale.ts';
 import { streamWatch } from './watch-response.ts';
@@ -121,7 +121,7 @@ async function serveSubresource(context: ResourceContext, exchange: Exchange, ki
 
 async function serveGet(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const entry = await context.registry.get(kind, namespaceOf(kind, exchange), info.name, {
     resourceVersion: info.query.get('resourceVersion'),
   });
@@ -129,7 +129,7 @@ async function serveGet(context: ResourceContext, exchange: Exchange, kind: Kind
 }
 
 async function serveList(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const parameters = listParameters(exchange.info.query);
   const list = await context.registry.list(kind, namespaceOf(kind, exchange), parameters);
   return sendList(exchange, kind, list, negotiated, context.clock.now());
@@ -137,13 +137,14 @@ async function serveList(context: ResourceContext, exchange: Exchange, kind: Kin
 
 async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
-  const negotiated = negotiateStream(exchange.header('accept'));
+  const isWebSocket = isWebSocketUpgrade(exchange);
+  const negotiated = negotiateStream(exchange.header('accept'), isWebSocket ? 'none' : protobufForms(kind));
   const query = new URLSearchParams(info.query);
   // The old form /api/v1/watch/pods/NAME.
   if (info.parts.length > 1) query.set('fieldSelector', `metadata.name=${info.name}`);
   const watch = await context.registry.watch(kind, namespaceOf(kind, exchange), query, exchange.signal);
-  const stream = isWebSocketUpgrade(exchange) ? streamWatchToWebSocket : streamWatch;
-  return stream(exchange, kind, watch.batches, negotiated.shape, {
+  const stream = isWebSocket ? streamWatchToWebSocket : streamWatch;
+  return stream(exchange, kind, watch.batches, negotiated, {
     timeoutMs: watch.timeoutMs,
     clock: context.clock,
     sent: context.metrics.watchEvents(kind),
@@ -154,7 +155,7 @@ async function serveWatch(context: ResourceContext, exchange: Exchange, kind: Ki
 }
 
 async function serveCreate(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = writeOptions(exchange.info.query, 'CreateOptions');
   const object = await readObject(context, exchange, kind, options.fieldValidation);
   const request = writeRequest(exchange, kind, options.dryRun);
@@ -169,7 +170,7 @@ export async function serveUpdate(
   subresource: string,
   extra: { raw?: boolean; change?: (object: KubeObject, old: KubeObject) => KubeObject } = {},
 ): Promise<void> {
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = writeOptions(exchange.info.query, 'UpdateOptions');
   const body = await exchange.readBody();
   // Decoded for every attempt: an attempt takes over its object.
@@ -207,7 +208,7 @@ export async function servePatch(
 ): Promise<void> {
   const type = contentType(exchange.header('content-type'));
   if (type === APPLY_PATCH) return serveApply(context, exchange, kind, subresource);
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = writeOptions(exchange.info.query, 'PatchOptions');
   const body = await exchange.readBody();
   const patch = context.codec.parsePatch(kind, body, type);
@@ -241,7 +242,7 @@ function warnOfOrphans(exchange: Exchange, kind: Kind, { orphanDependents, propa
 
 async function serveDelete(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = await readDeleteOptions(context, exchange);
   warnOfOrphans(exchange, kind, options);
   const request = deleteRequest(exchange, kind, options);
@@ -269,7 +270,7 @@ function deletedStatus(kind: Kind, name: string, object: KubeObject): object {
 }
 
 async function serveDeleteCollection(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, kind);
   const options = await readDeleteOptions(context, exchange);
   warnOfOrphans(exchange, kind, options);
   const request = deleteRequest(exchange, kind, options);

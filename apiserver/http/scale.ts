@@ -19,7 +19,7 @@ import { writeOptions } from './write-options.ts';
 export async function serveScale(context: ResourceContext, exchange: Exchange, kind: Kind): Promise<void> {
   const { info } = exchange;
   const mapping = kind.scale as ScaleMapping<KubeObject>;
-  const negotiated = negotiateFor(exchange, true);
+  const negotiated = negotiateFor(exchange, true, scaleKind);
   const send = (object: KubeObject) => {
     const scale = scaleOf(object, mapping);
     const entry = { key: '', object: scale, bytes: Buffer.from(JSON.stringify(scale)), revision: 0 };

@@ -7,7 +7,8 @@ import type { Counter, Histogram } from '../../lib/metrics.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import type { CacheEvent } from '../cache/port.ts';
 import type { Exchange, RawResponse } from './exchange.ts';
-import type { Shape } from './negotiate.ts';
+import { type Negotiated, PROTOBUF, type Shape } from './negotiate.ts';
+import { errorFrame, eventFrame } from './protobuf-answers.ts';
 import { includeObjectOf, shapedEvent } from './render.ts';
 
 /** Lines are joined up to this size, so that a burst is few writes and no write is huge. */
@@ -27,15 +28,20 @@ export async function streamWatch(
   exchange: Exchange,
   kind: Kind,
   batches: AsyncIterable<CacheEvent[]>,
-  shape: Shape,
+  { shape, mediaType }: Negotiated,
   options: WatchStreamOptions,
 ): Promise<void> {
   const { response } = exchange;
+  const isProtobuf = mediaType === PROTOBUF;
   let isWriting = false;
   let { onListed } = options;
-  exchange.startStream(200, 'application/json');
+  exchange.startStream(200, isProtobuf ? `${PROTOBUF};stream=watch` : 'application/json');
   const timer = options.clock.after(options.timeoutMs, () => exchange.abort(), { background: true });
-  const encode = shape.kind === 'object' ? ownLine : lineEncoder(exchange, kind, shape, options.clock);
+  const encode: Encode = isProtobuf
+    ? (event) => eventFrame(kind, event, shape)
+    : shape.kind === 'object'
+      ? ownLine
+      : lineEncoder(exchange, kind, shape, options.clock);
   try {
     // What a watch begins with is there at once: when nothing is being written after a turn of the loop, there is nothing.
     setImmediate(() => !isWriting && exchange.onInitialized?.());
@@ -54,7 +60,8 @@ export async function streamWatch(
     }
   } catch (error) {
     const status = watchError(error).status;
-    (response as { write(text: string): boolean }).write(`${JSON.stringify({ type: 'ERROR', object: status })}\n`);
+    const last = isProtobuf ? errorFrame(status) : `${JSON.stringify({ type: 'ERROR', object: status })}\n`;
+    (response as { write(last: string | Buffer): boolean }).write(last);
     if (!(error instanceof ApiError) && !(error instanceof StreamOverflowError)) throw error;
   } finally {
     timer.cancel();

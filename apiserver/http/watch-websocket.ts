@@ -7,7 +7,7 @@ import type { Kind } from '../../api/kind.ts';
 import { StreamOverflowError } from '../../lib/stream.ts';
 import type { CacheEvent } from '../cache/port.ts';
 import type { Exchange } from './exchange.ts';
-import type { Shape } from './negotiate.ts';
+import type { Negotiated } from './negotiate.ts';
 import { lineEncoder, watchError, type WatchStreamOptions } from './watch-response.ts';
 
 /** Clients have nothing to say on a watch. */
@@ -28,7 +28,7 @@ export async function streamWatchToWebSocket(
   exchange: Exchange,
   kind: Kind,
   batches: AsyncIterable<CacheEvent[]>,
-  shape: Shape,
+  { shape }: Negotiated,
   options: WatchStreamOptions,
 ): Promise<void> {
   const { signal } = exchange;

@@ -13,6 +13,7 @@ export interface Answer {
   code: number;
   headers: Record<string, string | string[] | undefined>;
   text: string;
+  bytes: Buffer;
   body: any;
 }
 
@@ -112,14 +113,15 @@ function call(
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('error', reject);
         answer.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
+          const bytes = Buffer.concat(chunks);
+          const text = bytes.toString('utf8');
           let parsed: unknown;
           try {
             parsed = JSON.parse(text);
           } catch {
             parsed = undefined;
           }
-          resolve({ code: answer.statusCode ?? 0, headers: answer.headers, text, body: parsed });
+          resolve({ code: answer.statusCode ?? 0, headers: answer.headers, text, bytes, body: parsed });
         });
       },
     );

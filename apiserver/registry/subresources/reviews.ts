@@ -116,7 +116,7 @@ function answering(
   answer: (body: KubeObject, exchange: Exchange, nowMs: number) => Answer | Promise<Answer>,
 ): SubresourceHandler {
   return async (context: ResourceContext, exchange: Exchange, kind: Kind) => {
-    const negotiated = negotiateFor(exchange, false);
+    const negotiated = negotiateFor(exchange, false, kind);
     const options = writeOptions(exchange.info.query, 'CreateOptions');
     const body = await admitBody(
       context.admission,

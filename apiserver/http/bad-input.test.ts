@@ -321,14 +321,7 @@ describe('queries', () => {
       'NotAcceptable',
       /^only the following media types are accepted/,
     );
-    await refused(
-      'GET',
-      CONFIG_MAPS,
-      { headers: { accept: 'application/cbor' } },
-      406,
-      'NotAcceptable',
-      /./,
-    );
+    await refused('GET', CONFIG_MAPS, { headers: { accept: 'application/cbor' } }, 406, 'NotAcceptable', /./);
   });
   it('writes JSON to those who prefer protobuf', async () => {
     const answer = await server.call('GET', CONFIG_MAPS, {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CustomResourceDefinition, JSONSchemaProps } from '../types/apiextensions-v1.ts';
 import { customResourceDefinition } from './custom-resource-definition.ts';
-import { createErrors, created, updateErrors } from './testing.ts';
+import { beginnings, createErrors, created, updateErrors } from './testing.ts';
 
 type Change = (definition: CustomResourceDefinition) => void;
 
@@ -406,7 +406,7 @@ describe("what is wrong in several places, in upstream's order", () => {
       'only the first of two storage versions is stored',
       (each) => second(each, { storage: true }),
       [
-        expect.stringContaining('must have exactly one version marked as storage version') as never,
+        'spec.versions: Invalid value: [{"Name":"v1"',
         'status.storedVersions: Invalid value: ["v1"]: must have the storage version v2',
       ],
     ],
@@ -426,9 +426,7 @@ describe("what is wrong in several places, in upstream's order", () => {
         };
       },
       [
-        expect.stringContaining(
-          'spec.validation.openAPIV3Schema: Invalid value: {"type":"object","nullable":true',
-        ) as never,
+        'spec.validation.openAPIV3Schema: Invalid value: {"type":"object","nullable":true',
         'spec.validation.openAPIV3Schema.nullable: Forbidden: nullable cannot be true at the root',
         'spec.validation.openAPIV3Schema.properties[b].id: Forbidden: id is not supported',
         'spec.validation.openAPIV3Schema.properties[a].x-kubernetes-validations[0].rule: Invalid value: {"Rule":"nope"',
@@ -482,13 +480,7 @@ describe("what is wrong in several places, in upstream's order", () => {
       ],
     ],
   ])('%s', (_what, change, messages) => {
-    const found = messagesOf(change);
-    expect(found).toHaveLength(messages.length);
-    found.forEach((each, i) => {
-      const wanted = messages[i] as unknown;
-      if (typeof wanted === 'string') expect(each.slice(0, wanted.length)).toBe(wanted);
-      else expect(each).toEqual(wanted);
-    });
+    expect(beginnings(messagesOf(change), messages)).toEqual(messages);
   });
 
   test('versions with one list of fields and two schemas', () => {

@@ -54,11 +54,17 @@ export const namespace = defineKind<Namespace>({
 const STANDARD_FINALIZERS = ['kubernetes', 'orphan', 'foregroundDeletion'];
 
 function validate({ spec }: Namespace): FieldError[] {
-  return (spec?.finalizers ?? []).flatMap((finalizer) => {
-    const messages = isQualifiedName(finalizer);
-    if (!finalizer.includes('/') && !STANDARD_FINALIZERS.includes(finalizer)) {
-      messages.push('name is neither a standard finalizer name nor is it fully qualified');
-    }
-    return messages.map((message) => fieldErrors.invalid('spec.finalizers', finalizer, message));
-  });
+  return (spec?.finalizers ?? []).flatMap((each) => validateFinalizer(each, 'spec.finalizers'));
+}
+
+/** Where the finalizers are written themselves, each is named by its index. */
+export const validateFinalizers = ({ spec }: Namespace): FieldError[] =>
+  (spec?.finalizers ?? []).flatMap((each, i) => validateFinalizer(each, `spec.finalizers[${i}]`));
+
+function validateFinalizer(finalizer: string, field: string): FieldError[] {
+  const messages = isQualifiedName(finalizer);
+  if (!finalizer.includes('/') && !STANDARD_FINALIZERS.includes(finalizer)) {
+    messages.push('name is neither a standard finalizer name nor is it fully qualified');
+  }
+  return messages.map((message) => fieldErrors.invalid(field, finalizer, message));
 }

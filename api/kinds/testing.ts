@@ -11,6 +11,10 @@ export const CONTEXT = { nowMs: Date.UTC(2026, 0, 1), user: 'tester' };
 
 export const messagesOf = (found: readonly FieldError[]): string[] => found.map(fieldErrorMessage);
 
+/** As much of each message as is wanted of it: of long ones the beginning says which rule it is. */
+export const beginnings = (found: readonly string[], wanted: readonly string[]): string[] =>
+  found.map((each, i) => each.slice(0, wanted[i]?.length));
+
 /** As the registry makes it of what a client sent: defaulted and prepared. */
 export function created<T extends KubeObject>(kind: Kind<T>, sent: T): T {
   const object = deepClone(sent);

@@ -1,6 +1,7 @@
 // namespaces/finalize: the only way to take a namespace's own finalizers away; when the last is gone, so is the namespace.
 import { deepClone } from '../../../api/equality.ts';
 import { errors } from '../../../api/errors.ts';
+import { validateFinalizers } from '../../../api/kinds/namespace.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Namespace } from '../../../api/types/core-v1.ts';
@@ -12,6 +13,8 @@ export function serveFinalize(context: ResourceContext, exchange: Exchange, kind
   return serveUpdate(context, exchange, kind, 'finalize', {
     raw: true,
     change: (object, old) => {
+      const wrong = validateFinalizers(object as Namespace);
+      if (wrong.length > 0) throw errors.invalid(kind, old.metadata.name ?? '', wrong);
       const finalized = deepClone(old) as Namespace & KubeObject;
       finalized.metadata.name = object.metadata.name ?? old.metadata.name;
       finalized.metadata.resourceVersion = object.metadata.resourceVersion;

@@ -1,8 +1,9 @@
 // core/v1 Namespace: deletion is two-phased, by spec.finalizers, which only the finalize subresource may change.
 import { age } from '../duration.ts';
 import type { Namespace } from '../types/core-v1.ts';
-import { type FieldError, fieldErrors } from '../field-error.ts';
-import { isQualifiedName, nameIsDnsLabel } from '../names.ts';
+import { fieldErrors } from '../field-error.ts';
+import { nameIsDnsLabel } from '../names.ts';
+import { validateFinalizersOfNew } from '../validation/namespace-finalizers.ts';
 import { defineKind, NAME_COLUMN, nameOf } from './define.ts';
 
 export const namespace = defineKind<Namespace>({
@@ -40,7 +41,7 @@ export const namespace = defineKind<Namespace>({
   },
 
   validateName: nameIsDnsLabel,
-  validate,
+  validate: validateFinalizersOfNew,
   validateUpdate: () => [],
   validateStatusUpdate({ metadata, status }) {
     const expected = metadata.deletionTimestamp ? 'Terminating' : 'Active';
@@ -50,21 +51,3 @@ export const namespace = defineKind<Namespace>({
     return [fieldErrors.invalid('status.Phase', status?.phase ?? '', message)];
   },
 });
-
-const STANDARD_FINALIZERS = ['kubernetes', 'orphan', 'foregroundDeletion'];
-
-function validate({ spec }: Namespace): FieldError[] {
-  return (spec?.finalizers ?? []).flatMap((each) => validateFinalizer(each, 'spec.finalizers'));
-}
-
-/** Where the finalizers are written themselves, each is named by its index. */
-export const validateFinalizers = ({ spec }: Namespace): FieldError[] =>
-  (spec?.finalizers ?? []).flatMap((each, i) => validateFinalizer(each, `spec.finalizers[${i}]`));
-
-function validateFinalizer(finalizer: string, field: string): FieldError[] {
-  const messages = isQualifiedName(finalizer);
-  if (!finalizer.includes('/') && !STANDARD_FINALIZERS.includes(finalizer)) {
-    messages.push('name is neither a standard finalizer name nor is it fully qualified');
-  }
-  return messages.map((message) => fieldErrors.invalid(field, finalizer, message));
-}

@@ -1,10 +1,10 @@
 // namespaces/finalize: the only way to take a namespace's own finalizers away; when the last is gone, so is the namespace.
 import { deepClone } from '../../../api/equality.ts';
 import { errors } from '../../../api/errors.ts';
-import { validateFinalizers } from '../../../api/kinds/namespace.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Namespace } from '../../../api/types/core-v1.ts';
+import { validateFinalizers } from '../../../api/validation/namespace-finalizers.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { type ResourceContext, serveUpdate } from '../../http/resources.ts';
 

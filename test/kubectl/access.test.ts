@@ -6,7 +6,7 @@ import * as x509 from '@peculiar/x509';
 import { expect } from 'vitest';
 import { withEveryKubectl } from './sessions.ts';
 
-const { rows, work } = withEveryKubectl('older');
+const { rows, work } = withEveryKubectl('ends');
 
 rows('asks what it may and who it is', [
   ['auth can-i --list', /^Resources +Non-Resource URLs +Resource Names +Verbs\n\*\.\* +\[\] +\[\] +\[\*\]/],

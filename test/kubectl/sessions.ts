@@ -60,16 +60,17 @@ export interface Sessions {
   work(title: string, work: (session: Session) => Promise<void>): void;
 }
 
-export type Turn = 'older' | 'newer';
+/**
+ * Who takes part where not all are asked for: of versions that put the same on the wire the older or the newer one, or only the
+ * oldest and the newest of all, which differ in everything that those between have in part.
+ */
+export type Turn = 'older' | 'newer' | 'ends';
 
 const TIMEOUT_MS = 40_000;
 /** For a table of rows on a machine that has much else to do. */
 const PATIENCE_MS = 600_000;
 
-/**
- * To be called once, at the top of a test file. Versions that put the same on the wire take turns: the `turn` decides whether
- * this file is the older's of each two or the newer's. `prepare` makes what all will find, in the namespace `shared`.
- */
+/** To be called once, at the top of a test file. `prepare` makes what all will find, in the namespace `shared`. */
 export function withEveryKubectl(turn: Turn, prepare?: (shared: Session) => Promise<void>): Sessions {
   const found = chosen(kubectls(), turn, process.env['SAMPAN_KUBECTL']);
   const sessions = new Map<string, Session>();
@@ -98,6 +99,7 @@ export function withEveryKubectl(turn: Turn, prepare?: (shared: Session) => Prom
 function chosen(all: [string, string][], turn: Turn, which?: string): [string, string][] {
   if (which === 'every') return all;
   if (which) return all.filter(([version]) => which.split(',').includes(version));
+  if (turn === 'ends') return all.filter((_each, index) => index === 0 || index === all.length - 1);
   const groups = Object.values(Object.groupBy(all, ([version]) => speaksLike(minorOf(version))));
   return groups.map((group = []) => group.at(turn === 'older' ? 0 : -1) as [string, string]);
 }

@@ -8,7 +8,7 @@ import { type Followed, type Row, withEveryKubectl } from './sessions.ts';
 const merge = 'application/merge-patch+json';
 let kubelet: Server | undefined;
 
-const { rows, work } = withEveryKubectl('newer', async ({ ok, server }) => {
+const { rows, work } = withEveryKubectl('ends', async ({ ok, server }) => {
   await server.call('POST', '/api/v1/nodes', { body: { metadata: { name: 'node-a', labels: { disk: 'ssd' } } } });
   await ok('apply -f -', { input: everyKind });
   const serving = server.pki.nodes['node-a']?.serving;
@@ -309,7 +309,7 @@ rows(
   described.map(([what, shape]): Row => [`-n shared describe ${what}`, shape]),
 );
 rows('describes several, by label, by prefix, and what is not there', [
-  // 1.31 and 1.32 ask for the alpha and the beta of this kind, which Kubernetes 1.36 has no more.
+  // From 1.29 to 1.32 it asks for the alpha or the beta of this kind, which Kubernetes 1.36 has no more.
   ['-n shared describe servicecidr more', /^Name: +more\n[^]*10\.200\.0\.0\/16/, { since: 33 }],
   ['-n shared describe cm,secret', /^Name: +cm\n[^]*\nName: +secret\n/],
   ['-n shared describe -l app=a cm', /^Name: +cm\n/],

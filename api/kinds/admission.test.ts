@@ -277,6 +277,23 @@ describe('policies', () => {
     expect(createErrors(validatingAdmissionPolicyBinding, variant(binding, { spec }))).toEqual(messages);
   });
 
+  it('tell of expressions that do not compile where they are, and of conditions that were there before no more', () => {
+    const condition = { name: 'a', expression: 'nope' };
+    const wrong = variant<never>(sample, {
+      spec: { matchConditions: [condition], validations: [{ expression: 'nope' }, { expression: '' }] },
+    });
+    const fieldsOf = (messages: string[]) => messages.map((each) => each.slice(0, each.indexOf(': ')));
+    const fields = [
+      'spec.matchConditions[0].expression',
+      'spec.validations[0].expression',
+      'spec.validations[1].expression',
+    ];
+    expect(fieldsOf(createErrors(validatingAdmissionPolicy, wrong))).toEqual(fields);
+    const before = variant<never>(sample, { spec: { matchConditions: [condition] } });
+    const changed = variant<never>(before, { metadata: { labels: { a: 'b' } } });
+    expect(updateErrors(validatingAdmissionPolicy, before, changed)).toEqual([]);
+  });
+
   it('have conditions of the common form', () => {
     const object = created(validatingAdmissionPolicy, variant(sample, {})) as any;
     object.status = {

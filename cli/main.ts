@@ -197,6 +197,11 @@ withNode(connected(program.command('kubelet').description('run the node agent al
     'ask the cluster for a client certificate, with the token in this kubeconfig',
   )
   .option('--rotate-server-certificates', 'ask the cluster for the certificate of the node server')
+  .option(
+    '--image-credential-provider-config <file>',
+    'CredentialProviderConfig: programs that know credentials of registries',
+  )
+  .option('--image-credential-provider-bin-dir <dir>', 'where these programs are')
   .action(async (options) => (await import('./commands/kubelet.ts')).kubeletCommand(options));
 withNode(
   program.command('join').description('make this machine a node of a cluster, which `sampan token create` invites'),

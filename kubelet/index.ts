@@ -96,7 +96,14 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
   const events = podEvents(context.events, clock);
   const objects = new ReferencedObjects({ client, clock, random, log });
   const tokens = new PodTokens(client, clock);
-  const images = new ImagePuller({ cri, objects, events, clock });
+  const providers =
+    options.credentialProviders &&
+    new (await import('./images/credential-providers.ts')).CredentialProviders({
+      ...options.credentialProviders,
+      clock,
+      log,
+    });
+  const images = new ImagePuller({ cri, objects, events, clock, providers });
   const localVolumes = new LocalVolumes({
     dir: options.localVolumesDir ?? join(dirname(stateDir), 'local-volumes'),
     client,

@@ -5,6 +5,7 @@ import type { Clock, Random } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { CriClient } from './cri/client.ts';
 import type { Observations, ThresholdSettings } from './eviction/thresholds.ts';
+import type { CredentialProvider } from './images/credential-providers.ts';
 import type { ImagePolicy } from './images/collector.ts';
 import type { HostFacts } from './node/host.ts';
 import type { RotationOptions } from './pods/log-rotation.ts';
@@ -25,6 +26,8 @@ export interface KubeletOptions {
   localVolumesDir?: string;
   /** A file or directory of manifests of pods that this node runs whatever the API says. */
   staticPodPath?: string;
+  /** Programs in `binDir` that know credentials of registries. */
+  credentialProviders?: { providers: readonly CredentialProvider[]; binDir: string };
   /** Sysctls that pods may set besides the safe ones. */
   allowedSysctls?: readonly string[];
   /** The longest that a crashed container waits; default 5 minutes. */

@@ -12,7 +12,7 @@ import { writeFileAtomic } from '../../lib/files.ts';
 import { createLogger, type Logger } from '../../lib/log.ts';
 import type { KubeletSettings } from '../../kubelet/config.ts';
 import type { ShutdownGroup } from '../../kubelet/pods/shutdown.ts';
-import { readSettings } from '../kubelet-settings.ts';
+import { readProviders, readSettings } from '../kubelet-settings.ts';
 import type { NodeFlags } from '../cluster/options.ts';
 import { defaultNodeName, gatewayOf, hostAddress, type Layout, layoutOf } from '../layout.ts';
 import { type ConnectedFlags, type Credentials, credentials } from './components.ts';
@@ -22,6 +22,8 @@ export interface KubeletFlags extends ConnectedFlags, NodeFlags {
   criSocket?: string;
   bootstrapKubeconfig?: string;
   rotateServerCertificates?: boolean;
+  imageCredentialProviderConfig?: string;
+  imageCredentialProviderBinDir?: string;
   /** Called with the node's own credentials, and with each that replaces them. */
   onCredentials?(credentials: Credentials): void;
 }
@@ -71,6 +73,10 @@ async function runOnce(
   const { keys, rotates } = await servingKeys(flags, settings, layout, nodeName, nodeIp);
   const clientCaPem = settings.clientCaFile ? readFileSync(settings.clientCaFile, 'utf8') : (config.caPem ?? '');
   const { healthz } = settings;
+  const credentialProviders = await readProviders(
+    flags.imageCredentialProviderConfig,
+    flags.imageCredentialProviderBinDir,
+  );
   await Promise.all([
     context.informers.run(signal),
     runKubelet(
@@ -95,6 +101,7 @@ async function runOnce(
         podCidr: flags.podCidr,
         maxPods: flags.maxPods,
         staticPodPath: flags.podManifestPath,
+        ...(credentialProviders && { credentialProviders }),
         ...(healthz?.port && { healthz: { address: healthz.address ?? '127.0.0.1', port: healthz.port } }),
         ...(shutdown && { shutdown }),
         log,

@@ -51,6 +51,9 @@ function authsOf(secret: Secret): Record<string, DockerAuth> {
   return {};
 }
 
+/** Whether a pattern such as `*.registry.example.com:5000/team` is for the repository. */
+export const matchesImage = (pattern: string, repository: string): boolean => fits(pattern, repository);
+
 function fits(key: string, repository: string): boolean {
   const bare = key
     .replace(/^https?:\/\//, '')

@@ -9,6 +9,7 @@ import type { CriClient } from '../cri/client.ts';
 import type { PodEvents } from '../pods/events.ts';
 import type { Waiting } from '../pods/container-status.ts';
 import { BackoffTable } from '../pods/crash-backoff.ts';
+import type { CredentialProviders } from './credential-providers.ts';
 import { credentialsFor } from './credentials.ts';
 
 export type ImageResult =
@@ -25,10 +26,19 @@ export class ImagePuller {
   #objects: ObjectLookup;
   #events: PodEvents;
   #clock: Clock;
+  #providers: Pick<CredentialProviders, 'credentialsFor'> | undefined;
   #backoffs = new BackoffTable();
   #pulls = new Map<string, Promise<string>>();
 
-  constructor(options: { cri: CriClient; objects: ObjectLookup; events: PodEvents; clock: Clock }) {
+  constructor(options: {
+    cri: CriClient;
+    objects: ObjectLookup;
+    events: PodEvents;
+    clock: Clock;
+    /** Programs of the node that know credentials. */
+    providers?: Pick<CredentialProviders, 'credentialsFor'> | undefined;
+  }) {
+    this.#providers = options.providers;
     this.#cri = options.cri;
     this.#objects = options.objects;
     this.#events = options.events;
@@ -76,7 +86,10 @@ export class ImagePuller {
     this.#events.container(pod, container.name, 'Normal', 'Pulling', `Pulling image "${image}"`);
     const startedMs = this.#clock.monotonic();
     try {
-      const auths = credentialsFor(image, await this.#pullSecrets(pod));
+      const auths = [
+        ...credentialsFor(image, await this.#pullSecrets(pod)),
+        ...((await this.#providers?.credentialsFor(image)) ?? []),
+      ];
       await this.#pullWithAny(image, auths, signal);
       const ready = await this.#status(image, signal);
       if (!ready) throw new Error(`the runtime pulled "${image}" but does not have it`);

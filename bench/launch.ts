@@ -1,10 +1,10 @@
-// Container start → gone, ours beside crun's (when installed), in one run: `scripts/node bench/launch.ts [runs]`. Needs root
-// and scripts/setup. Ours: createContainer, startContainer, exit event, removeContainer, through the resident launcher, with
-// overlay, cgroups, seccomp and log. crun: `crun run` of the same program with its default spec, on a bare rootfs.
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+// Container start → gone, ours beside crun's and runc's, in one run: `scripts/node bench/launch.ts [runs]`. Needs root and
+// scripts/setup --test. Ours: createContainer, startContainer, exit event, removeContainer, through the resident launcher, with
+// overlay, cgroups, seccomp and log. Theirs: `crun run` of the same program with its default spec, on a bare rootfs.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exits, createTestHost, canLaunch } from '../runtime/launch/testing.ts';
+import { timeOci, versionOf } from './oci.ts';
 
 const runs = Number(process.argv[2] ?? 100);
 if (!canLaunch) throw new Error('bench/launch needs root and .cache/tools/bin/busybox (scripts/setup)');
@@ -96,45 +96,15 @@ try {
   console.log(`shim memory: ${memory('Rss')} kB RSS, ${memory('Pss')} kB PSS`);
   await launcher.teardown();
 
-  if (hasCrun()) compareCrun();
-  else console.log('crun is not installed: no comparison');
+  for (const runtime of ['crun', 'runc'] as const) {
+    if (!versionOf(runtime)) {
+      console.log(`${runtime} is not installed: no comparison`);
+      continue;
+    }
+    const { run, exec } = timeOci(runtime, host.directory, join(host.directory, 'rootfs'), runs);
+    show(`${runtime} run`, run);
+    show(`${runtime} exec true`, exec);
+  }
 } finally {
   host.dispose();
-}
-
-function hasCrun(): boolean {
-  try {
-    execFileSync('crun', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function compareCrun(): void {
-  const bundle = join(host.directory, 'bundle');
-  mkdirSync(bundle);
-  execFileSync('crun', ['spec'], { cwd: bundle });
-  const config = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
-  config.process = { ...config.process, terminal: false, args: ['/bin/busybox', 'true'], rlimits: [] };
-  config.root = { path: join(host.directory, 'rootfs'), readonly: true };
-  config.linux.cgroupsPath = `${host.directory.slice(4)}/crun`;
-  writeFileSync(join(bundle, 'config.json'), JSON.stringify(config));
-  const script = `mount -t tmpfs tmpfs /sys/fs/cgroup/unified 2>/dev/null; cd ${bundle}; i=0; while [ $i -lt ${runs} ]; do s=$(date +%s%N); crun --root ${bundle}/run run bench$i || exit 1; e=$(date +%s%N); echo $((e-s)); i=$((i+1)); done`;
-  const output = execFileSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8' });
-  show(
-    'crun run',
-    output
-      .trim()
-      .split('\n')
-      .map((line) => Number(line) / 1e6),
-  );
-  // crun leaves the parent of its cgroup in every hierarchy.
-  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    try {
-      rmdirSync(`/sys/fs/cgroup/${hierarchy}${host.directory.slice(4)}`);
-    } catch {
-      // Not in this one.
-    }
-  }
 }

@@ -25,7 +25,27 @@ cat >/dev/null
 exit 0
 `;
 
-const network = JSON.stringify({ cniVersion: '0.4.0', name: 'test', plugins: [{ type: 'answer' }] });
+const network = { cniVersion: '0.4.0', name: 'test', plugins: [{ type: 'answer' }] };
+
+/** What a pod usually gets: a link to a bridge and an address of its own, by Debian's plugins. */
+const bridgeNetwork = (dir: string) => ({
+  cniVersion: '0.4.0',
+  name: 'bridge',
+  plugins: [
+    {
+      type: 'bridge',
+      bridge: 'cni0',
+      isGateway: true,
+      hairpinMode: true,
+      ipam: {
+        type: 'host-local',
+        dataDir: join(dir, 'cni/addresses'),
+        ranges: [[{ subnet: '10.88.0.0/16' }]],
+        routes: [{ dst: '0.0.0.0/0' }],
+      },
+    },
+  ],
+});
 
 const config = (dir: string) => `version = 2
 root = "${dir}/root"
@@ -47,10 +67,13 @@ export class Containerd {
   readonly socket: string;
   #dir: string;
   #host: TestHost;
+  #hasBridge: boolean;
   #process: ChildProcess | undefined;
 
-  constructor(host: TestHost) {
+  /** `bridge`: pods have a network. */
+  constructor(host: TestHost, options: { bridge?: boolean } = {}) {
     this.#host = host;
+    this.#hasBridge = options.bridge ?? false;
     this.#dir = join(host.dir, 'containerd');
     this.socket = join(this.#dir, 'containerd.sock');
   }
@@ -59,8 +82,12 @@ export class Containerd {
     const dir = this.#dir;
     mkdirSync(join(dir, 'cni/bin'), { recursive: true });
     mkdirSync(join(dir, 'cni/conf'), { recursive: true });
-    for (const name of ['answer', 'loopback']) writeFileSync(join(dir, 'cni/bin', name), plugin, { mode: 0o755 });
-    writeFileSync(join(dir, 'cni/conf/10-test.conflist'), network);
+    const bin = join(dir, 'cni/bin');
+    if (this.#hasBridge)
+      for (const name of ['bridge', 'host-local', 'loopback']) cpSync(join(tools, `cni-${name}`), join(bin, name));
+    else for (const name of ['answer', 'loopback']) writeFileSync(join(bin, name), plugin, { mode: 0o755 });
+    const conf = JSON.stringify(this.#hasBridge ? bridgeNetwork(dir) : network);
+    writeFileSync(join(dir, 'cni/conf/10-test.conflist'), conf);
     writeFileSync(join(dir, 'config.toml'), config(dir));
     this.#process = this.#host.spawn(
       ['env', `PATH=${tools}:${process.env['PATH']}`, join(tools, 'containerd'), '-c', join(dir, 'config.toml')],

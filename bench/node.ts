@@ -361,7 +361,12 @@ if (ours.pull && registry) {
     [': CPU', 'cpu'],
   ] as const) {
     const [left, right] = [quantile(mine[of], 0.5), peer && quantile(peer[of], 0.5)];
-    row(`${what}${name}`, `${ms(left)} ms`, right && `containerd ${ms(right)} ms`, right && left / right);
+    row(
+      `${what}${name}`,
+      `${ms(left)} ms`,
+      right === undefined ? '' : `containerd ${ms(right)} ms`,
+      right && left / right,
+    );
   }
 }
 if (wants('idle')) {

@@ -1,6 +1,6 @@
 // What a container left as its last words: the file at terminationMessagePath, or the end of its log.
 // https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { ObservedContainer } from '../pods/observed.ts';
 import { parseLogLine } from '../server/log-format.ts';
 
@@ -30,7 +30,8 @@ const tail = (path: string, bytes: number) =>
 function slice(path: string, where: (size: number) => { position: number; bytes: number }): string {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // A link is not what the runtime or this kubelet has put there.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {
     return '';
   }

@@ -1,7 +1,7 @@
 // Reads a container's log as `kubectl logs` asks for it: the last lines, since a time, following, bounded. Follows by
 // inotify on the log's directory, across rotation; never polls.
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { statSync, watch } from 'node:fs';
+import { constants, statSync, watch } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { parseLogLine } from './log-format.ts';
 
@@ -15,6 +15,8 @@ export interface LogOptions {
 }
 
 const CHUNK_BYTES = 64 * 1024;
+/** A pod that may write where logs are kept does not get other files of the host read by putting a link there. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 /** The log's bytes. While following, it ends when `isRunning` says so and everything is read, or the signal aborts. */
 export async function* readLog(
@@ -27,7 +29,7 @@ export async function* readLog(
   const format = formatter(options);
   const changes = options.follow ? new Changes(path, following, signal) : undefined;
   try {
-    let handle = await open(path, 'r');
+    let handle = await open(path, READ);
     try {
       const rotated = options.tailLines === undefined || options.follow ? await rotatedBefore(path) : [];
       if (options.tailLines === undefined) {
@@ -72,7 +74,7 @@ export async function* readLog(
             continue;
           }
           await handle.close();
-          handle = await open(path, 'r');
+          handle = await open(path, READ);
           position = 0;
           rest = Buffer.alloc(0);
           isDrained = false;
@@ -136,7 +138,7 @@ async function rotatedBefore(path: string): Promise<string[]> {
 }
 
 async function* wholeFile(path: string, format: (lines: Buffer[]) => Buffer): AsyncGenerator<Buffer> {
-  const handle = await open(path, 'r').catch(() => undefined);
+  const handle = await open(path, READ).catch(() => undefined);
   if (!handle) return;
   try {
     let rest: Buffer = Buffer.alloc(0);

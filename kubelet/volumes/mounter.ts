@@ -45,7 +45,8 @@ export function createMounter(): Mounter {
     },
     mount: (type, source, target, options) =>
       run('mount', ['-t', type, ...(options.length > 0 ? ['-o', options.join(',')] : []), source, target]),
-    bind: (source, target) => run('mount', ['--bind', source, target]),
+    // As it is: mount(8) would look up where a descriptor below /proc leads, and what is there may be another thing by the time it mounts it.
+    bind: (source, target) => run('mount', ['--no-canonicalize', '--bind', source, target]),
     async share(target) {
       if (!below(target).includes(target)) await run('mount', ['--bind', target, target]);
       await run('mount', ['--make-rshared', target]);

@@ -1,6 +1,16 @@
 // fsGroup: a volume that the pod's group may use. https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
-import { chmodSync, lchownSync, lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lchownSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+} from 'node:fs';
+import { O_PATH } from './sub-path.ts';
 
 const READ_WRITE = 0o660;
 const READ_ONLY = 0o440;
@@ -19,14 +29,21 @@ export function applyFsGroup(root: string, gid: number, readOnly: boolean, onRoo
   visit(root, gid, mask);
 }
 
+/**
+ * By descriptors: a container that uses the volume at the same time may put a link where a file or a directory was, and nothing behind it
+ * may change.
+ */
 function visit(path: string, gid: number, mask: number): void {
-  const stat = lstatSync(path);
-  lchownSync(path, stat.uid, gid);
-  if (stat.isSymbolicLink()) return;
-  if (!stat.isDirectory()) {
-    chmodSync(path, (stat.mode & 0o7777) | mask);
-    return;
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isSymbolicLink()) return lchownSync(path, stat.uid, gid);
+    const itself = `/proc/self/fd/${fd}`;
+    chownSync(itself, stat.uid, gid);
+    const isDirectory = stat.isDirectory();
+    if (isDirectory) for (const name of readdirSync(itself)) visit(`${itself}/${name}`, gid, mask);
+    chmodSync(itself, (stat.mode & 0o7777) | mask | (isDirectory ? EXECUTE | SET_GID : 0));
+  } finally {
+    closeSync(fd);
   }
-  for (const name of readdirSync(path)) visit(join(path, name), gid, mask);
-  chmodSync(path, (stat.mode & 0o7777) | mask | EXECUTE | SET_GID);
 }

@@ -18,7 +18,7 @@ import type { Mounter } from './mounter.ts';
 import { VolumeError } from './payload.ts';
 
 /** O_PATH: a handle that neither reads nor writes. The same number on x86-64 and arm64. */
-const O_PATH = 0o10000000;
+export const O_PATH = 0o10000000;
 
 /** Binds `<volume>/<subPath>` to `target` and returns `target`. What is missing is made as a directory. */
 export async function bindSubPath(mounter: Mounter, volume: string, subPath: string, target: string): Promise<string> {

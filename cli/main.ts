@@ -52,6 +52,9 @@ const withApiServer = (command: Command) =>
     .option('--tls-san <name>', 'one more name or address in the serving certificate (repeatable)', collect)
     .addOption(logLevel());
 
+const CNI_CONF_DIR = 'CNI plugins make the networks of pods, by the first configuration there';
+const CNI_BIN_DIR = 'where CNI plugins are (repeatable; default: /opt/cni/bin, /usr/lib/cni)';
+
 /** Options of whatever runs a node agent. */
 const withNode = (command: Command) =>
   command
@@ -59,6 +62,8 @@ const withNode = (command: Command) =>
     .option('--node-ip <ip>', 'address of this node (default: of the default route)')
     .option('--pod-cidr <cidr>', "range of this node's pod addresses", '10.244.0.0/24')
     .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
+    .option('--cni-conf-dir <dir>', CNI_CONF_DIR)
+    .option('--cni-bin-dir <dir>', CNI_BIN_DIR, collect)
     .option('--max-pods <number>', 'pods this node takes', integer, 110)
     .option('--kubelet-port <port>', "port of the node's server; 0 takes a free one", port, 10_250)
     .option(
@@ -226,8 +231,8 @@ const runtime = program
   .option('--pod-cidr <cidr>', 'range of pod addresses', '10.244.0.0/24')
   .option('--bridge <name>', 'name of the pod bridge', 'sampan0')
   .option('--cgroup-root <path>', 'cgroup below which pods live (default: from the data directory)')
-  .option('--cni-conf-dir <dir>', 'CNI plugins make the networks of pods, by the first configuration there')
-  .option('--cni-bin-dir <dir>', 'where CNI plugins are (repeatable; default: /opt/cni/bin, /usr/lib/cni)', collect)
+  .option('--cni-conf-dir <dir>', CNI_CONF_DIR)
+  .option('--cni-bin-dir <dir>', CNI_BIN_DIR, collect)
   .addOption(logLevel())
   .action(async (options) => (await import('./commands/components.ts')).runtimeCommand(options));
 runtime

@@ -91,6 +91,8 @@ export async function startCluster(flags: UpFlags, progress: Progress): Promise<
       podCidr: flags.podCidr,
       serviceCidr: flags.serviceCidr,
       bridge: flags.bridge,
+      cniConfDir: flags.cniConfDir && resolve(flags.cniConfDir),
+      cniBinDir: flags.cniBinDir?.map((each) => resolve(each)),
       maxPods: flags.maxPods,
       kubeletPort: flags.kubeletPort,
       staticPodPath: flags.podManifestPath && resolve(flags.podManifestPath),

@@ -21,6 +21,8 @@ export interface NodeConfig {
   podCidr: string;
   serviceCidr: string;
   bridge: string;
+  cniConfDir: string | undefined;
+  cniBinDir: readonly string[] | undefined;
   maxPods: number;
   kubeletPort: number;
   /** A file or directory of static pods. */

@@ -2,7 +2,7 @@
 // CRI on the unix socket, all three with the API server over HTTPS.
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createMounter, removeKubeletState, runKubelet } from '../../kubelet/index.ts';
 import { optionsOf } from '../../kubelet/config-options.ts';
 import { createCriClient } from '../../kubelet/cri/client.ts';
@@ -39,17 +39,21 @@ export interface NodeRuntime extends RunningRuntime {
 export async function startNodeRuntime(flags: RuntimeFlags, log: Logger): Promise<NodeRuntime> {
   const layout = layoutOf(flags.dataDir);
   const { podCidr, bridge, cgroupRoot } = flags;
+  const cniConfDir = flags.cniConfDir && resolve(flags.cniConfDir);
+  const cniBinDir = flags.cniBinDir?.map((each) => resolve(each));
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
-  writeFileAtomic(runtimeFlagsFile(layout), JSON.stringify({ podCidr, bridge, cgroupRoot }), 0o600);
+  writeFileAtomic(
+    runtimeFlagsFile(layout),
+    JSON.stringify({ podCidr, bridge, cgroupRoot, cniConfDir, cniBinDir }),
+    0o600,
+  );
   const launcher = await createLauncher({
     stateDir: join(layout.runtimeDir, 'launcher'),
     binary: join(import.meta.dirname, '../../build/sampan-launcher'),
     network: {
       bridge: flags.bridge,
       podCidr: flags.podCidr,
-      ...(flags.cniConfDir && {
-        cni: { confDir: flags.cniConfDir, binDirs: flags.cniBinDir ?? ['/opt/cni/bin', '/usr/lib/cni'] },
-      }),
+      ...(cniConfDir && { cni: { confDir: cniConfDir, binDirs: cniBinDir ?? ['/opt/cni/bin', '/usr/lib/cni'] } }),
     },
     cgroupRoot: flags.cgroupRoot,
     clock: systemClock,
@@ -87,7 +91,7 @@ export interface RunningNode {
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const layout = layoutOf(config.dataDir);
   const runtime = await startNodeRuntime(config, log);
-  void runtime.network.then(() => routeServices(config.serviceCidr, config.bridge, log));
+  if (!config.cniConfDir) void runtime.network.then(() => routeServices(config.serviceCidr, config.bridge, log));
 
   const controller = new AbortController();
   const as = (user: { certificatePem: string; keyPem: string }) => ({

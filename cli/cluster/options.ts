@@ -8,6 +8,8 @@ export interface NodeFlags {
   nodeIp?: string;
   podCidr: string;
   bridge: string;
+  cniConfDir?: string;
+  cniBinDir?: string[];
   maxPods: number;
   kubeletPort: number;
   clusterDns?: string;

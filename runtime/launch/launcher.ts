@@ -26,7 +26,7 @@ import { planContainerRemoval, planSandbox, planSandboxRemoval } from './sandbox
 import { connectUnix, createLauncherServer, type OnTrace } from './server.ts';
 import { connectShim, type Shim, type ShimFacts } from './shim.ts';
 import { StateDirectory } from './state.ts';
-import { step } from './steps.ts';
+import { type Step, step } from './steps.ts';
 import { openStreams } from './streams.ts';
 import { encodeFrame } from './wire.ts';
 
@@ -52,6 +52,8 @@ export interface LauncherOptions {
   log: Logger;
   /** Sees every plan as it has been executed. */
   onTrace?: OnTrace;
+  /** For tests: what is executed instead of a plan. */
+  tamper?: (steps: readonly Step[]) => readonly Step[];
 }
 
 interface Container {
@@ -82,6 +84,7 @@ export async function createLauncher(given: LauncherOptions): Promise<Launcher> 
     clock,
     log,
     onTrace: options.onTrace,
+    tamper: options.tamper,
   });
   const host = readHost(options.cgroupRoot ?? '/sampan');
   const { cgroups, own } = host;

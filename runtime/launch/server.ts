@@ -40,6 +40,8 @@ export interface ServerOptions {
   log: Logger;
   /** Called after each plan. */
   onTrace?: OnTrace | undefined;
+  /** For tests: what is executed instead of a plan. */
+  tamper?: ((steps: readonly Step[]) => readonly Step[]) | undefined;
 }
 
 const GONE = new Set(['ENOENT', 'ECONNREFUSED']);
@@ -178,7 +180,8 @@ export function createLauncherServer(options: ServerOptions): LauncherServer {
     checked = true;
   };
 
-  const request = async (steps: readonly Step[], halfOpen: boolean) => {
+  const request = async (given: readonly Step[], halfOpen: boolean) => {
+    const steps = options.tamper?.(given) ?? given;
     await check();
     const before = options.onTrace ? [step('trace', [], '')] : [];
     const { socket, records } = await ask(encodePlan([...before, ...steps]), halfOpen);

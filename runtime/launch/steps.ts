@@ -11,6 +11,7 @@ export interface Step {
 
 export type Op =
   | 'mkdir'
+  | 'die'
   | 'write'
   | 'try-write'
   | 'umount'
@@ -79,6 +80,7 @@ export type Op =
 
 /** The kernel call behind each step, as printed. */
 const CALLS: Record<Op, string> = {
+  die: 'kill(self, SIGKILL)',
   mkdir: 'mkdir',
   write: 'write',
   'try-write': 'write (may fail)',

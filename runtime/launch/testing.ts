@@ -32,7 +32,7 @@ export const canLaunch = process.getuid?.() === 0 && existsSync(busybox);
 export interface TestHost {
   directory: string;
   /** Creates a launcher on the same state; call again after a "crash". */
-  launcher(network?: LauncherOptions['network']): Promise<Launcher>;
+  launcher(network?: LauncherOptions['network'], tamper?: LauncherOptions['tamper']): Promise<Launcher>;
   /** Of the network namespace, the cgroup root and the directory. */
   name: string;
   sandbox(overrides?: Partial<SandboxSpec>): SandboxSpec;
@@ -112,8 +112,9 @@ export function createTestHost(): TestHost {
   return {
     directory,
     name,
-    launcher: (network) =>
+    launcher: (network, tamper) =>
       createLauncher({
+        ...(tamper && { tamper }),
         stateDir,
         binary,
         cgroupRoot: `/${name}`,

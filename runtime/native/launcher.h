@@ -95,7 +95,7 @@ step_function step_unshare, step_setns, step_hostname, step_rlimit, step_oom, st
 step_function step_session, step_clone, step_enter, step_joined, step_wait_start, step_warm;
 step_function step_dial, step_quiesce;
 step_function step_user_namespace, step_enter_user, step_overlay_tree, step_device_tmpfs, step_root, step_own_streams,
-    step_sysctl, step_probe_idmap, step_trace, step_seal;
+    step_sysctl, step_probe_idmap, step_trace, step_seal, step_die;
 
 // ---- user.c, mount.c
 int become_namespace_root(struct failure *failure);

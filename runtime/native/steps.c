@@ -1,8 +1,10 @@
 // Finds the function of each step and runs the list; stops at the first that fails and says which.
 #include "launcher.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
   const char *name;
@@ -73,6 +75,7 @@ static const struct {
     {"probe-idmap", step_probe_idmap, 1, 1},
     {"trace", step_trace, 0, 0},
     {"seal", step_seal, 1, 1},
+    {"die", step_die, 0, 0},
 };
 
 int fail(struct failure *failure, int error, const char *format, ...) {
@@ -91,6 +94,13 @@ int step_trace(struct context *context, const struct step *step, struct failure 
   (void)step, (void)failure;
   context->tracing = true;
   return 0;
+}
+
+// die: as if somebody killed us here. Tests put it between the steps of a plan.
+int step_die(struct context *context, const struct step *step, struct failure *failure) {
+  (void)context, (void)step, (void)failure;
+  kill(getpid(), SIGKILL);
+  _exit(137);  // the first process of a namespace cannot kill itself
 }
 
 void trace(struct context *context, struct traced traced) {

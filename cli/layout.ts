@@ -53,6 +53,12 @@ export const defaultNodeName = (): string =>
     .toLowerCase()
     .replaceAll(/[^a-z0-9.-]/g, '-');
 
+/** Where a node answers for the cluster's DNS: at its bridge, or, when CNI plugins make the networks of pods, at its own address. */
+export const dnsAddressOf = (
+  { podCidr, cniConfDir }: { podCidr: string; cniConfDir?: string | undefined },
+  nodeIp: string,
+): string => (cniConfDir === undefined ? gatewayOf(podCidr) : nodeIp);
+
 /** The IPv4 address other hosts reach this one by: of the default route's interface, else any that is not loopback. */
 export function hostAddress(fallback: string): string {
   const interfaces = networkInterfaces();

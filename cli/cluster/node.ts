@@ -14,7 +14,7 @@ import { runProxy } from '../../proxy/index.ts';
 import { spawnNft } from '../../proxy/spawn-nft.ts';
 import { createLauncher } from '../../runtime/launch/index.ts';
 import { type RunningRuntime, startRuntime } from '../../runtime/index.ts';
-import { gatewayOf, hostResolvers, layoutOf, runtimeFlagsFile } from '../layout.ts';
+import { dnsAddressOf, hostResolvers, layoutOf, runtimeFlagsFile } from '../layout.ts';
 import { connect } from './connect.ts';
 import type { NodeConfig } from './node-process.ts';
 
@@ -101,8 +101,8 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
   });
   const kubelet = connect(as(config.kubelet), 'kubelet', log.child({ part: 'kubelet' }), config.nodeName);
   const proxy = connect(as(config.proxy), 'kube-proxy', log.child({ part: 'proxy' }), config.nodeName);
-  const gateway = gatewayOf(config.podCidr);
-  const dns = { ...proxy, address: gateway, clusterDomain: config.clusterDomain, upstreams: hostResolvers() };
+  const dnsAddress = dnsAddressOf(config, config.nodeIp);
+  const dns = { ...proxy, address: dnsAddress, clusterDomain: config.clusterDomain, upstreams: hostResolvers() };
   const work = [
     runtime.network
       .then(() => runDns(dns, controller.signal))
@@ -123,7 +123,7 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
           keyPem: config.serving.keyPem,
           clientCaPem: config.caPem,
         },
-        clusterDns: [config.clusterDns ?? gateway],
+        clusterDns: [config.clusterDns ?? dnsAddress],
         clusterDomain: config.clusterDomain,
         podCidr: config.podCidr,
         maxPods: config.maxPods,

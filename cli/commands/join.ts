@@ -9,7 +9,15 @@ import { releaseAtRest } from '../../lib/rest.ts';
 import { createLogger } from '../../lib/log.ts';
 import { discover } from '../join/discovery.ts';
 import { parseToken } from '../join/token.ts';
-import { cgroupRootOf, defaultNodeName, gatewayOf, hostResolvers, layoutOf } from '../layout.ts';
+import {
+  cgroupRootOf,
+  defaultNodeName,
+  dnsAddressOf,
+  gatewayOf,
+  hostAddress,
+  hostResolvers,
+  layoutOf,
+} from '../layout.ts';
 import { UserError } from '../user-error.ts';
 import type { Credentials } from './components.ts';
 import { interrupted } from './interrupted.ts';
@@ -56,7 +64,7 @@ export async function joinCommand(server: string, flags: JoinFlags): Promise<voi
       bootstrapKubeconfig,
       kubeconfig: join(layout.dataDir, 'kubelet.kubeconfig'),
       rotateServerCertificates: true,
-      clusterDns: flags.clusterDns ?? gatewayOf(flags.podCidr),
+      clusterDns: flags.clusterDns ?? dnsAddressOf(flags, nodeIpOf(flags)),
       onCredentials(credentials) {
         services.use(credentials);
         process.stderr.write(`node ${nodeName} has joined ${server}\n`);
@@ -68,6 +76,9 @@ export async function joinCommand(server: string, flags: JoinFlags): Promise<voi
     await runtime?.stop();
   }
 }
+
+const nodeIpOf = ({ nodeIp, podCidr }: { nodeIp?: string; podCidr: string }) =>
+  nodeIp ?? hostAddress(gatewayOf(podCidr));
 
 /** The node's service proxy and DNS, with the node's own certificate; started again with each new one. */
 class Services {
@@ -116,8 +127,9 @@ class Services {
     if (signal.aborted) return;
     const own = childAbort(signal);
     const context = connect(credentials, 'kube-proxy', this.#log, this.#nodeName);
-    const { podCidr, clusterDomain } = this.#flags;
-    const dns = { ...context, address: gatewayOf(podCidr), clusterDomain, upstreams: hostResolvers() };
+    const { clusterDomain } = this.#flags;
+    const address = dnsAddressOf(this.#flags, nodeIpOf(this.#flags));
+    const dns = { ...context, address, clusterDomain, upstreams: hostResolvers() };
     try {
       await Promise.all([
         context.informers.run(own.signal),

@@ -1,10 +1,13 @@
 // `sampan up` with networks made by CNI plugins: until there is a configuration that works the node says what is wrong; then pods have the
 // plugin's addresses, and plugins that map ports are told which.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Node, Pod } from '../../api/types/core-v1.ts';
 import { TestCluster, TestHost } from './harness.ts';
+
+const NODE_IP = '192.0.2.7';
 
 let host: TestHost;
 let cluster: TestCluster;
@@ -36,7 +39,10 @@ beforeAll(async () => {
   mkdirSync(conf());
   mkdirSync(join(host.dir, 'bin'));
   writeFileSync(join(host.dir, 'bin/pointtopoint'), plugin(), { mode: 0o755 });
-  cluster = new TestCluster(host, { args: ['--cni-conf-dir', conf(), '--cni-bin-dir', join(host.dir, 'bin')] });
+  execFileSync('ip', ['-n', host.netns, 'addr', 'add', `${NODE_IP}/32`, 'dev', 'lo']);
+  cluster = new TestCluster(host, {
+    args: ['--cni-conf-dir', conf(), '--cni-bin-dir', join(host.dir, 'bin'), '--node-ip', NODE_IP],
+  });
   ready = cluster.start();
   ready.catch(() => {});
 }, 60_000);
@@ -88,14 +94,18 @@ spec:
   const pod = await cluster.get<Pod>('pod', 'web');
   expect(pod.status?.podIP).toMatch(/^10\.99\.\d+\.2$/);
   expect(await cluster.must('logs', 'web')).toContain(`inet ${pod.status?.podIP}/24`);
+  // The cluster's DNS answers at the node.
+  expect(await cluster.must('exec', 'web', '--', 'cat', '/etc/resolv.conf')).toContain(`nameserver ${NODE_IP}`);
+  expect(readFileSync(join(host.dataDir, 'logs/node.log'), 'utf8')).not.toContain('cluster DNS ended');
   await cluster.must('delete', 'pod', 'web', '--timeout=30s');
-  const asked = readFileSync(join(host.dir, 'asked'), 'utf8').split('\n');
-  const add = asked.find((line) => line.startsWith('ADD ')) ?? '';
+  const asked = () => readFileSync(join(host.dir, 'asked'), 'utf8').split('\n');
+  const add = asked().find((line) => line.startsWith('ADD ')) ?? '';
   expect(add).toContain('K8S_POD_NAMESPACE=default;K8S_POD_NAME=web');
   expect(JSON.parse(add.slice(add.indexOf('{')))).toMatchObject({
     runtimeConfig: {
       portMappings: [{ hostPort: 30_081, containerPort: 80, protocol: 'tcp', hostIP: '127.0.0.1' }],
     },
   });
-  expect(asked.some((line) => line.startsWith('DEL '))).toBe(true);
+  // Without a grace period the object is gone before its network.
+  await expect.poll(() => asked().some((line) => line.startsWith('DEL ')), { timeout: 20_000 }).toBe(true);
 }, 120_000);

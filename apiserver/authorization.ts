@@ -3,6 +3,8 @@ import type { Scheme } from '../api/scheme.ts';
 import type { PersistentVolume, Pod } from '../api/types/core-v1.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import type { ConfiguredAuthorizer } from './auth/authorization-config.ts';
+import type { Conditions } from './auth/webhook-conditions.ts';
 import { type BootstrapRbac, loadBootstrapRbac } from './auth/bootstrap-rbac.ts';
 import { type Apply, type Follower, follow } from './auth/follow.ts';
 import type { Authorizer } from './auth/identity.ts';
@@ -16,6 +18,9 @@ import type { CacheSet } from './cache/port.ts';
 
 export const AUTHORIZATION_MODES = ['Node', 'RBAC', 'Webhook', 'AlwaysAllow', 'AlwaysDeny'] as const;
 export type AuthorizationMode = (typeof AUTHORIZATION_MODES)[number];
+
+/** Of an AuthorizationConfiguration, with its expressions compiled. */
+export type RunnableAuthorizer = ConfiguredAuthorizer & { matches?: Conditions | undefined };
 
 export interface Authorization {
   authorizer: Authorizer;
@@ -41,6 +46,8 @@ export function createAuthorization(options: {
   modes?: readonly AuthorizationMode[];
   /** Asked in the mode Webhook. */
   webhook?: ReviewWebhookConfig | undefined;
+  /** In the place of both. */
+  authorizers?: readonly RunnableAuthorizer[] | undefined;
 }): Authorization {
   const { scheme, caches, clock, log } = options;
   const defaults = loadBootstrapRbac();
@@ -54,12 +61,19 @@ export function createAuthorization(options: {
     AlwaysAllow: { authorize: () => ({ allowed: true, reason: '' }) },
     AlwaysDeny: { authorize: () => ({ allowed: false, reason: 'Everything is forbidden.' }) },
   };
-  const modes = options.modes ?? ['Node', 'RBAC'];
-  const authorizers = modes.map((mode) => {
+  const modes = options.authorizers?.map((each) => each.type) ?? options.modes ?? ['Node', 'RBAC'];
+  const configured = options.authorizers?.map((each) => {
+    if (each.type !== 'Webhook') return byMode[each.type] as Authorizer;
+    const { connection, timeoutMs, ...rest } = each.webhook;
+    const ask = reviewWebhook({ ...connection, timeoutMs });
+    return webhookAuthorizer({ ...rest, ask, matches: each.matches, clock, log: log.child({ authorizer: each.name }) });
+  });
+  const named = (mode: AuthorizationMode): Authorizer => {
     const authorizer = byMode[mode];
     if (!authorizer) throw new Error(`authorization mode ${mode} is not configured`);
     return authorizer;
-  });
+  };
+  const authorizers = configured ?? modes.map(named);
 
   return {
     // system:masters may everything in every mode, so that a cluster can be repaired.

@@ -16,7 +16,7 @@ import type { Attributes } from './auth/identity.ts';
 import type { ReviewWebhookConfig } from './auth/review-webhook.ts';
 import { createTokenMetrics } from './auth/token-metrics.ts';
 import { type AuthenticationOptions, createAuthentication } from './authentication.ts';
-import { type AuthorizationMode, createAuthorization } from './authorization.ts';
+import { type AuthorizationMode, createAuthorization, type RunnableAuthorizer } from './authorization.ts';
 import { bootstrap, sampanVersion, SERVER_USER } from './bootstrap.ts';
 import { observeAdmission } from './admission/metrics.ts';
 import { createAggregation } from './aggregation/index.ts';
@@ -76,6 +76,8 @@ export interface ApiServerOptions extends OperationsOptions {
   authorizationModes?: readonly AuthorizationMode[];
   /** Of the mode Webhook. */
   authorizationWebhook?: ReviewWebhookConfig;
+  /** Of an AuthorizationConfiguration, in the place of both. */
+  authorizers?: readonly RunnableAuthorizer[];
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
@@ -121,6 +123,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     log,
     ...(options.authorizationModes && { modes: options.authorizationModes }),
     webhook: options.authorizationWebhook,
+    authorizers: options.authorizers,
   });
   const { authorizer, rbac } = authorization;
 

@@ -8,6 +8,8 @@ export interface ReviewWebhookConfig {
   certificatePem?: string | undefined;
   keyPem?: string | undefined;
   token?: string | undefined;
+  /** Default 10,000. */
+  timeoutMs?: number | undefined;
 }
 
 /** The answered review. Rejects with what went wrong, without the review: it may hold a token. */
@@ -18,6 +20,7 @@ const ANSWER_LIMIT_BYTES = 1024 * 1024;
 
 export function reviewWebhook(config: ReviewWebhookConfig): AskReview {
   const url = new URL(config.server);
+  const timeoutMs = config.timeoutMs ?? TIMEOUT_MS;
   const agent = new Agent({
     keepAlive: true,
     maxFreeSockets: 8,
@@ -32,7 +35,7 @@ export function reviewWebhook(config: ReviewWebhookConfig): AskReview {
         {
           method: 'POST',
           agent,
-          timeout: TIMEOUT_MS,
+          timeout: timeoutMs,
           headers: {
             'content-type': 'application/json',
             accept: 'application/json',
@@ -60,7 +63,7 @@ export function reviewWebhook(config: ReviewWebhookConfig): AskReview {
           });
         },
       );
-      sent.on('timeout', () => sent.destroy(new Error(`${url.host} did not answer within ${TIMEOUT_MS} ms`)));
+      sent.on('timeout', () => sent.destroy(new Error(`${url.host} did not answer within ${timeoutMs} ms`)));
       sent.on('error', reject);
       sent.end(body);
     });

@@ -4,10 +4,14 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../testing/server.ts';
+import { parseAuthorizationConfig } from './authorization-config.ts';
 import { issueAuthority, issueCertificate } from './issue.ts';
+import type { ReviewWebhookConfig } from './review-webhook.ts';
+import { compileConditions } from './webhook-conditions.ts';
 
 let webhook: Server;
 let server: TestServer;
+let config: ReviewWebhookConfig;
 const asked: { kind: string; spec: Record<string, any> }[] = [];
 
 beforeAll(async () => {
@@ -26,7 +30,7 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>((resolve) => webhook.listen(0, '127.0.0.1', resolve));
-  const config = {
+  config = {
     server: `https://127.0.0.1:${(webhook.address() as AddressInfo).port}/review`,
     caPem: authority.certificatePem,
   };
@@ -86,4 +90,100 @@ it('is not asked about system:masters, and a webhook that is broken lets nobody 
   for (const each of ['bad', 'broken']) {
     expect((await server.call('GET', '/version', { token: each })).code).toBe(401);
   }
+});
+
+it('asks several webhooks in order, each only about what its conditions mean, and heeds what a failure is to mean', async () => {
+  const { matchConditions: _none, ...rest } = {
+    timeoutMs: 2000,
+    allowedMs: 0,
+    refusedMs: 0,
+    failurePolicy: 'NoOpinion' as const,
+    matchConditions: [],
+  };
+  const away = { server: 'https://127.0.0.1:1/away' };
+  const expressions = [
+    "'devs' in request.groups",
+    'has(request.resourceAttributes) && request.resourceAttributes.resource != "nodes"',
+  ];
+  const hook = { ...rest, matchConditions: expressions };
+  const several = await startTestServer({
+    authorizers: [
+      { type: 'Webhook', name: 'away', webhook: { ...hook, connection: away } },
+      {
+        type: 'Webhook',
+        name: 'here',
+        webhook: { ...hook, connection: config },
+        matches: compileConditions(expressions),
+      },
+      // Fails for whoever has no such extra: a no, where others would have said yes.
+      {
+        type: 'Webhook',
+        name: 'strict',
+        webhook: { ...rest, failurePolicy: 'Deny', connection: away, matchConditions: [] },
+        matches: compileConditions(['request.resourceAttributes.name != "x" || request.extra["team"][0] == "a"']),
+      },
+      { type: 'RBAC', name: 'rbac' },
+    ],
+    authentication: { tokenWebhook: config },
+  });
+  try {
+    const get = (path: string) => several.call('GET', path, { token: 'good' });
+    expect((await get('/api/v1/namespaces/default/configmaps')).code).toBe(200);
+    const before = asked.length;
+    expect((await get('/api/v1/nodes')).code).toBe(403);
+    expect(asked).toHaveLength(before);
+    // Everybody may by RBAC, but for the one whose conditions cannot be told.
+    expect((await get('/version')).code).toBe(403);
+    expect((await several.call('GET', '/version')).code).toBe(200);
+  } finally {
+    await several.stop();
+  }
+});
+
+const HEAD = 'apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n';
+const WEBHOOK = `type: Webhook, name: w, webhook: {timeout: 3s, authorizedTTL: 1m, unauthorizedTTL: 10s, subjectAccessReviewVersion: v1, matchConditionSubjectAccessReviewVersion: v1, failurePolicy: Deny, connectionInfo: {type: KubeConfigFile, kubeConfigFile: /etc/w}, matchConditions: [{expression: "true"}]}`;
+const parse = (...entries: string[]) =>
+  parseAuthorizationConfig(HEAD + entries.map((each) => `- {${each}}\n`).join(''), (file) => ({
+    server: `https://${file}`,
+  }));
+
+it('reads an AuthorizationConfiguration', () => {
+  expect(parse('type: Node, name: node', WEBHOOK, WEBHOOK.replace('name: w', 'name: v'))).toMatchObject([
+    { type: 'Node', name: 'node' },
+    {
+      type: 'Webhook',
+      name: 'w',
+      webhook: {
+        connection: { server: 'https:///etc/w' },
+        timeoutMs: 3000,
+        allowedMs: 60_000,
+        refusedMs: 10_000,
+        failurePolicy: 'Deny',
+        matchConditions: ['true'],
+      },
+    },
+    { type: 'Webhook', name: 'v' },
+  ]);
+});
+
+it.each([
+  ['type: ABAC, name: a', /authorizers\[0\].type: Unsupported value: "ABAC"/],
+  ['type: Node', /authorizers\[0\].name: Required value/],
+  ['type: Node, name: "A!"', /authorizers\[0\].name: Invalid value/],
+  ['type: Node, name: a, webhook: {}', /webhook: Invalid value: "non-null": may only be specified when type=Webhook/],
+  ['type: Webhook, name: a', /webhook: Required value: required when type=Webhook/],
+  [WEBHOOK.replace('3s', '31s'), /webhook.timeout: Invalid value: "31s": must be <= 30s/],
+  [WEBHOOK.replace('timeout: 3s, ', ''), /webhook.timeout: Required value/],
+  [WEBHOOK.replace('failurePolicy: Deny', 'failurePolicy: Ignore'), /failurePolicy: Unsupported value: "Ignore"/],
+  [WEBHOOK.replace('/etc/w', 'w'), /kubeConfigFile: Invalid value: "w": must be an absolute path/],
+  [WEBHOOK.replace('timeout: 3s', 'timeout: 3s, retries: 2'), /unknown field "retries"/],
+])('refuses %s', (entry, problem) => expect(() => parse(entry)).toThrow(problem));
+
+it('refuses conditions that do not compile', () => {
+  expect(() => compileConditions(['request.nobody == 1'])).toThrow(
+    /matchConditions\[0\].expression: .*compilation failed/,
+  );
+  expect(() => parse('type: RBAC, name: a', 'type: RBAC, name: b')).toThrow(
+    /authorizers\[1\].type: Duplicate value: "RBAC"/,
+  );
 });

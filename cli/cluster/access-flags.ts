@@ -9,6 +9,7 @@ export interface AccessFlags {
   tokenAuthFile?: string;
   anonymousAuth?: boolean;
   enableBootstrapTokenAuth?: boolean;
+  authorizationConfig?: string;
   authorizationMode?: AuthorizationMode[];
   authorizationWebhookConfigFile?: string;
   authenticationTokenWebhookConfigFile?: string;
@@ -38,6 +39,7 @@ export const withAccess = (command: Command): Command =>
     .option('--anonymous-auth <bool>', 'let requests without credentials in as system:anonymous (default: true)', bool)
     .option('--enable-bootstrap-token-auth <bool>', 'take bootstrap tokens of kube-system (default: true)', bool)
     .option('--authorization-mode <list>', `in order, of ${MODES.join(', ')} (default: Node,RBAC)`, modes)
+    .option('--authorization-config <file>', 'AuthorizationConfiguration: authorizers in order, with several webhooks')
     .option('--authorization-webhook-config-file <file>', 'kubeconfig of the server that the mode Webhook asks')
     .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a server that is asked about tokens')
     .option('--enable-admission-plugins <list>', 'optional admission plugins to run', list)

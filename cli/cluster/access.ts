@@ -7,7 +7,8 @@ import { identityOfClaims } from '../../apiserver/auth/oidc-claims.ts';
 import { configOfFlags, parseAuthenticationConfig } from '../../apiserver/auth/oidc-config.ts';
 import { parseStaticTokens } from '../../apiserver/auth/static-tokens.ts';
 import type { AuthenticationOptions } from '../../apiserver/authentication.ts';
-import type { AuthorizationMode } from '../../apiserver/authorization.ts';
+import { parseAuthorizationConfig } from '../../apiserver/auth/authorization-config.ts';
+import type { AuthorizationMode, RunnableAuthorizer } from '../../apiserver/authorization.ts';
 import type { ReviewWebhookConfig } from '../../apiserver/auth/review-webhook.ts';
 import { loadKubeconfig } from '../../client/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
@@ -17,6 +18,7 @@ export interface AccessOptions {
   authentication: AuthenticationOptions;
   authorizationModes?: AuthorizationMode[];
   authorizationWebhook?: ReviewWebhookConfig;
+  authorizers?: RunnableAuthorizer[];
   admissionPlugins: { enable: string[] | undefined; disable: string[] | undefined };
 }
 
@@ -60,6 +62,7 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
   for (const each of config?.jwt ?? []) {
     named('--authentication-config', () => identityOfClaims(each, compile ?? noExpressions));
   }
+  const authorizers = await configuredAuthorizers(flags);
   const authorizationWebhook = webhook('--authorization-webhook-config-file', flags.authorizationWebhookConfigFile);
   if (!authorizationWebhook !== !flags.authorizationMode?.includes('Webhook')) {
     throw new UserError('--authorization-mode=Webhook and --authorization-webhook-config-file need each other');
@@ -82,8 +85,31 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
     },
     ...(flags.authorizationMode && { authorizationModes: flags.authorizationMode }),
     ...(authorizationWebhook && { authorizationWebhook }),
+    ...(authorizers && { authorizers }),
     admissionPlugins: { enable: flags.enableAdmissionPlugins, disable: flags.disableAdmissionPlugins },
   };
+}
+
+async function configuredAuthorizers(flags: AccessFlags): Promise<RunnableAuthorizer[] | undefined> {
+  const flag = '--authorization-config';
+  const text = read(flag, flags.authorizationConfig);
+  if (text === undefined) return undefined;
+  if (flags.authorizationMode || flags.authorizationWebhookConfigFile) {
+    throw new UserError(
+      `${flag} can not be specified when --authorization-mode or --authorization-webhook-config-file are defined`,
+    );
+  }
+  const configured = named(flag, () =>
+    parseAuthorizationConfig(text, (file) => webhook(flag, file) as ReviewWebhookConfig),
+  );
+  const needsCel = configured.some((each) => each.type === 'Webhook' && each.webhook.matchConditions.length > 0);
+  if (!needsCel) return configured;
+  const { compileConditions } = await import('../../apiserver/auth/webhook-conditions.ts');
+  return configured.map((each) =>
+    each.type === 'Webhook' && each.webhook.matchConditions.length > 0
+      ? { ...each, matches: named(flag, () => compileConditions(each.webhook.matchConditions)) }
+      : each,
+  );
 }
 
 function webhook(flag: string, file: string | undefined): ReviewWebhookConfig | undefined {

@@ -15,7 +15,15 @@ import { namespaceOfRequest, objectSelected, writtenNamespace } from '../matchin
 import type { PolicyStep, WebhookMetrics, WebhookStep } from '../webhook-metrics.ts';
 import type { Candidate, Hook, HookIndex } from './hook-index.ts';
 import { patched } from './patched.ts';
-import { Denial, denial, readReview, type ReviewAnswer, reviewBody } from './review.ts';
+import {
+  Denial,
+  denial,
+  readReview,
+  REVIEW_VERSIONS,
+  type ReviewAnswer,
+  type ReviewVersion,
+  reviewBody,
+} from './review.ts';
 
 export interface WebhookCaller {
   call(config: WebhookClientConfig, body: string, options: { timeoutMs: number }): Promise<unknown>;
@@ -230,12 +238,22 @@ async function ask(
     object && kind !== request.kind && !request.objectKind ? options.convert(object, request.kind, kind) : object;
   const failed = (why: string, code?: number) =>
     new CallError(`failed calling webhook ${JSON.stringify(name)}: ${why}`, code);
-  if (!webhook.admissionReviewVersions.includes('v1')) {
-    throw failed('could not create admission objects: webhook does not accept known AdmissionReview versions (v1)');
+  // The first that both know.
+  const version = webhook.admissionReviewVersions.find((each) => REVIEW_VERSIONS.includes(each)) as ReviewVersion;
+  if (!version) {
+    throw failed(
+      'could not create admission objects: webhook does not accept known AdmissionReview versions (v1, v1beta1)',
+    );
   }
   let raw: unknown;
   try {
-    const body = reviewBody(request, { uid, kind, object: await as(request.object), old: await as(request.old) });
+    const body = reviewBody(request, {
+      uid,
+      version,
+      kind,
+      object: await as(request.object),
+      old: await as(request.old),
+    });
     raw = await options.client.call(webhook.clientConfig, body, { timeoutMs: hook.timeoutMs });
   } catch (error) {
     const code = error instanceof WebhookError ? error.code : undefined;
@@ -243,7 +261,7 @@ async function ask(
   }
   let answer: ReviewAnswer;
   try {
-    answer = readReview(raw, uid, isMutating);
+    answer = readReview(raw, uid, isMutating, version);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw failed(error instanceof Error ? error.message : String(error));

@@ -1,4 +1,4 @@
-// admission.k8s.io/v1 AdmissionReview: the question that a webhook is sent, and what of its answer may be believed. Pure.
+// admission.k8s.io AdmissionReview, v1 or v1beta1 (the same message, its answers less strictly read): the question that a webhook is sent, and what of its answer may be believed. Pure.
 import { ApiError, errors } from '../../../api/errors.ts';
 import type { Kind } from '../../../api/kind.ts';
 import { apiVersionOf, type GroupVersionKind, type KubeObject } from '../../../api/object.ts';
@@ -6,8 +6,12 @@ import { gvkOf, gvrOf } from '../../../api/scheme.ts';
 import type { Status } from '../../../api/types/meta.ts';
 import type { AdmissionRequest } from '../chain.ts';
 
+export type ReviewVersion = 'v1' | 'v1beta1';
+export const REVIEW_VERSIONS: readonly string[] = ['v1', 'v1beta1'] satisfies ReviewVersion[];
+
 export interface ReviewQuestion {
   uid: string;
+  version?: ReviewVersion;
   /** In which the webhook wants the objects. */
   kind: Kind;
   object: KubeObject | undefined;
@@ -15,13 +19,16 @@ export interface ReviewQuestion {
 }
 
 /** The body of the request. Members in Go's order; absent objects are `null`. */
-export function reviewBody(request: AdmissionRequest, { uid, kind, object, old }: ReviewQuestion): string {
+export function reviewBody(
+  request: AdmissionRequest,
+  { uid, kind, object, old, version = 'v1' }: ReviewQuestion,
+): string {
   const { subresource, name, namespace, user } = request;
   const requestKind = request.objectKind ?? gvkOf(request.kind);
   const shownKind = request.objectKind ?? gvkOf(kind);
   return JSON.stringify({
     kind: 'AdmissionReview',
-    apiVersion: 'admission.k8s.io/v1',
+    apiVersion: `admission.k8s.io/${version}`,
     request: {
       uid,
       kind: shownKind,
@@ -67,9 +74,15 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Throws Error with upstream's words for what is no answer to the question; an ApiError for a patch that is none. */
-export function readReview(review: unknown, uid: string, isMutating: boolean): ReviewAnswer {
+export function readReview(
+  review: unknown,
+  uid: string,
+  isMutating: boolean,
+  version: ReviewVersion = 'v1',
+): ReviewAnswer {
   const refuse = (why: string) => new Error(`received invalid webhook response: ${why}`);
   if (!isObject(review)) throw new Error("couldn't get version/kind; json parse error: the answer is no object");
+  if (version === 'v1beta1') return readOld(review, isMutating, refuse);
   const gvk = `${review.apiVersion ?? ''}, Kind=${review.kind ?? ''}`;
   if (review.kind === undefined || review.apiVersion === undefined) {
     throw new Error(`Object 'Kind' is missing in '${JSON.stringify(review).slice(0, 256)}'`);
@@ -98,6 +111,17 @@ export function readReview(review: unknown, uid: string, isMutating: boolean): R
       ? refuse(`webhook returned invalid response.patchType of ${JSON.stringify(patchType)}`)
       : new Error(`unsupported patch type ${JSON.stringify(patchType)}`);
   }
+  return answerOf(response, patch);
+}
+
+/** Before v1 neither the uid nor the type of the patch had to be there, and validating webhooks' patches were ignored. */
+function readOld(review: Json, isMutating: boolean, refuse: (why: string) => Error): ReviewAnswer {
+  const { response } = review;
+  if (!isObject(response)) throw refuse('webhook response was absent');
+  return answerOf(response, isMutating && typeof response.patch === 'string' ? response.patch : '');
+}
+
+function answerOf(response: Json, patch: string): ReviewAnswer {
   return {
     allowed: response.allowed === true,
     status: isObject(response.status) ? (response.status as ReviewAnswer['status']) : {},

@@ -288,6 +288,7 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
           access: new NodeAccess({ client, clock, nodeName }),
           config: options.configz ?? {},
           hostLogsDir: '/var/log',
+          checkpointsDir: join(stateDir, 'checkpoints'),
           nodeName,
           cri,
           cache,

@@ -10,6 +10,7 @@ import { CriError } from '../cri/client.ts';
 import type { PodWorker } from '../pods/worker.ts';
 import type { NodeAccess } from './access.ts';
 import { json, text } from './answers.ts';
+import { checkpoint } from './checkpoint.ts';
 import { HttpError } from './http-error.ts';
 import { QueryError } from './log-query.ts';
 import { type LogsSources, serveContainerLogs } from './logs-endpoint.ts';
@@ -33,6 +34,8 @@ export interface NodeServerOptions extends MetricsSources, LogsSources, Omit<Str
   config: object;
   /** What `/logs/` shows. */
   hostLogsDir: string;
+  /** Where archives of checkpoints go. */
+  checkpointsDir: string;
   health(): string[];
 }
 
@@ -123,6 +126,11 @@ async function route(
   if (first === 'run' && method === 'POST') {
     const output = await runCommand({ ...options, podUid: podUidOf(options) }, rest, query);
     return text(response, output.toString());
+  }
+  if (first === 'checkpoint' && method === 'POST') {
+    const [namespace = '', pod = '', container = ''] = rest;
+    const { uid } = workerOf(options, namespace, pod).identity;
+    return json(response, await checkpoint(options, { uid, namespace, pod, container }, query));
   }
   if (method !== 'GET' && method !== 'HEAD')
     throw new HttpError(405, 'method not allowed: streaming endpoints want an upgraded connection');

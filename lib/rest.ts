@@ -10,13 +10,13 @@ const QUIET = 0.1;
 
 type CollectGarbage = (options: { type: 'major'; flavor: 'last-resort' }) => void;
 
-/** Collects everything once, in the first five seconds in which little happens; one pause of some tens of milliseconds. */
-export function releaseAtRest(): void {
+/** Collects everything once, in the first `lookEveryMs` in which little happens; one pause of some tens of milliseconds. */
+export function releaseAtRest(lookEveryMs: number = LOOK_EVERY_MS): void {
   const before = performance.eventLoopUtilization();
   setTimeout(() => {
     if (performance.eventLoopUtilization(before).utilization < QUIET) collect();
-    else releaseAtRest();
-  }, LOOK_EVERY_MS).unref();
+    else releaseAtRest(lookEveryMs);
+  }, lookEveryMs).unref();
 }
 
 function collect(): void {

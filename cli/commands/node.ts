@@ -15,7 +15,10 @@ export function node(): Promise<void> {
         const { config } = message;
         const log = createLogger('node', { level: config.logLevel });
         running = startNode(config, log);
-        void running.then(releaseAtRest, () => {});
+        void running.then(
+          () => releaseAtRest(),
+          () => {},
+        );
         running.catch((error: unknown) => {
           log.error({ err: error }, 'the node did not start');
           const failure: FromNode = { type: 'failed', message: error instanceof Error ? error.message : String(error) };

@@ -13,6 +13,7 @@ export interface AccessFlags {
   authorizationMode?: AuthorizationMode[];
   authorizationWebhookConfigFile?: string;
   authenticationTokenWebhookConfigFile?: string;
+  admissionControlConfigFile?: string;
   enableAdmissionPlugins?: string[];
   disableAdmissionPlugins?: string[];
   authenticationConfig?: string;
@@ -42,6 +43,7 @@ export const withAccess = (command: Command): Command =>
     .option('--authorization-config <file>', 'AuthorizationConfiguration: authorizers in order, with several webhooks')
     .option('--authorization-webhook-config-file <file>', 'kubeconfig of the server that the mode Webhook asks')
     .option('--authentication-token-webhook-config-file <file>', 'kubeconfig of a server that is asked about tokens')
+    .option('--admission-control-config-file <file>', 'AdmissionConfiguration: what PodSecurity asks for by default')
     .option('--enable-admission-plugins <list>', 'optional admission plugins to run', list)
     .option('--disable-admission-plugins <list>', 'default admission plugins not to run', list)
     .option(

@@ -2,6 +2,8 @@
 // them is told in one line.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseAdmissionConfiguration } from '../../apiserver/admission/configuration.ts';
 import { noExpressions } from '../../apiserver/auth/oidc.ts';
 import { identityOfClaims } from '../../apiserver/auth/oidc-claims.ts';
 import { configOfFlags, parseAuthenticationConfig } from '../../apiserver/auth/oidc-config.ts';
@@ -9,6 +11,7 @@ import { parseStaticTokens } from '../../apiserver/auth/static-tokens.ts';
 import type { AuthenticationOptions } from '../../apiserver/authentication.ts';
 import { parseAuthorizationConfig } from '../../apiserver/auth/authorization-config.ts';
 import type { AuthorizationMode, RunnableAuthorizer } from '../../apiserver/authorization.ts';
+import type { ApiServerOptions as ServerOptions } from '../../apiserver/server.ts';
 import type { ReviewWebhookConfig } from '../../apiserver/auth/review-webhook.ts';
 import { loadKubeconfig } from '../../client/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
@@ -19,7 +22,7 @@ export interface AccessOptions {
   authorizationModes?: AuthorizationMode[];
   authorizationWebhook?: ReviewWebhookConfig;
   authorizers?: RunnableAuthorizer[];
-  admissionPlugins: { enable: string[] | undefined; disable: string[] | undefined };
+  admissionPlugins: ServerOptions['admissionPlugins'] & object;
 }
 
 /** Reads the files that the flags name. */
@@ -86,8 +89,22 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
     ...(flags.authorizationMode && { authorizationModes: flags.authorizationMode }),
     ...(authorizationWebhook && { authorizationWebhook }),
     ...(authorizers && { authorizers }),
-    admissionPlugins: { enable: flags.enableAdmissionPlugins, disable: flags.disableAdmissionPlugins },
+    admissionPlugins: {
+      enable: flags.enableAdmissionPlugins,
+      disable: flags.disableAdmissionPlugins,
+      ...admissionConfiguration(flags.admissionControlConfigFile),
+    },
   };
+}
+
+function admissionConfiguration(file: string | undefined) {
+  const flag = '--admission-control-config-file';
+  const text = read(flag, file);
+  if (text === undefined || file === undefined) return {};
+  // Paths in it are beside it.
+  return named(flag, () =>
+    parseAdmissionConfiguration(text, (path) => readFileSync(resolve(dirname(file), path), 'utf8')),
+  );
 }
 
 async function configuredAuthorizers(flags: AccessFlags): Promise<RunnableAuthorizer[] | undefined> {

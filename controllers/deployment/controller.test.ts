@@ -62,7 +62,7 @@ describe('a Deployment', () => {
     const [set] = sets(harness) as [ReplicaSet];
     const hash = set.metadata.labels?.['pod-template-hash'];
     expect(set.metadata.name).toBe(`web-${hash}`);
-    expect(hash).toMatch(/^[bcdfghjklmnpqrstvwxz2456789]{10}$/);
+    expect(hash).toMatch(/^[456789bcdf]{1,10}$/);
     expect(set.metadata.annotations).toEqual({
       'deployment.kubernetes.io/revision': '1',
       'deployment.kubernetes.io/desired-replicas': '3',

@@ -25,23 +25,18 @@ export function findNew(deployment: Deployment, replicaSets: readonly ReplicaSet
   return [...replicaSets].sort(byCreation).find((each) => sameTemplate(each.spec?.template, deployment.spec?.template));
 }
 
-/** Ten characters that depend on the template and the collision count alone, not on the order of keys. */
+/**
+ * At most ten characters that depend on the template and the collision count alone, not on the order of keys. They look as
+ * Kubernetes' do: a 32-bit hash in decimal, each digit written as the letter of its character code.
+ */
 export function templateHash(template: PodTemplateSpec, collisionCount: number): string {
-  const text = `${canonical(template)}${collisionCount || ''}`;
-  let hash = '';
-  for (const seed of [0x811c9dc5, 0x01000193]) {
-    let value = fnv1a(text, seed);
-    for (let i = 0; i < 5; i++) {
-      hash += alphabet[value % alphabet.length];
-      value = Math.floor(value / alphabet.length);
-    }
-  }
-  return hash;
+  const value = fnv1a(`${canonical(template)}${collisionCount || ''}`);
+  return [...String(value)].map((digit) => alphabet[digit.charCodeAt(0) % alphabet.length]).join('');
 }
 
 /** http://www.isthe.com/chongo/tech/comp/fnv/ over UTF-16 units, both bytes. */
-function fnv1a(text: string, seed: number): number {
-  let hash = seed;
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     hash = Math.imul(hash ^ (unit & 0xff), 0x01000193);

@@ -1,15 +1,14 @@
 // Images as the rest of the runtime uses them: the catalog, the blobs behind it and the unpacked layers, kept
 // consistent: an image is in the catalog only when all its blobs are there and all its layers are unpacked.
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Logger } from '../../lib/log.ts';
 import { chainIds, Snapshots } from '../snapshots/snapshots.ts';
 import type { RootfsView } from '../snapshots/view.ts';
 import { Catalog, type ImageRecord, imageRecord } from './catalog.ts';
 import { ContentStore } from './content.ts';
 import { ImageError } from './errors.ts';
-import { compressionOf, type Descriptor, type ImageConfig, type Manifest, type Platform } from './oci.ts';
+import { type Descriptor, type ImageConfig, type Manifest, type Platform } from './oci.ts';
+import { packingOf, unpacked } from './packing.ts';
 
 /** One step of long work, for a person to watch. */
 export interface Progress {
@@ -94,32 +93,14 @@ export class Images {
 
   /** The layer's tar, decompressed. */
   async *openLayer(digest: string): AsyncGenerator<Uint8Array, void, undefined> {
-    const blob = this.content.stream(digest);
+    const path = this.content.path(digest);
+    const packing = packingOf(path);
+    const known = packing === 'gzip' || packing === 'zstd' ? packing : 'none';
     try {
-      const chunks = blob[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-      const first = await chunks.next();
-      const head = first.done ? Buffer.alloc(0) : first.value;
-      const kind = compressionOf(head);
-      const all = (async function* () {
-        if (!first.done) yield head;
-        for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
-      })();
-      if (kind === 'none') {
-        yield* all;
-        return;
-      }
-      const source = Readable.from(all);
-      const unzip = source.pipe(kind === 'gzip' ? createGunzip() : createZstdDecompress());
-      source.on('error', (error) => unzip.destroy(error));
-      try {
-        for await (const chunk of unzip) yield chunk as Buffer;
-      } catch (error) {
-        throw new ImageError('corrupt', `layer ${digest} does not decompress`, { cause: error });
-      } finally {
-        source.destroy();
-      }
-    } finally {
-      blob.destroy();
+      yield* unpacked(path, known);
+    } catch (error) {
+      if (known === 'none') throw error;
+      throw new ImageError('corrupt', `layer ${digest} does not decompress`, { cause: error });
     }
   }
 

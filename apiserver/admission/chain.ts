@@ -9,7 +9,8 @@ export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
 /** How the write was asked for, as webhooks and policies see it: a `meta.k8s.io/v1` options object. */
 export type OperationOptions = { apiVersion: string; kind: string } & Record<string, unknown>;
 
-export type Annotate = (key: string, value: string) => void;
+/** `level`: of the audit policy, from which on it is kept. Default: any. What is said first of a key stands. */
+export type Annotate = (key: string, value: string, level?: 'Request') => void;
 
 export interface AdmissionRequest {
   operation: Operation;

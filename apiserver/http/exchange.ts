@@ -145,6 +145,12 @@ export class Exchange {
     return body;
   }
 
+  /** Notes something for the audit log, at that level and above. What was said first stands. */
+  annotate(key: string, value: string, level: 'Metadata' | 'Request' = 'Metadata'): void {
+    if (level === 'Request' && !this.audit?.keepsRequest) return;
+    if (!this.auditAnnotations.has(key)) this.auditAnnotations.set(key, value);
+  }
+
   /** Sends `body` as it is. */
   send(code: number, type: string, body: Buffer, headers?: Readonly<Record<string, string>>): Promise<void> {
     return this.#send(code, type, [body], headers);

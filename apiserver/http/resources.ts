@@ -316,7 +316,7 @@ export function writeRequest(exchange: Exchange, kind: Kind, dryRun: boolean): W
     namespace: namespaceOf(kind, exchange),
     dryRun,
     warn: (text) => exchange.warnings.add(text),
-    annotate: (key, value) => exchange.auditAnnotations.set(key, value),
+    annotate: (key, value, level) => exchange.annotate(key, value, level),
     operationOptions: () => operationOptions(exchange.method, exchange.info.query),
     manager: exchange.info.query.get('fieldManager') || managerOfUserAgent(exchange.header('user-agent')),
   };

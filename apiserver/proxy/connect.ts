@@ -191,7 +191,7 @@ function admit(context: ConnectContext, exchange: Exchange, kind: Kind, query = 
       user: exchange.user,
       namespace,
       warn: (text) => void exchange.warnings.add(text),
-      annotate: (key, value) => void exchange.auditAnnotations.set(key, value),
+      annotate: (key, value, level) => exchange.annotate(key, value, level),
     },
   );
 }

@@ -103,8 +103,8 @@ async function mutate(
   const round = reinvocation.isReinvoke ? 1 : 0;
   // The built-in plugins have run again: what they changed concerns all that were asked before.
   if (round === 1 && JSON.stringify(request.object) !== notes.last) callAgain(notes);
-  for (const [index, candidate] of candidates.entries()) {
-    const { hook } = candidate;
+  for (const candidate of candidates) {
+    const { hook, index } = candidate;
     if (!(await concerns(hook, 'admit', request, options))) continue;
     // A hook that was passed over in the first round is not called in the second.
     if (round === 1 && !notes.again.has(hook.id)) continue;
@@ -114,6 +114,7 @@ async function mutate(
     try {
       const answer = await ask(candidate, request, true, options);
       changed = await apply(answer, candidate, request, options);
+      annotatePatch(request, hook, at, answer.patch);
       annotateMutation(request, hook, at, changed);
       record(options.metrics, hook, 'admit', request, started, undefined);
     } catch (error) {
@@ -137,6 +138,17 @@ function annotateMutation(request: AdmissionRequest, hook: Hook, at: string, mut
   request.annotate?.(
     `mutation.webhook.admission.k8s.io/${at}`,
     JSON.stringify({ configuration: hook.configuration, webhook: hook.webhook.name, mutated }),
+  );
+}
+
+/** As upstream, also of a patch that changed nothing. */
+function annotatePatch(request: AdmissionRequest, hook: Hook, at: string, patch: unknown[] | undefined): void {
+  if (!patch) return;
+  const { configuration, webhook } = hook;
+  request.annotate?.(
+    `patch.webhook.admission.k8s.io/${at}`,
+    JSON.stringify({ configuration, webhook: webhook.name, patch, patchType: 'JSONPatch' }),
+    'Request',
   );
 }
 

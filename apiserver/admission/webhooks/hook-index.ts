@@ -41,6 +41,8 @@ export interface Hook {
 export interface Candidate {
   hook: Hook;
   kind: Kind;
+  /** Among all hooks of its type, also those that the request does not concern. */
+  index: number;
 }
 
 const NONE: readonly Candidate[] = [];
@@ -103,9 +105,9 @@ export class HookIndex {
     const equivalents = (kind: Kind) =>
       this.#scheme.kinds().filter((each) => each.group === kind.group && each.resource === kind.resource);
     const found: Candidate[] = [];
-    for (const hook of this.#ordered) {
+    for (const [index, hook] of this.#ordered.entries()) {
       const kind = matchedKind(hook.webhook.rules, hook.webhook.matchPolicy, request, equivalents);
-      if (kind) found.push({ hook, kind });
+      if (kind) found.push({ hook, kind, index });
     }
     return found;
   }

@@ -82,8 +82,11 @@ export interface ApiServerOptions extends OperationsOptions {
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
   components?: Readonly<Record<string, ComponentCheck>>;
-  /** Optional admission plugins to run and default ones not to, by name; levels of PodSecurity. */
-  admissionPlugins?: Pick<AdmissionOptions, 'enable' | 'disable' | 'podSecurity'>;
+  /** Optional admission plugins to run and default ones not to, by name; what an AdmissionConfiguration says. */
+  admissionPlugins?: Pick<
+    AdmissionOptions,
+    'enable' | 'disable' | 'podSecurity' | 'limitedResources' | 'eventLimits' | 'webhookCredentials'
+  >;
   /** More admission plugins, after the built-in ones. */
   admission?: readonly AdmissionPlugin[];
   clock?: Clock;

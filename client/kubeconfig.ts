@@ -111,15 +111,35 @@ export function loadKubeconfig(options: LoadKubeconfigOptions): LoadedKubeconfig
   refuse(user, unsupportedOfUser, `user ${JSON.stringify(context.user)}`);
   const config: ClientConfig = { server: cluster.server.replace(/\/+$/, ''), userAgent: options.userAgent };
   const caPem = pem(cluster['certificate-authority-data'], cluster['certificate-authority']);
+  if (caPem) config.caPem = caPem;
+  Object.assign(config, credentialsOf(user));
+  if (cluster['insecure-skip-tls-verify']) config.insecure = true;
+  return { config, context: contextName, namespace: context.namespace || 'default' };
+}
+
+export type UserCredentials = Pick<ClientConfig, 'certificatePem' | 'keyPem' | 'token'>;
+
+/** The users of one file, and whose the current context is. Throws KubeconfigError. */
+export function loadKubeconfigUsers(path: string): {
+  users: ReadonlyMap<string, UserCredentials>;
+  current: string | undefined;
+} {
+  const file = readFile(path, true) as File;
+  const users = new Map<string, UserCredentials>();
+  for (const { name, user } of file.users ?? []) {
+    const whole = withAbsolutePaths(user ?? {}, dirname(resolve(path)));
+    refuse(whole, unsupportedOfUser, `user ${JSON.stringify(name)}`);
+    if (!users.has(name)) users.set(name, credentialsOf(whole));
+  }
+  const context = file.contexts?.find((each) => each.name === file['current-context'])?.context;
+  return { users, current: context?.user };
+}
+
+function credentialsOf(user: User): UserCredentials {
   const certificatePem = pem(user['client-certificate-data'], user['client-certificate']);
   const keyPem = pem(user['client-key-data'], user['client-key']);
   const token = user.tokenFile ? readText(user.tokenFile).trim() : user.token;
-  if (caPem) config.caPem = caPem;
-  if (certificatePem) config.certificatePem = certificatePem;
-  if (keyPem) config.keyPem = keyPem;
-  if (token) config.token = token;
-  if (cluster['insecure-skip-tls-verify']) config.insecure = true;
-  return { config, context: contextName, namespace: context.namespace || 'default' };
+  return { ...(certificatePem && { certificatePem }), ...(keyPem && { keyPem }), ...(token && { token }) };
 }
 
 /** A kubeconfig with one cluster, user and context, everything inline. */

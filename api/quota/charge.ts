@@ -3,6 +3,7 @@ import type { KubeObject } from '../object.ts';
 import type { ResourceQuota } from '../types/core-v1.ts';
 import { add, type Amounts, amountsOf, exceeding, mask, printAmounts, subtract, withoutZeros } from './amounts.ts';
 import { type Evaluator, quotaMatches } from './evaluators.ts';
+import { type LimitedResource, uncovered } from './limited.ts';
 
 export type Quota = ResourceQuota & KubeObject;
 
@@ -12,6 +13,8 @@ export interface ChargedWrite {
   /** Undefined for a creation. */
   old: KubeObject | undefined;
   nowMs: number;
+  /** What must be covered by some quota to be consumed, of those that concern the resource. Default: nothing. */
+  limited?: readonly LimitedResource[];
 }
 
 export type ChargeOutcome =
@@ -21,7 +24,7 @@ export type ChargeOutcome =
   | { ok: true; used: ReadonlyMap<string, Amounts> };
 
 export function charge(quotas: readonly Quota[], write: ChargedWrite): ChargeOutcome {
-  const { evaluator, object, old, nowMs } = write;
+  const { evaluator, object, old, nowMs, limited = [] } = write;
   const concerned: Quota[] = [];
   for (const quota of quotas) {
     const hard = Object.keys(quota.status?.hard ?? {});
@@ -37,19 +40,25 @@ export function charge(quotas: readonly Quota[], write: ChargedWrite): ChargeOut
     concerned.push(quota);
   }
   const changed = new Map<string, Amounts>();
-  if (concerned.length === 0) return { ok: true, used: changed };
+  if (concerned.length === 0 && limited.length === 0) return { ok: true, used: changed };
   const usage = evaluator.usage(object, nowMs);
   const negative = [...usage].filter(([, quantity]) => quantity.nanos < 0n).map(([name]) => name);
   if (negative.length > 0) {
     return { ok: false, why: `quota usage is negative for resource(s): ${negative.sort().join(',')}` };
   }
   const before = old && evaluator.usage(old, nowMs);
-  for (const quota of concerned) {
+  const difference = withoutZeros(before ? subtract(usage, before) : usage);
+  const deltas = concerned.map((quota) => {
+    // A change costs the difference, unless the object did not count against this quota before.
+    const wasCounted = old && quotaMatches(quota, Object.keys(quota.status?.hard ?? {}), evaluator, old);
+    return { quota, delta: before && wasCounted ? difference : withoutZeros(usage) };
+  });
+  const costs = concerned.length > 0 ? deltas.some(({ delta }) => delta.size > 0) : difference.size > 0;
+  const why = costs && limited.length > 0 ? uncovered(limited, { quotas, concerned, evaluator, object, usage }) : '';
+  if (why) return { ok: false, why };
+  for (const { quota, delta } of deltas) {
     const hard = amountsOf(quota.status?.hard);
     const used = amountsOf(quota.status?.used);
-    // A change costs the difference, unless the object did not count against this quota before.
-    const wasCounted = old && quotaMatches(quota, hard.keys(), evaluator, old);
-    const delta = withoutZeros(before && wasCounted ? subtract(usage, before) : usage);
     const requested = mask(delta, hard.keys());
     if (requested.size === 0) continue;
     const after = add(used, requested);

@@ -57,7 +57,7 @@ export function quotaMatches(quota: ResourceQuota, hard: Iterable<string>, evalu
 export const inAllScopes = (quota: ResourceQuota, evaluator: Evaluator, object: KubeObject): boolean =>
   scopesOf(quota).every((selector) => evaluator.inScope(selector, object));
 
-const scopesOf = ({ spec }: ResourceQuota): ScopedResourceSelectorRequirement[] => [
+export const scopesOf = ({ spec }: ResourceQuota): ScopedResourceSelectorRequirement[] => [
   ...(spec?.scopes ?? []).map((scopeName) => ({ scopeName, operator: 'Exists' })),
   ...(spec?.scopeSelector?.matchExpressions ?? []),
 ];

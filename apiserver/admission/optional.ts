@@ -10,6 +10,7 @@ import { parseLabelSelector } from '../../api/selectors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Attributes } from '../auth/identity.ts';
 import { type AdmissionPlugin, onKind } from './chain.ts';
+import { type EventLimit, eventRateLimit } from './event-rate-limit.ts';
 import type { Lookup } from './lookup.ts';
 
 const PODS = { group: '', resource: 'pods' };
@@ -28,6 +29,8 @@ export interface OptionalOptions {
   lookup: Lookup;
   scheme: Scheme;
   clock: Clock;
+  /** Of EventRateLimit, which has to have some. */
+  eventLimits?: readonly EventLimit[] | undefined;
   /** True when the user may do that. */
   allows(attributes: Attributes): boolean | Promise<boolean>;
 }
@@ -43,7 +46,7 @@ export function optionalPlugin(name: OptionalPlugin, options: OptionalOptions): 
     case 'LimitPodHardAntiAffinityTopology':
       return hardAntiAffinity;
     case 'EventRateLimit':
-      return eventRateLimit(options.clock);
+      return eventRateLimit(options.eventLimits ?? [], options.clock);
   }
 }
 
@@ -178,25 +181,3 @@ const hardAntiAffinity: AdmissionPlugin = {
     );
   },
 };
-
-const EVENTS_PER_SECOND = 50;
-const EVENT_BURST = 10_000;
-
-/** Events of the whole server: so many at once, and so many a second after that. */
-function eventRateLimit(clock: Clock): AdmissionPlugin {
-  let tokens = EVENT_BURST;
-  let filledMs = clock.monotonic();
-  return {
-    name: 'EventRateLimit',
-    handles: (kind, subresource, operation) =>
-      kind.kind === 'Event' && subresource === '' && (operation === 'CREATE' || operation === 'UPDATE'),
-    validate({ dryRun }) {
-      if (dryRun) return;
-      const nowMs = clock.monotonic();
-      tokens = Math.min(EVENT_BURST, tokens + ((nowMs - filledMs) / 1000) * EVENTS_PER_SECOND);
-      filledMs = nowMs;
-      if (tokens < 1) throw errors.tooManyRequests('limit reached on type Server for key ', 1);
-      tokens -= 1;
-    },
-  };
-}

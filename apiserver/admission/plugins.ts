@@ -4,6 +4,7 @@ import type { Kind } from '../../api/kind.ts';
 import type { Namespace, Service } from '../../api/types/core-v1.ts';
 import type { EndpointSlice } from '../../api/types/discovery-v1.ts';
 import type { PriorityClass } from '../../api/types/scheduling-v1.ts';
+import type { LimitedResource } from '../../api/quota/limited.ts';
 import type { Clock, Random } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { MetricsRegistry } from '../../lib/metrics.ts';
@@ -11,6 +12,7 @@ import { type Follower, follow } from '../auth/follow.ts';
 import type { Attributes, Authorizer } from '../auth/identity.ts';
 import type { Registry } from '../registry/registry.ts';
 import { WebhookClient } from '../webhooks/client.ts';
+import type { CredentialsOf } from '../webhooks/credentials.ts';
 import { serviceAddress } from '../webhooks/resolve.ts';
 import type { AdmissionPlugin } from './chain.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
@@ -23,6 +25,7 @@ import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
 import { createPodSecurityMetrics } from './pod-security/metrics.ts';
 import { type PodSecurityOptions, podSecurity } from './pod-security/plugin.ts';
+import type { EventLimit } from './event-rate-limit.ts';
 import { podTopologyLabels, taintNodesByCondition } from './nodes.ts';
 import { admissionPolicies } from './policy/index.ts';
 import { priorityAdmission } from './priority.ts';
@@ -41,6 +44,12 @@ export interface AdmissionOptions {
   /** CertificateApproval, CertificateSigning, CertificateSubjectRestriction. */
   certificates?: readonly AdmissionPlugin[];
   podSecurity?: PodSecurityOptions | undefined;
+  /** What is consumed only where a quota covers it. */
+  limitedResources?: readonly LimitedResource[] | undefined;
+  /** Of EventRateLimit. */
+  eventLimits?: readonly EventLimit[] | undefined;
+  /** What the server shows webhooks of who it is. Default: nothing. */
+  webhookCredentials?: Partial<Record<'mutating' | 'validating', CredentialsOf>> | undefined;
   /** Names of optional plugins to run, and of default ones not to. Unknown names are errors. */
   enable?: readonly string[] | undefined;
   disable?: readonly string[] | undefined;
@@ -95,7 +104,9 @@ export function composeAdmission(options: AdmissionOptions): Admission {
   const { clock, authorizer, enable = [] } = options;
   const allows = async (attributes: Attributes) => (await authorizer.authorize(attributes)).allowed;
   const optional = (name: OptionalPlugin) =>
-    enable.includes(name) ? [optionalPlugin(name, { lookup, scheme, clock, allows })] : [];
+    enable.includes(name)
+      ? [optionalPlugin(name, { lookup, scheme, clock, allows, eventLimits: options.eventLimits })]
+      : [];
   const all: AdmissionPlugin[] = [
     namespaceLifecycle(findNamespace),
     ...optional('LimitPodHardAntiAffinityTopology'),
@@ -121,11 +132,11 @@ export function composeAdmission(options: AdmissionOptions): Admission {
     defaultIngressClass(lookup),
     podTopologyLabels(lookup),
     policies.mutating,
-    mutatingWebhooks({ ...dispatch, hooks: mutating }),
+    mutatingWebhooks({ ...dispatch, hooks: mutating, credentials: options.webhookCredentials?.mutating }),
     policies.validating,
-    validatingWebhooks({ ...dispatch, hooks: validating }),
+    validatingWebhooks({ ...dispatch, hooks: validating, credentials: options.webhookCredentials?.validating }),
     ...(options.more ?? []),
-    resourceQuota({ registry, lookup, clock }),
+    resourceQuota({ registry, lookup, clock, limitedResources: options.limitedResources }),
   ];
   const plugins = chosen(all, enable, options.disable ?? []);
   return {

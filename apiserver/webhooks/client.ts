@@ -3,6 +3,7 @@
 // whom the configuration names, or not at all.
 import { Agent, request as httpsRequest } from 'node:https';
 import type { IncomingMessage } from 'node:http';
+import type { CredentialsOf, WebhookCredentials } from './credentials.ts';
 
 /** `clientConfig` of webhooks and conversions; `caBundle` is base64 of PEM. */
 export interface WebhookClientConfig {
@@ -50,6 +51,9 @@ interface Target {
   hostHeader: string;
 }
 
+/** With whom is trusted there, and who asks. */
+type Asked = Target & { ca: string | undefined; shows: WebhookCredentials | undefined };
+
 export class WebhookClient {
   #resolve: ServiceResolver;
   #agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS, maxFreeSockets: MAX_IDLE, scheduling: 'lifo' });
@@ -68,7 +72,7 @@ export class WebhookClient {
   async call(
     config: WebhookClientConfig,
     body: string,
-    options: { timeoutMs: number; signal?: AbortSignal },
+    options: { timeoutMs: number; signal?: AbortSignal; credentials?: CredentialsOf | undefined },
   ): Promise<unknown> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), options.timeoutMs);
@@ -80,7 +84,8 @@ export class WebhookClient {
       const target = await this.#target(config, query);
       shown = target.url;
       const ca = this.#ca(config.caBundle);
-      return await this.#post(target, ca, body, deadline.signal);
+      const shows = options.credentials?.(hostPortOf(config, target));
+      return await this.#post({ ...target, ca, shows }, body, deadline.signal);
     } catch (error) {
       if (error instanceof WebhookError) throw error;
       const why = deadline.signal.aborted
@@ -144,9 +149,9 @@ export class WebhookClient {
     return pem;
   }
 
-  async #post(target: Target, ca: string | undefined, body: string, signal: AbortSignal): Promise<unknown> {
+  async #post(target: Asked, body: string, signal: AbortSignal): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.#exchange(target, ca, body, signal);
+      const outcome = await this.#exchange(target, body, signal);
       // A kept connection that its server had closed meanwhile: nothing was heard, once more on a new one.
       if (outcome === 'stale' && attempt === 1) continue;
       if (outcome === 'stale') throw new Error('EOF');
@@ -154,12 +159,8 @@ export class WebhookClient {
     }
   }
 
-  #exchange(
-    target: Target,
-    ca: string | undefined,
-    body: string,
-    signal: AbortSignal,
-  ): Promise<{ code: number; text: string } | 'stale'> {
+  #exchange(target: Asked, body: string, signal: AbortSignal): Promise<{ code: number; text: string } | 'stale'> {
+    const { ca, shows } = target;
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(new Error('aborted'));
       const sent = httpsRequest({
@@ -171,12 +172,14 @@ export class WebhookClient {
         // An address has no server name; certificates are then checked against the address.
         ...(isName(target.serverName) && { servername: target.serverName }),
         ...(ca !== undefined && { ca }),
+        ...(shows?.certificatePem && { cert: shows.certificatePem, key: shows.keyPem }),
         headers: {
           host: target.hostHeader,
           'content-type': 'application/json',
           accept: 'application/json',
           'content-length': Buffer.byteLength(body),
           'user-agent': 'kube-apiserver-admission',
+          ...(shows?.token && { authorization: `Bearer ${shows.token}` }),
         },
       });
       const onAbort = () => sent.destroy(new Error('aborted'));
@@ -293,6 +296,11 @@ function shownUrl({ url, service }: WebhookClientConfig, query: string): string 
   if (!service) return url ?? '';
   const { namespace, name, path, port } = service;
   return `https://${name}.${namespace}.svc:${port ?? 443}${pathOf(path)}?${query}`;
+}
+
+/** As users of a kubeconfig are named after it. */
+function hostPortOf({ service, url }: WebhookClientConfig, { serverName, port }: Target): string {
+  return service ? `${serverName}:${service.port ?? 443}` : `${new URL(url ?? '').hostname}:${port}`;
 }
 
 const pathOf = (path: string | undefined) => (!path ? '/' : path.startsWith('/') ? path : `/${path}`);

@@ -13,7 +13,8 @@ import { parseAuthorizationConfig } from '../../apiserver/auth/authorization-con
 import type { AuthorizationMode, RunnableAuthorizer } from '../../apiserver/authorization.ts';
 import type { ApiServerOptions as ServerOptions } from '../../apiserver/server.ts';
 import type { ReviewWebhookConfig } from '../../apiserver/auth/review-webhook.ts';
-import { loadKubeconfig } from '../../client/kubeconfig.ts';
+import { credentialsByServer } from '../../apiserver/webhooks/credentials.ts';
+import { loadKubeconfig, loadKubeconfigUsers } from '../../client/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
 import type { AccessFlags } from './access-flags.ts';
 
@@ -103,7 +104,13 @@ function admissionConfiguration(file: string | undefined) {
   if (text === undefined || file === undefined) return {};
   // Paths in it are beside it.
   return named(flag, () =>
-    parseAdmissionConfiguration(text, (path) => readFileSync(resolve(dirname(file), path), 'utf8')),
+    parseAdmissionConfiguration(text, {
+      file: (path) => readFileSync(resolve(dirname(file), path), 'utf8'),
+      credentials(path) {
+        const { users, current } = loadKubeconfigUsers(path);
+        return credentialsByServer(users, current);
+      },
+    }),
   );
 }
 

@@ -139,7 +139,8 @@ function chargeInMemory(
   for (const waiting of writes) {
     const settled = paid.get(waiting);
     const due = [...state.values()].filter((quota) => !settled?.has(quota.metadata.name as string));
-    const outcome = charge(due, waiting.write);
+    // What has to be covered was found covered, by quotas that are settled now.
+    const outcome = charge(due, settled ? { ...waiting.write, limited: [] } : waiting.write);
     if (!outcome.ok) {
       charged.refused.push({ waiting, why: outcome.why });
       continue;

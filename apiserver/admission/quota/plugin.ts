@@ -4,6 +4,7 @@ import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Quota } from '../../../api/quota/charge.ts';
 import { type Evaluator, evaluatorOf } from '../../../api/quota/evaluators.ts';
+import type { LimitedResource } from '../../../api/quota/limited.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../chain.ts';
@@ -13,8 +14,16 @@ import { QuotaAccounts, type QuotaStore } from './accounts.ts';
 /** Too many to be counted, and no harm in their number. */
 const IGNORED = new Set(['events', 'events.events.k8s.io']);
 
-export function resourceQuota(options: { registry: Registry; lookup: Lookup; clock: Clock }): AdmissionPlugin {
-  const { registry, lookup, clock } = options;
+export function resourceQuota(options: {
+  registry: Registry;
+  lookup: Lookup;
+  clock: Clock;
+  /** What is consumed only where a quota covers it. */
+  limitedResources?: readonly LimitedResource[] | undefined;
+}): AdmissionPlugin {
+  const { registry, lookup, clock, limitedResources = [] } = options;
+  const limitedOf = (kind: Kind) =>
+    limitedResources.filter((each) => each.group === kind.group && each.resource === kind.resource);
   const evaluators = new WeakMap<Kind, Evaluator>();
   const evaluator = (kind: Kind): Evaluator => {
     let found = evaluators.get(kind);
@@ -31,11 +40,12 @@ export function resourceQuota(options: { registry: Registry; lookup: Lookup; clo
       evaluator(kind).charges(operation, subresource),
     async validate(request) {
       const { kind, namespace } = request;
+      const limited = limitedResources.length > 0 ? limitedOf(kind) : limitedResources;
       // Most namespaces have no quota.
-      if ((await lookup.list('', 'resourcequotas', namespace)).length === 0) return;
+      if (limited.length === 0 && (await lookup.list('', 'resourcequotas', namespace)).length === 0) return;
       const { object, old, name } = request as AdmissionRequest & { object: KubeObject };
       await accounts.charge(namespace, {
-        write: { evaluator: evaluator(kind), object, old, nowMs: clock.now() },
+        write: { evaluator: evaluator(kind), object, old, nowMs: clock.now(), limited },
         dryRun: request.dryRun,
         refuse: (why) => errors.forbidden({ group: kind.group, resource: kind.resource }, name, why),
       });

@@ -9,6 +9,7 @@ import { ApiError, errors } from '../../../api/errors.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/object.ts';
 import type { Selector } from '../../../api/selectors.ts';
+import type { CredentialsOf } from '../../webhooks/credentials.ts';
 import { type WebhookClientConfig, WebhookError } from '../../webhooks/client.ts';
 import type { AdmissionPlugin, AdmissionRequest, Reinvocation } from '../chain.ts';
 import { namespaceOfRequest, objectSelected, writtenNamespace } from '../matching.ts';
@@ -26,12 +27,18 @@ import {
 } from './review.ts';
 
 export interface WebhookCaller {
-  call(config: WebhookClientConfig, body: string, options: { timeoutMs: number }): Promise<unknown>;
+  call(
+    config: WebhookClientConfig,
+    body: string,
+    options: { timeoutMs: number; credentials?: CredentialsOf | undefined },
+  ): Promise<unknown>;
 }
 
 export interface DispatchOptions {
   hooks: HookIndex;
   client: WebhookCaller;
+  /** What webhooks are shown of who asks. */
+  credentials?: CredentialsOf | undefined;
   /** In the newest state when the cache does not have it. */
   findNamespace(name: string): Promise<KubeObject | undefined>;
   /** `object` of kind `from` as one of `to`, which is another version of it. */
@@ -266,7 +273,10 @@ async function ask(
       object: await as(request.object),
       old: await as(request.old),
     });
-    raw = await options.client.call(webhook.clientConfig, body, { timeoutMs: hook.timeoutMs });
+    raw = await options.client.call(webhook.clientConfig, body, {
+      timeoutMs: hook.timeoutMs,
+      credentials: options.credentials,
+    });
   } catch (error) {
     const code = error instanceof WebhookError ? error.code : undefined;
     throw failed(`failed to call webhook: ${error instanceof Error ? error.message : String(error)}`, code);

@@ -2,15 +2,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { buffer, text } from 'node:stream/consumers';
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SpdyConnection, type SpdyStream } from '../lib/spdy/connection.ts';
+import type { SpdyStream } from '../lib/spdy/connection.ts';
 import type { ContainerConfig } from '../proto/cri-types.ts';
 import { connectRuntime, type RuntimeClient } from './testing/harness.ts';
+import { openSpdy } from './testing/spdy-client.ts';
 
 const binary = join(import.meta.dirname, '../build/sampan-launcher');
 const isPossible = process.getuid?.() === 0 && existsSync(binary);
@@ -172,18 +172,6 @@ root('too much memory is an OOM kill', async () => {
   expect(await exited(id)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
   await remove(pod);
 });
-
-/** Opens a streaming URL as kubectl 1.27 does. */
-function openSpdy(url: string, protocol: string): Promise<SpdyConnection> {
-  const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': protocol };
-  return new Promise((resolve, reject) => {
-    request(url, { method: 'POST', headers })
-      .on('upgrade', (_response, socket) => resolve(new SpdyConnection(socket, { role: 'client', onStream: () => {} })))
-      .on('response', (response) => reject(new Error(`${response.statusCode}`)))
-      .on('error', reject)
-      .end();
-  });
-}
 
 root('streams reach real processes: stdin and its end, terminals, ports', async () => {
   const pod = await runPod('e');

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { LinuxContainerSecurityContext, NamespaceOption } from '../../proto/cri-types.ts';
+import type { Capability, LinuxContainerSecurityContext, NamespaceOption } from '../../proto/cri-types.ts';
 import { canLaunch, eventually } from '../launch/testing.ts';
 import { type RealHarness, startRealHarness } from '../testing/real-harness.ts';
 
@@ -82,6 +82,20 @@ describe.skipIf(!canLaunch)('CRI security contexts', () => {
       const groups = { runAsUser: { value: 1000 }, supplementalGroups: [1234, 5678] };
       expect(await id(groups)).toContain('groups=1000(web),1234,5678,50000(extra)');
       expect(await id({ ...groups, supplementalGroupsPolicy: 'Strict' })).not.toContain('50000');
+      for (const [supplementalGroupsPolicy, expected] of [
+        ['Merge', [1000, 1234, 50_000]],
+        ['Strict', [1000, 1234]],
+      ] as const) {
+        const context = { runAsUser: { value: 1000 }, supplementalGroups: [1234], supplementalGroupsPolicy };
+        const containerId = await real.runContainer(sandbox, linux(context));
+        const user = (await real.client.call('ContainerStatus', { containerId })).status?.user?.linux;
+        expect([user?.uid, user?.gid, [...(user?.supplementalGroups ?? [])].sort((a, b) => a - b)]).toEqual([
+          1000,
+          1000,
+          expected,
+        ]);
+        expect((await real.exec(containerId, 'id', '-G')).out).toBe(`${expected.join(' ')}\n`);
+      }
       await expect(real.createContainer(sandbox, linux({ runAsGroup: { value: 7 } }))).rejects.toMatchObject({
         code: 3,
       });
@@ -129,6 +143,12 @@ describe.skipIf(!canLaunch)('CRI security contexts', () => {
         { mode: 'TARGET' as const },
       ])
         await expect(real.runPod(linux({ namespaceOptions: options(more) }))).rejects.toThrow();
+      // The range that critest takes, and containers that say nothing of their own.
+      const theirs = [{ hostId: 1000, containerId: 0, length: 100_000 }];
+      const other = await real.runPod(
+        linux({ namespaceOptions: { usernsOptions: { mode: 'POD', uids: theirs, gids: theirs } } }),
+      );
+      expect(await real.script(other, 'cat /proc/self/uid_map')).toMatch(/^ +0 +1000 +100000$/);
       const host = await real.runPod(linux({ namespaceOptions: { usernsOptions: { mode: 'NODE' } } }));
       expect(await real.script(host, 'cat /proc/self/uid_map')).toMatch(/0 +0 +4294967295/);
     });
@@ -146,6 +166,35 @@ describe.skipIf(!canLaunch)('CRI security contexts', () => {
       );
       const ambient = linux({ runAsUser: { value: 1000 }, capabilities: { addAmbientCapabilities: ['NET_ADMIN'] } });
       expect(await real.script(await real.runPod(), bridge, ambient)).toBe('able');
+    });
+
+    it('supports adding and dropping capabilities, one and ALL, by either name', async () => {
+      const sandbox = await real.runPod();
+      const bounding = async (more: Capability) => {
+        const line = await real.script(sandbox, 'grep CapBnd /proc/self/status', linux({ capabilities: more }));
+        return BigInt(`0x${line.replace(/\W|CapBnd/g, '')}`);
+      };
+      const netRaw = 1n << 13n;
+      const usual = await bounding({});
+      expect(usual & netRaw).toBe(netRaw);
+      for (const name of ['NET_RAW', 'CAP_NET_RAW', 'net_raw'])
+        expect(await bounding({ dropCapabilities: [name] })).toBe(usual & ~netRaw);
+      expect(await bounding({ dropCapabilities: ['ALL'] })).toBe(0n);
+      expect(await bounding({ addCapabilities: ['NET_RAW'], dropCapabilities: ['ALL'] })).toBe(netRaw);
+      const all = await bounding({ addCapabilities: ['ALL'] });
+      expect([all & usual, all > usual]).toEqual([usual, true]);
+      const unknown = linux({ capabilities: { addCapabilities: ['FLY'] } });
+      await expect(real.createContainer(sandbox, unknown)).rejects.toMatchObject({ code: 3 });
+    });
+
+    it('a masked program cannot be run, and says so; the cgroups that are seen are read-only', async () => {
+      const sandbox = await real.runPod();
+      const id = await real.runContainer(sandbox, linux({ maskedPaths: ['/bin/probe'], readonlyPaths: ['/tmp'] }));
+      expect(await real.exec(id, 'sh', '-c', '/bin/probe')).toMatchObject({
+        err: 'sh: /bin/probe: Permission denied\n',
+      });
+      expect((await real.exec(id, 'touch', '/tmp/test')).err).toBe('touch: /tmp/test: Read-only file system\n');
+      expect((await real.exec(id, 'mkdir', '/sys/fs/cgroup/critest')).err).toContain('Read-only file system');
     });
 
     it('supports ReadOnlyRootfs, MaskedPaths and ReadonlyPaths', async () => {
@@ -179,6 +228,7 @@ describe.skipIf(!canLaunch)('CRI security contexts', () => {
         [{ seccomp: { profileType: 'Unconfined' as const } }, 'Seccomp:0'],
         [{ seccompProfilePath: 'docker/default' }, 'Seccomp:2'],
         [{ seccomp: { profileType: 'RuntimeDefault' as const } }, 'Seccomp:2'],
+        [{ seccomp: {} }, 'Seccomp:2'],
       ] as const)
         expect([securityContext, await real.script(sandbox, mode, linux(securityContext))]).toEqual([
           securityContext,

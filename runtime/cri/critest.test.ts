@@ -8,6 +8,24 @@ import type { ContainerConfig, MountPropagation, PodSandboxConfig } from '../../
 import { canLaunch, eventually } from '../launch/testing.ts';
 import { IMAGE, type RealHarness, startRealHarness } from '../testing/real-harness.ts';
 
+/** Of a kubelet with cAdvisor's metrics. */
+const EXPECTED_METRICS = `blkio_device_usage_total cpu_cfs_periods_total cpu_cfs_throttled_periods_total
+  cpu_cfs_throttled_seconds_total cpu_system_seconds_total cpu_usage_seconds_total cpu_user_seconds_total
+  file_descriptors fs_inodes_free fs_inodes_total fs_limit_bytes fs_reads_bytes_total fs_reads_total fs_usage_bytes
+  fs_writes_bytes_total fs_writes_total hugetlb_max_usage_bytes hugetlb_usage_bytes last_seen memory_cache
+  memory_failcnt memory_failures_total memory_kernel_usage memory_mapped_file memory_max_usage_bytes memory_rss
+  memory_swap memory_usage_bytes memory_working_set_bytes network_receive_bytes_total network_receive_errors_total
+  network_receive_packets_dropped_total network_receive_packets_total network_transmit_bytes_total
+  network_transmit_errors_total network_transmit_packets_dropped_total network_transmit_packets_total oom_events_total
+  pressure_cpu_stalled_seconds_total pressure_cpu_waiting_seconds_total pressure_io_stalled_seconds_total
+  pressure_io_waiting_seconds_total pressure_memory_stalled_seconds_total pressure_memory_waiting_seconds_total
+  processes sockets spec_cpu_period spec_cpu_quota spec_cpu_shares spec_memory_limit_bytes
+  spec_memory_reservation_limit_bytes spec_memory_swap_limit_bytes start_time_seconds threads threads_max ulimits_soft`
+  .split(/\s+/)
+  .map((name) => `container_${name}`);
+/** What a host may not count, as critest has it: block devices, pressure, huge pages. */
+const OPTIONAL = /_(blkio|fs_(reads|writes)|pressure|hugetlb)_/;
+
 const BUSYBOX = join(import.meta.dirname, '../../.cache/tools/bin/busybox');
 
 describe.skipIf(!canLaunch)('CRI', () => {
@@ -86,6 +104,24 @@ describe.skipIf(!canLaunch)('CRI', () => {
       );
     });
 
+    it('describes the metrics that kubelets expect, and has a value for each', async () => {
+      const sandbox = await real.runPod();
+      const limit = 64 << 20;
+      const limits = { cpuPeriod: 100_000, cpuQuota: 20_000, memoryLimitInBytes: limit, memorySwapLimitInBytes: limit };
+      await real.runContainer(sandbox, { linux: { resources: limits } });
+      const { descriptors = [] } = await call('ListMetricDescriptors');
+      expect(descriptors.map(({ name }) => name).sort()).toEqual(expect.arrayContaining(EXPECTED_METRICS));
+      for (const { help, labelKeys } of descriptors) expect([help !== '', labelKeys?.length ?? 0]).not.toContain(0);
+      const { podMetrics = [] } = await call('ListPodSandboxMetrics');
+      const ours = podMetrics.find((each) => each.podSandboxId === sandbox);
+      const all = [...(ours?.metrics ?? []), ...(ours?.containerMetrics ?? []).flatMap((each) => each.metrics ?? [])];
+      const told = new Map(all.map(({ name, labelValues }) => [name, labelValues?.length]));
+      const wanted = descriptors.filter(({ name = '' }) => EXPECTED_METRICS.includes(name) && !OPTIONAL.test(name));
+      expect(wanted.map(({ name }) => [name, told.get(name)])).toEqual(
+        wanted.map(({ name, labelKeys }) => [name, labelKeys?.length]),
+      );
+    });
+
     it('lists metrics with the values of a container', async () => {
       const sandbox = await real.runPod();
       const limits = { cpuPeriod: 100_000, cpuQuota: 20_000, cpuShares: 1024, memoryLimitInBytes: 64 << 20 };
@@ -121,10 +157,15 @@ describe.skipIf(!canLaunch)('CRI', () => {
       expect(await listed()).toBe(0);
     });
 
-    it('a running one is removed by force', async () => {
-      const containerId = await real.runContainer(await real.runPod());
-      await call('RemoveContainer', { containerId });
-      await expect(call('ContainerStatus', { containerId })).rejects.toMatchObject({ code: 5 });
+    it('is removed when it is created, running or stopped', async () => {
+      const sandbox = await real.runPod();
+      const stopped = await real.runContainer(sandbox);
+      await call('StopContainer', { containerId: stopped, timeout: 0 });
+      for (const containerId of [await real.createContainer(sandbox), await real.runContainer(sandbox), stopped]) {
+        await call('RemoveContainer', { containerId });
+        await expect(call('ContainerStatus', { containerId })).rejects.toMatchObject({ code: 5 });
+        expect((await call('ListContainers', { filter: { id: containerId } })).containers).toEqual([]);
+      }
     });
 
     it('execSync returns output and code, and ends the process when its time is over', async () => {
@@ -166,6 +207,7 @@ describe.skipIf(!canLaunch)('CRI', () => {
       );
       renameSync(path, `${path}.1`);
       await call('ReopenContainerLog', { containerId });
+      expect(existsSync(path)).toBe(true);
       const old = readFileSync(`${path}.1`, 'utf8');
       await eventually(
         () => existsSync(path) && readFileSync(path, 'utf8').includes('stdout F'),
@@ -228,6 +270,10 @@ describe.skipIf(!canLaunch)('CRI', () => {
             mounts: [{ hostPath: volume, containerPath: '/v', propagation }],
             linux: { securityContext: { privileged: true } },
           });
+          const told = (await call('ContainerStatus', { containerId: id })).status?.mounts;
+          expect(told).toEqual([
+            expect.objectContaining({ hostPath: volume, containerPath: '/v', readonly: false, propagation }),
+          ]);
           execFileSync('mount', ['-t', 'tmpfs', 'x', join(volume, 'in')]);
           writeFileSync(join(volume, 'in/file'), '');
           await real.exec(id, 'sh', '-c', 'mount -t tmpfs x /v/out && touch /v/out/file');
@@ -263,6 +309,7 @@ describe.skipIf(!canLaunch)('CRI', () => {
         for (const more of [
           { recursiveReadOnly: true, readonly: false },
           { recursiveReadOnly: true, propagation: 'PROPAGATION_BIDIRECTIONAL' },
+          { recursiveReadOnly: true, propagation: 'PROPAGATION_HOST_TO_CONTAINER' },
         ])
           await expect(tried(more)).rejects.toMatchObject({ code: 3 });
       } finally {
@@ -312,6 +359,19 @@ describe.skipIf(!canLaunch)('CRI', () => {
       expect(output).toContain(`${status?.network?.ip}\tnamed`);
     });
 
+    it('supports port mapping with only a container port: the pod’s own address answers', async () => {
+      const sandbox = await real.runPod({ portMappings: [{ containerPort: 80 }] });
+      await real.runContainer(sandbox, { command: ['sh', '-c', 'while :; do echo hello | nc -l -p 80; done'] });
+      const ip = (await call('PodSandboxStatus', { podSandboxId: sandbox })).status?.network?.ip as string;
+      await eventually(() => {
+        try {
+          return real.host.inNetns(BUSYBOX, 'nc', '-w', '1', ip, '80').includes('hello');
+        } catch {
+          return false;
+        }
+      }, 'the pod answers');
+    });
+
     it('supports port mapping with host ports', async () => {
       const portMappings = [{ containerPort: 80, hostPort: 12_000 }];
       const sandbox = await real.runPod({ portMappings });
@@ -333,9 +393,9 @@ describe.skipIf(!canLaunch)('CRI', () => {
       const sandbox = await real.runPod(config);
       const container: Partial<ContainerConfig> = { labels: { streamed: 'yes' } };
       await real.runContainer(sandbox, container);
-      const filter = { labelSelector: { streamed: 'yes' } };
-      const collect = async <M extends 'StreamPodSandboxes' | 'StreamContainers' | 'StreamContainerStats'>(
-        method: M,
+      let filter: object = { labelSelector: { streamed: 'yes' } };
+      const collect = async (
+        method: 'StreamPodSandboxes' | 'StreamContainers' | 'StreamContainerStats' | 'StreamPodSandboxStats',
       ) => {
         const parts: object[] = [];
         for await (const part of real.client.stream(method, { filter })) parts.push(part as object);
@@ -345,7 +405,16 @@ describe.skipIf(!canLaunch)('CRI', () => {
         await collect('StreamPodSandboxes'),
         await collect('StreamContainers'),
         await collect('StreamContainerStats'),
-      ]).toEqual([1, 1, 1]);
+        await collect('StreamPodSandboxStats'),
+      ]).toEqual([1, 1, 1, 1]);
+      const metrics: unknown[] = [];
+      for await (const part of real.client.stream('StreamPodSandboxMetrics'))
+        metrics.push(...(Object.values(part as object)[0] as { podSandboxId: string }[]).map((p) => p.podSandboxId));
+      expect(metrics).toEqual([sandbox]);
+      for (const other of [{ labelSelector: { streamed: 'no' } }, { id: 'non-existent-id' }]) {
+        filter = other;
+        expect([await collect('StreamPodSandboxes'), await collect('StreamContainers')]).toEqual([0, 0]);
+      }
     });
   });
 });

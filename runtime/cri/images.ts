@@ -45,7 +45,9 @@ export const streamImages: StreamCall<'StreamImages'> = async function* (context
 export const imageStatus: Call<'ImageStatus'> = async (context, request) => {
   const record = context.images.whole(request.image?.image ?? '');
   if (!record) return { image: null, info: {} };
-  const info = { chainID: context.images.chain(record).at(-1) ?? '', imageSpec: { config: record.run } };
+  const { architecture, os, run: config, diffIds } = record;
+  const imageSpec = { architecture, os, config, rootfs: { type: 'layers', diff_ids: diffIds } };
+  const info = { chainID: context.images.chain(record).at(-1) ?? '', imageSpec };
   return { image: imageOf(record), info: verboseInfo(request.verbose, info) };
 };
 

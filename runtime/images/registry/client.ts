@@ -6,6 +6,7 @@ import { type BackoffPolicy, backoffMs } from '../../../lib/backoff.ts';
 import type { Clock, Random } from '../../../lib/clock.ts';
 import { ImageError, messageOf } from '../errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import { defaultProgressTimeoutMs, fetchWithProgress } from './progress.ts';
 
 export type Credentials =
   | { kind: 'basic'; username: string; password: string }
@@ -16,6 +17,8 @@ export interface RegistryOptions {
   credentials?: Credentials;
   /** `host[:port]` that are spoken to over plain HTTP; loopback always is when HTTPS is not asked for. */
   insecureRegistries?: readonly string[];
+  /** How long a registry may be silent in an answer before the transfer fails. Default 60 s. */
+  progressTimeoutMs?: number;
   clock: Clock;
   random: Random;
 }
@@ -103,7 +106,7 @@ export class Registry {
       const headers: Record<string, string> = { 'user-agent': 'sampan', ...request.headers };
       if (authorization !== undefined && url.origin === start.origin) headers['authorization'] = authorization;
       const body = typeof request.body === 'function' ? request.body() : request.body;
-      const response = await fetch(url, {
+      const response = await this.#fetch(url, {
         method: request.method ?? 'GET',
         headers,
         redirect: 'manual',
@@ -119,6 +122,11 @@ export class Registry {
       url = next;
     }
     throw new ImageError('unavailable', `${start.href}: more than ${maxRedirects} redirects`);
+  }
+
+  #fetch(url: URL, init: RequestInit): Promise<Response> {
+    const { clock, progressTimeoutMs = defaultProgressTimeoutMs } = this.#options;
+    return fetchWithProgress(clock, progressTimeoutMs, url, init);
   }
 
   /** The Authorization header for a challenge, or undefined when nothing we have answers it. */
@@ -147,11 +155,11 @@ export class Registry {
         client_id: 'sampan',
       });
       if (service) form.set('service', service);
-      response = await fetch(realm, { method: 'POST', body: form });
+      response = await this.#fetch(realm, { method: 'POST', body: form });
     } else {
       if (service) realm.searchParams.set('service', service);
       realm.searchParams.set('scope', wanted);
-      response = await fetch(realm, { headers: basic ? { authorization: basic } : {} });
+      response = await this.#fetch(realm, { headers: basic ? { authorization: basic } : {} });
     }
     if (!response.ok) {
       await response.body?.cancel();

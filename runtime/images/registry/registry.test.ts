@@ -31,7 +31,7 @@ let intercept: (request: IncomingMessage, response: ServerResponse, path: string
 
 // Time does not pass for retries.
 const options: PullOptions = {
-  clock: { ...systemClock, after: (_ms, callback) => systemClock.after(0, callback) },
+  clock: { ...systemClock, after: (ms, callback) => systemClock.after(ms < 60_000 ? 0 : ms, callback) },
   random: () => 0,
 };
 
@@ -274,6 +274,44 @@ test('a registry that answers another range, or lies in the rest, is not believe
   await expect(pull()).rejects.toMatchObject({ kind: 'corrupt' });
   intercept = () => false;
   await pull();
+});
+
+test('a registry that goes silent fails the pull after a while; other pulls go on, and the next one takes up the rest', async () => {
+  await push();
+  const config = images.catalog.list()[0]?.config.digest as string;
+  let stalls = true;
+  const ranges: (string | undefined)[] = [];
+  const stalled: ServerResponse[] = [];
+  intercept = (request, response, path) => {
+    const blob = path.includes(config) ? blobs.get(config) : undefined;
+    if (!blob) return false;
+    ranges.push(request.headers.range);
+    if (!stalls) return false;
+    response.writeHead(200, { 'content-length': blob.length }).write(blob.subarray(0, 10));
+    stalled.push(response);
+    return true;
+  };
+  const silent = { clock: systemClock, progressTimeoutMs: 200 };
+  const failed = pull(':1', silent);
+  failed.catch(() => undefined);
+  await expect.poll(() => stalled.length).toBe(1);
+  // Another image of the same store meanwhile: only its manifest is wanted, and it is not there.
+  await expect(pullImage(store('three'), `${host}/team/app:none`, options)).rejects.toMatchObject({
+    kind: 'not-found',
+  });
+  await expect(failed).rejects.toMatchObject({
+    kind: 'unavailable',
+    message: `GET http://${host}/v2/team/app/blobs/${config}: no progress in 0.2s`,
+  });
+  // Not tried over and over within one pull.
+  expect(ranges).toEqual([undefined]);
+  await expect.poll(() => stalled[0]?.destroyed).toBe(true);
+  stalls = false;
+  await pull(':1', silent);
+  expect(ranges).toEqual([undefined, 'bytes=10-']);
+  // Silent before the answer.
+  intercept = () => true;
+  await expect(pull(':other', silent)).rejects.toThrow(/manifests\/other: no progress in 0.2s/);
 });
 
 test('a layer that two pulls want at once comes once', async () => {

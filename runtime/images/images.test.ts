@@ -112,6 +112,30 @@ describe('tar', () => {
       ],
     ],
     ['a whiteout of the parent', [file('a/.wh...')]],
+    ['a whiteout through a link', [{ name: 'l', type: 'symlink', linkname: '/etc' }, file('l/.wh.passwd')]],
+    [
+      'a whiteout through a link that comes later',
+      [file('l/.wh.passwd'), { name: 'l', type: 'symlink', linkname: '/etc' }],
+    ],
+    [
+      'an opaque directory behind a link that comes later',
+      [file('l/d/.wh..wh..opq'), { name: 'l', type: 'symlink', linkname: '/tmp' }],
+    ],
+    [
+      'an opaque directory that becomes a link',
+      [file('l/.wh..wh..opq'), { name: 'l', type: 'symlink', linkname: '/tmp' }],
+    ],
+    [
+      'a device through a link',
+      [
+        { name: 'l', type: 'symlink', linkname: '/tmp' },
+        { name: 'l/sda', type: 'block', devMajor: 8, devMinor: 0 },
+      ],
+    ],
+    [
+      'a directory through a hard link of a link',
+      [{ name: 'l', type: 'symlink', linkname: '/tmp' }, { name: 'h', type: 'link', linkname: 'l' }, dir('h/d')],
+    ],
     ['overlay attributes', [dir('d', { xattrs: { 'trusted.overlay.redirect': Buffer.from('/etc') } })]],
   ] as [string, Entry[]][])('a layer with %s is refused and leaves nothing', async (_, entries) => {
     await expect(imageOf('bad', tar(entries))).rejects.toMatchObject({ kind: 'invalid' });

@@ -102,6 +102,7 @@ int become_namespace_root(struct failure *failure);
 int idmap_tree(int tree, const char *userns, const char *what, struct failure *failure);
 // Mounts an overlay of `paths`: upper and work (empty when read-only), then `layers` lower directories, topmost first.
 int mount_overlay(const char *target, const struct arg *paths, uint32_t layers, struct failure *failure);
+int bind_over(int source, const char *source_path, unsigned flags, int target, uint64_t attributes);  // mount.c
 
 // ---- the socket between a child and its parent: one byte of kind, then a payload
 enum sync_kind { SYNC_ERROR = 'e', SYNC_READY = 'r', SYNC_JOINED = 'j', SYNC_GO = 'g', SYNC_MASTER = 'm', SYNC_PID = 'p', SYNC_TRACE = 't' };

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // <sys/mount.h> and <linux/mount.h> cannot be included together.
@@ -175,12 +176,37 @@ static unsigned long flags_of(const char *text) {
   return flags;
 }
 
-// mount TYPE SOURCE TARGET FLAGS DATA: a virtual file system inside the root.
+static bool is_link(int root, const char *path) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
+  int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+  if (fd >= 0) close(fd);
+  return fd < 0 && errno == ELOOP;
+}
+
+// Inside /proc only files may be covered that tell a container how large it is; anything else would make what reads and
+// writes there (also this launcher, for an exec) see what a volume holds instead. Same list as runc's checkProcMount.
+static bool may_cover_proc(int target, const char *path) {
+  static const char *const known[] = {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled"};
+  struct statfs facts;
+  if (fstatfs(target, &facts) < 0 || facts.f_type != 0x9fa0 /* PROC_SUPER_MAGIC */) return true;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strcmp(path, known[i]) == 0) return true;
+  return false;
+}
+
+// mount TYPE SOURCE TARGET FLAGS DATA: a virtual file system inside the root. /proc and /sys are never mounted through a
+// link of the image: what is masked in them by name later would not be what was mounted.
 int step_mount(struct context *context, const struct step *step, struct failure *failure) {
   if (need_root(context, failure) < 0) return -1;
   const char *type = step->argv[1].text, *source = step->argv[2].text, *target = step->argv[3].text, *data = step->argv[5].text;
+  if ((strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0) && is_link(context->root, target))
+    return fail(failure, 0, "filesystem \"%s\" must be mounted on ordinary directory", target), failure->error = ENOTDIR, -1;
   int fd = make_in_root(context->root, target, true, 0755, 0);
   if (fd < 0) return fail(failure, errno, "make mount point %s", target);
+  if (!may_cover_proc(fd, target)) {
+    close(fd);
+    return fail(failure, 0, "\"%s\" cannot be mounted because it is inside /proc", target), failure->error = EINVAL, -1;
+  }
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   int result = mount(source, path, type, flags_of(step->argv[4].text), *data ? data : NULL);
@@ -199,6 +225,12 @@ int step_attach(struct context *context, const struct step *step, struct failure
   if (tree < 0 || fstat(tree, &facts) < 0) return fail(failure, EBADF, "no tree in slot %d", at);
   int fd = make_in_root(context->root, target, S_ISDIR(facts.st_mode), 0755, 0);
   if (fd < 0) return fail(failure, errno, "make mount point %s", target);
+  struct statfs source;
+  bool is_proc = fstatfs(tree, &source) == 0 && source.f_type == 0x9fa0 && strcmp(target, "/proc") == 0;
+  if (!is_proc && !may_cover_proc(fd, target)) {
+    close(fd);
+    return fail(failure, 0, "\"%s\" cannot be mounted because it is inside /proc", target), failure->error = EINVAL, -1;
+  }
   struct mount_attr how = {0};
   unsigned long wanted = flags_of(flags);
   if (wanted & MS_RDONLY) how.attr_set |= MOUNT_ATTR_RDONLY;
@@ -265,7 +297,8 @@ int step_root_mkdir(struct context *context, const struct step *step, struct fai
   return 0;
 }
 
-static int bind_over(int source, const char *source_path, unsigned flags, int target, uint64_t attributes) {
+// A copy of the mount at `source_path` onto the descriptor `target`.
+int bind_over(int source, const char *source_path, unsigned flags, int target, uint64_t attributes) {
   int tree = (int)syscall(SYS_open_tree, source, source_path, flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree < 0) return -1;
   struct mount_attr how = {.attr_set = attributes};

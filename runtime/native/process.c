@@ -187,13 +187,15 @@ int step_terminal(struct context *context, const struct step *step, struct failu
   if (size.ws_col && ioctl(slave, TIOCSWINSZ, &size) < 0) return fail(failure, errno, "set terminal size");
   if (fchown(slave, (uid_t)strtoul(step->argv[3].text, NULL, 10), (gid_t)-1) < 0) return fail(failure, errno, "chown pty");
   if (step->argv[4].text[0] == '1') {
-    int number;
-    char path[64];
-    if (ioctl(master, TIOCGPTN, &number) < 0) return fail(failure, errno, "pty number");
-    snprintf(path, sizeof path, "/dev/pts/%d", number);
+    // The pty by its descriptor, onto a file that is no link: what /dev holds may be a volume's.
     int file = open("/dev/console", O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_RDONLY | O_NONBLOCK | O_NOCTTY, 0600);
     if (file >= 0) close(file);
-    if (mount(path, "/dev/console", NULL, MS_BIND, NULL) < 0) return fail(failure, errno, "bind %s on /dev/console", path);
+    file = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat facts;
+    if (file < 0 || fstat(file, &facts) < 0) return fail(failure, errno, "open /dev/console");
+    if (S_ISLNK(facts.st_mode)) return fail(failure, ELOOP, "/dev/console");
+    if (bind_over(slave, "", AT_EMPTY_PATH, file, 0) < 0) return fail(failure, errno, "bind the terminal on /dev/console");
+    close(file);
   }
   if (!sync_send(context->sync, SYNC_MASTER, NULL, 0, master)) return fail(failure, errno, "pass the pty");
   close(master);

@@ -40,8 +40,9 @@ ssize_t sync_receive(int fd, char *kind, void *payload, size_t size, int *passed
   struct iovec parts[2] = {{kind, 1}, {payload, size}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = control, .msg_controllen = sizeof control};
   ssize_t got;
+  // A child that failed before it read what we sent has reset the socket; what it said is still there, behind that error.
   do got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   if (got <= 0) return -1;
   struct cmsghdr *head = CMSG_FIRSTHDR(&message);
   if (passed_fd && head && head->cmsg_type == SCM_RIGHTS) memcpy(passed_fd, CMSG_DATA(head), sizeof(int));

@@ -86,6 +86,8 @@ export async function* toOverlay(
     }
   }
   for (const path of opaque) {
+    // A link may have come after the marker.
+    if (path !== '') refuseThroughLink(`${path}/${opaqueMarker}`, 'opaque marker');
     const header = directories.get(path) ?? { name: path === '' ? '.' : path, type: 'directory', mode: 0o755 };
     const xattrs = { ...(header as Partial<TarHeader>).xattrs, [opaqueAttribute]: Buffer.from('y') };
     yield tarHeader({ ...header, type: 'directory', name: `${path === '' ? '.' : path}/`, xattrs });

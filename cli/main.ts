@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { bool, withAccess } from './cluster/access-flags.ts';
 import { withOperations } from './cluster/operations-flags.ts';
 import { DEFAULT_DATA_DIR } from './layout.ts';
-import { UserError } from './user-error.ts';
+import { isDiskFull, UserError } from './user-error.ts';
 
 const program = new Command('sampan')
   .description(
@@ -332,5 +332,6 @@ function sentenceOf(error: Error & { reason?: string }): string {
   if (error instanceof UserError) return error.message;
   if (error.name === 'ApiError') return `Error from server (${error.reason}): ${error.message}`;
   if (error.name === 'NetworkError' || error.name === 'KubeconfigError') return `sampan: ${error.message}`;
+  if (isDiskFull(error)) return `sampan: no space left on the disk: ${error.message}; make room there and start again`;
   return `sampan: this should not have happened: ${error.stack ?? error.message}`;
 }

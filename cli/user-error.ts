@@ -8,3 +8,10 @@ export class UserError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Of the system's or of SQLite's, however it is wrapped. */
+export function isDiskFull(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if ((at as NodeJS.ErrnoException).code === 'ENOSPC' || /database or disk is full/.test(at.message)) return true;
+  return false;
+}

@@ -55,7 +55,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   mkdirSync(layout.dataDir, { recursive: true, mode: 0o700 });
   const access = await accessOptions(options.access ?? {});
   const { advertiseAddress, nodeIp } = options;
-  const [pki, plainStore] = await Promise.all([
+  const [keys, opened] = await Promise.allSettled([
     ensureClusterPki(layout.pkiDir, {
       clock: systemClock,
       nodeNames: [options.nodeName],
@@ -64,6 +64,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     }),
     openStore(options.store, layout, log.child({ part: 'store' })),
   ]);
+  if (opened.status === 'rejected') throw opened.reason;
+  const plainStore = opened.value;
+  if (keys.status === 'rejected') {
+    // An open store would keep the process.
+    await plainStore.close();
+    throw keys.reason;
+  }
+  const pki = keys.value;
   const scheme = createScheme();
   const store = await encryptOrClose(plainStore, {
     file: options.operations?.encryptionProviderConfig,
@@ -99,16 +107,22 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     user: 'kubernetes-admin',
     credentials: pki.admin,
   });
-  writeFileAtomic(layout.kubeconfig, kubeconfig, 0o600);
+  const stop = async () => {
+    await server.stop();
+    await store.close();
+  };
+  try {
+    writeFileAtomic(layout.kubeconfig, kubeconfig, 0o600);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url,
     port,
     pki,
     signing: clusterSigning(layout.pkiDir, systemClock, access.authentication.signingKeyPem),
-    async stop() {
-      await server.stop();
-      await store.close();
-    },
+    stop,
   };
 }
 

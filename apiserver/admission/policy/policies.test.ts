@@ -296,8 +296,8 @@ describe('ValidatingAdmissionPolicy', () => {
       'spec.matchConditions[0].expression: Invalid value: "1": must evaluate to bool but got int',
       `spec.validations[0].expression: Invalid value: "object.foo + nothing": compilation failed: ERROR: <input>:1:14: undeclared reference to 'nothing' (in container '')\n | object.foo + nothing\n | .............^`,
       `spec.validations[1].expression: Invalid value: "variables.w == 'x'": compilation failed: ERROR: <input>:1:10: undefined field 'w'\n | variables.w == 'x'\n | .........^`,
-      `spec.validations[2].expression: Invalid value: "'a'": must evaluate to bool but got string`,
       'spec.validations[1].messageExpression: Invalid value: "1": must evaluate to string but got int',
+      `spec.validations[2].expression: Invalid value: "'a'": must evaluate to bool but got string`,
       'spec.auditAnnotations[0].valueExpression: Invalid value: "1": must evaluate to one of [string null_type] but got int',
     ]);
   });

@@ -216,14 +216,16 @@ describe.skipIf(!canLaunch)('CRI', () => {
       expect(readFileSync(`${path}.1`, 'utf8')).toBe(old);
     });
 
-    it('several in one pod see one network, each its own processes and files', async () => {
+    it('several in one pod see one network, each its own processes, files and log', async () => {
       const sandbox = await real.runPod();
       const one = await real.runContainer(sandbox, {
-        command: ['sh', '-c', 'echo 1 > /data/one; nc -l -p 8080 -e hostname'],
+        command: ['sh', '-c', 'echo 1 > /data/one; echo first; nc -l -p 8080 -e hostname'],
       });
-      const two = await real.runContainer(sandbox);
+      const two = await real.runContainer(sandbox, { command: ['sh', '-c', 'echo second; sleep 1000'] });
       await eventually(async () => (await real.exec(two, 'nc', '-w', '1', '127.0.0.1', '8080')).code === 0, 'reached');
       expect((await real.exec(two, 'ls', '/data')).out).toBe('');
+      await eventually(async () => (await real.log(two)) === 'second', 'the second has its own log');
+      expect(await real.log(one)).toBe('first');
       expect((await call('ListContainers', { filter: { podSandboxId: sandbox } })).containers?.length).toBe(2);
       expect([await stateOf(two), (await real.exec(two, 'ps')).out.split('\n').length < 6]).toEqual([
         'CONTAINER_RUNNING',

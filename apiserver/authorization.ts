@@ -27,6 +27,8 @@ export interface Authorization {
   rbac: RbacAuthorizer;
   /** The defaults that a start brings into the cluster. */
   defaults: BootstrapRbac;
+  /** Puts others in the place of those of an AuthorizationConfiguration. Throws, and changes nothing, when they do not fit. */
+  replace(authorizers: readonly RunnableAuthorizer[]): void;
   /** Starts to follow the objects that decide; the server waits for `synced` before it serves. */
   follow(signal: AbortSignal): Follower[];
 }
@@ -62,24 +64,34 @@ export function createAuthorization(options: {
     AlwaysDeny: { authorize: () => ({ allowed: false, reason: 'Everything is forbidden.' }) },
   };
   const modes = options.authorizers?.map((each) => each.type) ?? options.modes ?? ['Node', 'RBAC'];
-  const configured = options.authorizers?.map((each) => {
+  const configuredOf = (each: RunnableAuthorizer): Authorizer => {
     if (each.type !== 'Webhook') return byMode[each.type] as Authorizer;
     const { connection, timeoutMs, ...rest } = each.webhook;
     const ask = reviewWebhook({ ...connection, timeoutMs });
     return webhookAuthorizer({ ...rest, ask, matches: each.matches, clock, log: log.child({ authorizer: each.name }) });
-  });
+  };
   const named = (mode: AuthorizationMode): Authorizer => {
     const authorizer = byMode[mode];
     if (!authorizer) throw new Error(`authorization mode ${mode} is not configured`);
     return authorizer;
   };
-  const authorizers = configured ?? modes.map(named);
+  // system:masters may everything in every mode, so that a cluster can be repaired.
+  const union = (authorizers: readonly Authorizer[]) => unionAuthorizer([MASTERS, ...authorizers]);
+  let current = union(options.authorizers?.map(configuredOf) ?? modes.map(named));
 
   return {
-    // system:masters may everything in every mode, so that a cluster can be repaired.
-    authorizer: unionAuthorizer([MASTERS, ...authorizers]),
+    authorizer: { authorize: (attributes) => current.authorize(attributes) },
     rbac,
     defaults,
+    replace(authorizers) {
+      for (const { type } of authorizers) {
+        // What they decide from is not followed.
+        if ((type === 'Node' || type === 'RBAC') && !modes.includes(type)) {
+          throw new Error(`authorizer type ${type} is not allowed if it was not enabled at initial server startup`);
+        }
+      }
+      current = union(authorizers.map(configuredOf));
+    },
     follow(signal) {
       const followers: Follower[] = [];
       const feed = (group: string, resource: string, apply: Apply) => {

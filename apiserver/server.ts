@@ -10,6 +10,7 @@ import { AdmissionChain, type AdmissionPlugin } from './admission/chain.ts';
 import { followDefinitions } from './apiextensions/compose.ts';
 import { type AdmissionOptions, composeAdmission } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
+import { type AuthorizerSource, followAuthorizers } from './auth/authorization-reloads.ts';
 import type { Follower } from './auth/follow.ts';
 import type { ClusterPki } from './auth/pki.ts';
 import type { Attributes } from './auth/identity.ts';
@@ -78,6 +79,8 @@ export interface ApiServerOptions extends OperationsOptions {
   authorizationWebhook?: ReviewWebhookConfig;
   /** Of an AuthorizationConfiguration, in the place of both. */
   authorizers?: readonly RunnableAuthorizer[];
+  /** Others in their place, later. */
+  authorizerSource?: AuthorizerSource | undefined;
   /** Where pods, services and nodes are really reached; default: at their addresses. */
   egress?: Egress;
   /** What `componentstatuses` asks, by component; default: the usual port of each on this host. */
@@ -305,9 +308,14 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   let listener: Listener | undefined;
   let boundPort = options.port ?? 6443;
   let followers: Follower[] = [];
+  let reloads: { close(): void } | undefined;
 
   return {
     async start() {
+      const { replace } = authorization;
+      reloads =
+        options.authorizerSource &&
+        followAuthorizers(options.authorizerSource, { replace, metrics: metrics.registry, clock, log });
       followers = [
         ...aggregation.follow(stopped.signal),
         ...authorization.follow(stopped.signal),
@@ -371,6 +379,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await listener?.close(options.shutdownGraceMs ?? SHUTDOWN_GRACE_MS);
       admitting.close();
       stopped.abort();
+      reloads?.close();
       await operations.stop();
       await Promise.all([...followers.map((each) => each.done), aggregation.stopped()]);
       await caches.stop();

@@ -5,8 +5,8 @@ import { request } from 'node:https';
 import type { Clock } from '../../lib/clock.ts';
 import { keyFromJwk } from './jws.ts';
 
-/** GET of a URL; rejects when the answer is not 200. */
-export type Fetch = (url: string) => Promise<string>;
+/** GET of a URL, with that bearer token if there is one; rejects when the answer is not 200. */
+export type Fetch = (url: string, token?: string) => Promise<string>;
 
 const REFETCH_MS = 10_000;
 const TIMEOUT_MS = 10_000;
@@ -87,13 +87,14 @@ export class OidcKeys {
 
 /** HTTPS only; `caPem` in the place of the host's authorities. */
 export function httpsFetch(caPem: string | undefined): Fetch {
-  return (url) =>
+  return (url, token) =>
     new Promise((resolve, reject) => {
       if (!url.startsWith('https://')) {
         reject(new Error(`${url}: only https is allowed`));
         return;
       }
-      const sent = request(url, { ...(caPem && { ca: caPem }), timeout: TIMEOUT_MS }, (answer) => {
+      const headers = token ? { authorization: `Bearer ${token}` } : {};
+      const sent = request(url, { ...(caPem && { ca: caPem }), timeout: TIMEOUT_MS, headers }, (answer) => {
         const chunks: Buffer[] = [];
         let size = 0;
         answer.on('data', (chunk: Buffer) => {

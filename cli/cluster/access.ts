@@ -10,11 +10,13 @@ import { configOfFlags, parseAuthenticationConfig } from '../../apiserver/auth/o
 import { parseStaticTokens } from '../../apiserver/auth/static-tokens.ts';
 import type { AuthenticationOptions } from '../../apiserver/authentication.ts';
 import { parseAuthorizationConfig } from '../../apiserver/auth/authorization-config.ts';
+import type { AuthorizerSource } from '../../apiserver/auth/authorization-reloads.ts';
 import type { AuthorizationMode, RunnableAuthorizer } from '../../apiserver/authorization.ts';
 import type { ApiServerOptions as ServerOptions } from '../../apiserver/server.ts';
 import type { ReviewWebhookConfig } from '../../apiserver/auth/review-webhook.ts';
 import { credentialsByServer } from '../../apiserver/webhooks/credentials.ts';
 import { loadKubeconfig, loadKubeconfigUsers } from '../../client/kubeconfig.ts';
+import { followFile } from '../../lib/follow-file.ts';
 import { UserError } from '../user-error.ts';
 import type { AccessFlags } from './access-flags.ts';
 
@@ -23,6 +25,7 @@ export interface AccessOptions {
   authorizationModes?: AuthorizationMode[];
   authorizationWebhook?: ReviewWebhookConfig;
   authorizers?: RunnableAuthorizer[];
+  authorizerSource?: AuthorizerSource;
   admissionPlugins: ServerOptions['admissionPlugins'] & object;
 }
 
@@ -66,7 +69,7 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
   for (const each of config?.jwt ?? []) {
     named('--authentication-config', () => identityOfClaims(each, compile ?? noExpressions));
   }
-  const authorizers = await configuredAuthorizers(flags);
+  const { authorizers, authorizerSource } = await configuredAuthorizers(flags);
   const authorizationWebhook = webhook('--authorization-webhook-config-file', flags.authorizationWebhookConfigFile);
   if (!authorizationWebhook !== !flags.authorizationMode?.includes('Webhook')) {
     throw new UserError('--authorization-mode=Webhook and --authorization-webhook-config-file need each other');
@@ -89,7 +92,7 @@ export async function accessOptions(flags: AccessFlags): Promise<AccessOptions> 
     },
     ...(flags.authorizationMode && { authorizationModes: flags.authorizationMode }),
     ...(authorizationWebhook && { authorizationWebhook }),
-    ...(authorizers && { authorizers }),
+    ...(authorizers && { authorizers, authorizerSource }),
     admissionPlugins: {
       enable: flags.enableAdmissionPlugins,
       disable: flags.disableAdmissionPlugins,
@@ -114,15 +117,49 @@ function admissionConfiguration(file: string | undefined) {
   );
 }
 
-async function configuredAuthorizers(flags: AccessFlags): Promise<RunnableAuthorizer[] | undefined> {
+/** As the file is now, and whenever it becomes another. */
+async function configuredAuthorizers(
+  flags: AccessFlags,
+): Promise<
+  | { authorizers: RunnableAuthorizer[]; authorizerSource: AuthorizerSource }
+  | { authorizers?: undefined; authorizerSource?: undefined }
+> {
   const flag = '--authorization-config';
-  const text = read(flag, flags.authorizationConfig);
-  if (text === undefined) return undefined;
+  const file = flags.authorizationConfig;
+  const text = read(flag, file);
+  if (text === undefined || file === undefined) return {};
   if (flags.authorizationMode || flags.authorizationWebhookConfigFile) {
     throw new UserError(
       `${flag} can not be specified when --authorization-mode or --authorization-webhook-config-file are defined`,
     );
   }
+  const source: AuthorizerSource = {
+    text,
+    follow(changed) {
+      let last = text;
+      let reading = Promise.resolve();
+      const check = () => {
+        reading = reading.then(async () => {
+          try {
+            const now = read(flag, file) as string;
+            if (now === last) return;
+            last = now;
+            changed({ text: now, authorizers: await parseAuthorizers(flag, now) });
+          } catch (error) {
+            changed({ error: error as Error });
+          }
+        });
+      };
+      const watcher = followFile(file, check);
+      // It may have changed since it was read.
+      check();
+      return watcher;
+    },
+  };
+  return { authorizers: await parseAuthorizers(flag, text), authorizerSource: source };
+}
+
+async function parseAuthorizers(flag: string, text: string): Promise<RunnableAuthorizer[]> {
   const configured = named(flag, () =>
     parseAuthorizationConfig(text, (file) => webhook(flag, file) as ReviewWebhookConfig),
   );

@@ -1,8 +1,7 @@
 // Secrets encrypted at rest: the configuration that --encryption-provider-config names, or one that is made beside the
 // certificates at the first start. It is read again when it changes.
 import { randomBytes } from 'node:crypto';
-import { existsSync, type FSWatcher, readFileSync, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Kind } from '../../api/kind.ts';
 import {
   type ConnectKms,
@@ -16,6 +15,7 @@ import { KmsProvider } from '../../apiserver/storage/encryption/kms.ts';
 import type { Store } from '../../apiserver/storage/port.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { writeFileAtomic } from '../../lib/files.ts';
+import { followFile } from '../../lib/follow-file.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { MetricsRegistry } from '../../lib/metrics.ts';
 import { UserError } from '../user-error.ts';
@@ -106,20 +106,6 @@ function readRules(file: string, kinds: readonly Kind[], connect: ConnectKms) {
   } catch (error) {
     throw new UserError(`encryption configuration ${file}: ${(error as Error).message}`);
   }
-}
-
-/** Of the directory, because a file that is replaced by a rename takes a watch on itself with it. */
-function followFile(file: string, changed: () => void): FSWatcher {
-  let pending = false;
-  return watch(dirname(file), { persistent: false }, (_event, name) => {
-    if (pending || (name !== null && name !== basename(file))) return;
-    pending = true;
-    // A replacement is several events.
-    setImmediate(() => {
-      pending = false;
-      if (existsSync(file)) changed();
-    });
-  });
 }
 
 /** `identity` last: objects from before, and of a store that was not encrypted, stay readable. */

@@ -294,6 +294,35 @@ describe('params that are custom resources', () => {
     expect(refused.body.message).toContain('longer than 3');
     expect((await attempt('abc')).code).toBe(201);
   });
+
+  it('tell a mutating policy what to put in', async () => {
+    await install(CRDS, crd('marks', 'Mark', 'Cluster'));
+    const body = { apiVersion: 'example.com/v1', kind: 'Mark', metadata: { name: 'm' }, spec: { max: 7 } };
+    await when(
+      () => server.call('POST', '/apis/example.com/v1/marks', { body }),
+      ({ code }) => code === 201,
+    );
+    const expression = 'Object{metadata: Object.metadata{labels: {"max": string(params.spec.max)}}}';
+    await install(`${GROUP}/mutatingadmissionpolicies`, {
+      metadata: { name: 'marked' },
+      spec: {
+        matchConstraints: { resourceRules: [rule(['CREATE'], ['secrets'])] },
+        paramKind: { apiVersion: 'example.com/v1', kind: 'Mark' },
+        reinvocationPolicy: 'Never',
+        failurePolicy: 'Fail',
+        mutations: [{ patchType: 'ApplyConfiguration', applyConfiguration: { expression } }],
+      },
+    });
+    await install(`${GROUP}/mutatingadmissionpolicybindings`, {
+      metadata: { name: 'marked' },
+      spec: { policyName: 'marked', paramRef: { name: 'm', parameterNotFoundAction: 'Deny' } },
+    });
+    const made = await when(
+      () => attempt('abc'),
+      ({ body: { metadata } }) => metadata.labels !== undefined,
+    );
+    expect(made.body.metadata.labels).toEqual({ max: '7' });
+  });
 });
 
 describe('the audit log', () => {

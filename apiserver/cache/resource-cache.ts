@@ -109,7 +109,9 @@ export class KindCache implements ResourceCache {
   watchersOf(namespace: string, name: string): number {
     if (this.#watchers.size === 0) return 0;
     const inNamespace = this.kind.namespaced ? namespace : undefined;
-    return this.#watchers.interested(inNamespace, name === '' ? undefined : objectKey(this.kind, inNamespace, name));
+    // Asked before anybody knows whether there is such a path: `/api/v1/pods/web` has no namespace.
+    const isOne = name !== '' && inNamespace !== '';
+    return this.#watchers.interested(inNamespace, isOne ? objectKey(this.kind, inNamespace, name) : undefined);
   }
 
   get sizeBytes(): number {

@@ -142,7 +142,12 @@ function watchRunning(client: Client, name: string): Promise<void> & { connected
 }
 
 async function whenApiAnswers(started: number): Promise<number> {
-  const [command, args] = host.command('bash', '-c', 'until exec 3<>/dev/tcp/127.0.0.1/6443; do :; done 2>/dev/null');
+  const [command, args] = host.command(
+    'bash',
+    '--norc',
+    '-c',
+    'until exec 3<>/dev/tcp/127.0.0.1/6443; do :; done 2>/dev/null',
+  );
   execFileSync(command, args, { stdio: 'ignore' });
   return performance.now() - started;
 }

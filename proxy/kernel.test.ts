@@ -21,11 +21,11 @@ const nft = (transaction: string) => {
   execFileSync(command as string, args, { input: transaction });
 };
 
-/** The body of one HTTP answer, or `refused`, or `failed: ...`. bash is the client: busybox wget loads name services and crashes. */
+/** The body of one HTTP answer, or `refused`, or `failed: ...`. bash is the client, without its start-up file: busybox wget loads name services and crashes. */
 function fetchFrom(netns: string, url: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const script = `exec 3<>/dev/tcp/${hostname}/${port || 80} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
-  const [command, ...args] = inside(netns, 'timeout', '3', 'bash', '-c', script);
+  const [command, ...args] = inside(netns, 'timeout', '3', 'bash', '--norc', '-c', script);
   return new Promise((done) => {
     execFile(command as string, args, { encoding: 'utf8' }, (error, stdout, stderr) => {
       if (!error) done(stdout.split('\r\n\r\n')[1]?.trim() ?? '');

@@ -447,7 +447,9 @@ describe.skipIf(!canLaunch)('launcher, with real namespaces and cgroups', () => 
     await launcher.startContainer('port');
     await eventually(() => {
       try {
-        return host.inNetns('bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/9090 && head -1 <&3').includes('answer');
+        return host
+          .inNetns('bash', '--norc', '-c', 'exec 3<>/dev/tcp/127.0.0.1/9090 && head -1 <&3')
+          .includes('answer');
       } catch {
         return false;
       }

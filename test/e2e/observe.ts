@@ -11,7 +11,9 @@ export async function httpGet(host: TestHost, url: string): Promise<string> {
   const { code, stdout, stderr } = await host.run([
     'timeout',
     '10',
+    // With a socket for input bash takes itself for a remote shell's and reads ~/.bashrc, whatever that may do.
     'bash',
+    '--norc',
     '-c',
     `exec 3<>/dev/tcp/${hostname}/${port || 80} && printf '${request}' >&3 && cat <&3`,
   ]);

@@ -314,7 +314,8 @@ export async function runKubelet(options: KubeletOptions, signal: AbortSignal): 
           wanted: {
             signerName: 'kubernetes.io/kubelet-serving',
             nodeName,
-            dnsNames: [hostFacts.hostname],
+            // What the Node object says of itself: a signer compares the two.
+            dnsNames: [nodeName],
             ips: [nodeFacts.nodeIp],
           },
           dir: join(stateDir, 'pki'),

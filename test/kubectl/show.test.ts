@@ -1,7 +1,7 @@
 // What only looks: get in every form, watch, describe of every kind, explain, events, logs, top, discovery.
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { afterAll, expect } from 'vitest';
+import { afterAll } from 'vitest';
 import { everyKind } from './every-kind.ts';
 import { type Followed, type Row, withEveryKubectl } from './sessions.ts';
 
@@ -410,11 +410,16 @@ rows('tells what the server is and has', [
 
 /** What prints nothing at first is watching once it has seen something: until then, it is given something to see. */
 async function untilSeen(followed: Followed, happen: () => Promise<unknown>, pattern: RegExp): Promise<void> {
-  const look = async () => {
+  let isOver = false;
+  const seen = followed.until(pattern).finally(() => {
+    isOver = true;
+  });
+  seen.catch(() => {});
+  while (!isOver) {
     await happen();
-    return followed.printed();
-  };
-  await expect.poll(look, { timeout: 60_000, interval: 250 }).toMatch(pattern);
+    await Promise.race([seen, new Promise((resolve) => setTimeout(resolve, 250))]);
+  }
+  await seen;
 }
 
 work('watches as things happen', async ({ follow, server, name: namespace }) => {

@@ -1,5 +1,5 @@
 // Calls to a KMS v2 plugin on its unix socket. gRPC is loaded when a configuration names a plugin.
-import type { Client } from '@grpc/grpc-js';
+import type { GrpcClient } from '../../../lib/grpc/client.ts';
 import {
   type DecryptQuestion,
   decodeDecrypted,
@@ -32,35 +32,43 @@ export class KmsError extends Error {
 
 const SERVICE = '/v2.KeyManagementService/';
 
+const isNotServed = (): never => {
+  throw new Error('plugins are asked, not served');
+};
+const SERVER_SIDE = { requestDeserialize: isNotServed, responseSerialize: isNotServed };
+
 /** `socket`: its path, or `@name` of an abstract one. */
 export function kmsClient(socket: string, timeoutMs: number): KmsService {
-  let client: Promise<Client> | undefined;
-  async function connect(): Promise<Client> {
-    const grpc = await import('@grpc/grpc-js');
-    const target = socket.startsWith('@') ? `unix-abstract:${socket.slice(1)}` : `unix:${socket}`;
-    return new grpc.Client(target, grpc.credentials.createInsecure(), {
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.default_authority': 'localhost',
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1000,
-    });
+  let client: Promise<GrpcClient> | undefined;
+  async function connect(): Promise<GrpcClient> {
+    const { createGrpcClient } = await import('../../../lib/grpc/client.ts');
+    // Node writes an abstract name as Linux does, with a zero byte in front (unix(7)).
+    return createGrpcClient({ socketPath: socket.replace(/^@/, '\0') });
   }
   async function call<Q, A>(
     method: string,
     encode: (question: Q) => Buffer,
     decode: (bytes: Buffer) => A,
     question: Q,
-  ) {
-    const { status } = await import('@grpc/grpc-js');
+  ): Promise<A> {
+    const { GrpcError, status } = await import('../../../lib/grpc/status.ts');
     client ??= connect();
     const connected = await client;
-    return new Promise<A>((resolve, reject) => {
-      const deadline = new Date(Date.now() + timeoutMs);
-      connected.makeUnaryRequest(SERVICE + method, encode, decode, question, { deadline }, (error, answer) => {
-        if (error) reject(new KmsError(codeName(status[error.code] ?? ''), error.details || error.message));
-        else resolve(answer as A);
-      });
-    });
+    const definition = {
+      path: SERVICE + method,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: () => encode(question),
+      responseDeserialize: (bytes: Buffer) => decode(bytes) as object,
+      ...SERVER_SIDE,
+    };
+    try {
+      return await connected.unary<A>(definition, {}, { timeoutMs });
+    } catch (error) {
+      if (!(error instanceof GrpcError)) throw error;
+      const name = Object.entries(status).find(([, code]) => code === error.code)?.[0] ?? '';
+      throw new KmsError(codeName(name), error.details || error.message);
+    }
   }
   return {
     status: () => call('Status', encodeNothing, decodeStatus, undefined),
